@@ -1,0 +1,72 @@
+"""Training data for single-cell foundation models from bulk RNA-seq.
+
+The public names are imported when they are first used: ``import bulkgen`` loads NumPy and little else.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from bulkgen.generators import synthesize
+    from bulkgen.io import read, write
+    from bulkgen.profiles import BulkProfiles, bulk_profiles
+    from bulkgen.pseudobulk import pseudobulk
+    from bulkgen.rng import STREAM_VERSION
+    from bulkgen.splits import BenchmarkSplit, split_benchmark
+    from bulkgen.tokens import TokenDataset, Vocabulary, tokenize
+    from bulkgen.training import Scores, evaluate, finetune
+
+    __version__: str
+
+__all__ = [
+    "STREAM_VERSION",
+    "BenchmarkSplit",
+    "BulkProfiles",
+    "Scores",
+    "TokenDataset",
+    "Vocabulary",
+    "__version__",
+    "bulk_profiles",
+    "evaluate",
+    "finetune",
+    "pseudobulk",
+    "read",
+    "split_benchmark",
+    "synthesize",
+    "tokenize",
+    "write",
+]
+
+_HOME = {
+    "STREAM_VERSION": "bulkgen.rng",
+    "BenchmarkSplit": "bulkgen.splits",
+    "BulkProfiles": "bulkgen.profiles",
+    "Scores": "bulkgen.training",
+    "TokenDataset": "bulkgen.tokens",
+    "Vocabulary": "bulkgen.tokens",
+    "bulk_profiles": "bulkgen.profiles",
+    "evaluate": "bulkgen.training",
+    "finetune": "bulkgen.training",
+    "pseudobulk": "bulkgen.pseudobulk",
+    "read": "bulkgen.io",
+    "split_benchmark": "bulkgen.splits",
+    "synthesize": "bulkgen.generators",
+    "tokenize": "bulkgen.tokens",
+    "write": "bulkgen.io",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("bulkgen")
+    if name in _HOME:
+        return getattr(import_module(_HOME[name]), name)
+    raise AttributeError(f"module 'bulkgen' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

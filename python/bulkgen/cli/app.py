@@ -1,0 +1,66 @@
+"""The command-line application: sub-commands, global options, and how errors are shown."""
+
+from __future__ import annotations
+
+import os
+import sys
+from importlib import import_module
+from typing import Annotated
+
+import typer
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    name="bulkgen",
+    help="Training data for single-cell foundation models from bulk RNA-seq.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+#: Sub-commands in the order of the work; each is the function of the same name in the module of the same name.
+COMMANDS = ("split", "pseudobulk", "synthesize", "tokenize", "finetune", "evaluate", "demo")
+
+
+def _version(value: bool) -> None:
+    if value:
+        import bulkgen
+
+        typer.echo(bulkgen.__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def _global_options(
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    if debug:
+        os.environ["BULKGEN_DEBUG"] = "1"
+
+
+for _name in COMMANDS:
+    app.command(_name)(getattr(import_module(f"bulkgen.cli.{_name}"), _name))
+
+
+def main() -> None:
+    """Run the command line. Exit code 2 is a wrong usage, 1 a failure, 130 an interrupt."""
+    from bulkgen.errors import BulkgenError
+
+    try:
+        app()
+    except KeyboardInterrupt:
+        _fail("interrupted; no partial output was left", code=130)
+    except (BulkgenError, ValueError, TypeError, OSError) as error:
+        if os.environ.get("BULKGEN_DEBUG"):
+            raise
+        _fail(str(error) or type(error).__name__, code=1)
+
+
+def _fail(message: str, *, code: int) -> None:
+    print(f"bulkgen: error: {message}", file=sys.stderr)  # noqa: T201 - the one place that reports errors
+    sys.exit(code)

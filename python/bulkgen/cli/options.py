@@ -1,0 +1,32 @@
+"""Options that several sub-commands share, and how results are printed."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["Json", "Output", "Overwrite", "Rng", "Threads", "print_result"]
+
+Output = Annotated[Path, typer.Option("--out", "-o", help="Where to write the result.")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace an output that exists.")]
+Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on standard output.")]
+Rng = Annotated[int, typer.Option("--rng", min=0, help="Seed: the same seed gives the same bits.")]
+Threads = Annotated[
+    int | None, typer.Option("--threads", min=1, help="Threads to use (default: the CPUs available).")
+]
+
+
+def print_result(result: Mapping[str, object], *, as_json: bool) -> None:
+    """Print a result as JSON (one object, for machines) or as aligned `name  value` lines (for people)."""
+    if as_json:
+        typer.echo(json.dumps(result, default=str))
+        return
+    width = max((len(name) for name in result), default=0)
+    for name, value in result.items():
+        typer.echo(f"{name.replace('_', ' '):<{width}}  {value}")

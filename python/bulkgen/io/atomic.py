@@ -1,0 +1,103 @@
+"""Outputs that appear whole or not at all: write beside the target, sync, rename."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bulkgen.errors import OutputExistsError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["atomic_directory", "atomic_file", "check_output"]
+
+
+def check_output(path: str | Path, *, overwrite: bool) -> Path:
+    """Refuse an output path that exists (call it before any work starts).
+
+    Raises
+    ------
+    OutputExistsError
+        If `path` exists and `overwrite` is false.
+    FileNotFoundError
+        If the folder that should hold `path` does not exist.
+    """
+    path = Path(path)
+    if path.exists() and not overwrite:
+        raise OutputExistsError(f"{path} exists; choose another output or pass overwrite=True (--overwrite)")
+    parent = path.absolute().parent
+    if not parent.is_dir():
+        raise FileNotFoundError(f"the folder {parent} does not exist; create it with: mkdir -p {parent}")
+    return path
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def atomic_file(path: str | Path, *, overwrite: bool = False) -> Iterator[Path]:
+    """Yield a temporary path in the same folder; on success it becomes `path`, on any failure it is removed.
+
+    The temporary name keeps the suffix of `path`, because writers choose their format by it.
+    """
+    path = check_output(path, overwrite=overwrite)
+    descriptor, name = tempfile.mkstemp(prefix=f".{path.stem}.", suffix=path.suffix, dir=path.absolute().parent)
+    os.close(descriptor)
+    temporary = Path(name)
+    # mkstemp makes private files; the user asked for an ordinary one
+    temporary.chmod(0o666 & ~_umask())
+    try:
+        yield temporary
+        _sync(temporary)
+        temporary.replace(path)
+        _sync(path.absolute().parent)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def atomic_directory(path: str | Path, *, overwrite: bool = False) -> Iterator[Path]:
+    """Yield a temporary folder beside `path`; on success it becomes `path`, on any failure it is removed.
+
+    With `overwrite`, an older `path` stays in place until the new folder is complete.
+    """
+    path = check_output(path, overwrite=overwrite)
+    parent = path.absolute().parent
+    temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=parent))
+    temporary.chmod(0o777 & ~_umask())
+    old: Path | None = None
+    try:
+        yield temporary
+        for item in temporary.rglob("*"):
+            if item.is_file():
+                _sync(item)
+        _sync(temporary)
+        if path.exists():
+            old = Path(tempfile.mkdtemp(prefix=f".{path.name}.old.", dir=parent))
+            path.replace(old / path.name)
+        temporary.replace(path)
+        _sync(parent)
+    except BaseException:
+        if old is not None and not path.exists():
+            (old / path.name).replace(path)
+        raise
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+        if old is not None:
+            shutil.rmtree(old, ignore_errors=True)
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
