@@ -26,12 +26,13 @@ STREAM_VERSION = 1
 class Purpose(IntEnum):
     """What a random word is for. Eight bits of its address; a released number is never reused."""
 
-    TRUNCATED_GAUSSIAN_FIRST = 1
+    TRUNCATED_GAUSSIAN = 1
     TRUNCATED_GAUSSIAN_RETRY = 2
-    TRUNCATED_GAUSSIAN_INVERSE = 3
-    SPLIT = 4
+    GROUP_SIZE = 3
+    GROUP_SIZE_RETRY = 4
     GROUP_SHUFFLE = 5
-    GROUP_SIZE = 6
+    SPLIT = 6
+    ZERO_MASK = 7
 
 
 def key_from_rng(rng: RandomState = None) -> int:

@@ -1,0 +1,83 @@
+#include <vector>
+
+#include "arrays.hpp"
+#include "bindings.hpp"
+#include "bulkgen/group_sums.hpp"
+#include "bulkgen/instantiate.hpp"
+
+namespace bulkgen::bindings {
+
+namespace {
+
+template <typename Value, typename Index, typename Sum>
+void bind_sums(py::module_& module) {
+    module.def(
+        "group_sums",
+        [](const Array<std::int64_t>& indptr, const Array<Index>& indices, const Array<Value>& data,
+           const Array<std::int64_t>& rows, const Array<std::int64_t>& offsets,
+           const Array<std::int64_t>& out_indptr, Array<std::int32_t>& out_indices, Array<Sum>& out_data,
+           std::size_t n_genes, std::size_t first_group, std::size_t last_group) {
+            const auto matrix = checked_csr(indptr, indices, data);
+            const auto groups = checked_groups(rows, offsets, matrix.rows());
+            const std::size_t n_groups = groups.offsets.size() - 1;
+            require_range(first_group, last_group, n_groups, "group");
+            const auto pointers = input(out_indptr);
+            const auto out_columns = output(out_indices);
+            const auto out_values = output(out_data);
+            require(pointers.size() == n_groups + 1, "out_indptr must have one element more than there are groups");
+            require(out_columns.size() == out_values.size(), "out_indices and out_data must have equal length");
+            py::gil_scoped_release release;
+            std::vector<std::uint64_t> seen((n_genes + 63) / 64);
+            std::vector<Sum> totals(n_genes);
+            std::vector<std::int64_t> counts(n_groups);
+            // counted again: a wrong out_indptr must not write outside the output
+            group_sums_count(matrix, groups, n_genes, first_group, last_group, std::span(seen), std::span(counts));
+            for (std::size_t g = first_group; g < last_group; ++g) {
+                if (pointers[g] < 0 || pointers[g + 1] - pointers[g] != counts[g] ||
+                    static_cast<std::size_t>(pointers[g + 1]) > out_values.size()) {
+                    py::gil_scoped_acquire acquire;
+                    throw py::value_error("out_indptr does not match the number of genes of each group");
+                }
+            }
+            group_sums(matrix, groups, n_genes, first_group, last_group, std::span(seen), std::span(totals),
+                       pointers, out_columns, out_values);
+        },
+        py::arg("indptr").noconvert(), py::arg("indices").noconvert(), py::arg("data").noconvert(),
+        py::arg("rows").noconvert(), py::arg("offsets").noconvert(), py::arg("out_indptr").noconvert(),
+        py::arg("out_indices").noconvert(), py::arg("out_data").noconvert(), py::kw_only(), py::arg("n_genes"),
+        py::arg("first_group"), py::arg("last_group"));
+}
+
+template <typename Value, typename Index>
+void bind(py::module_& module) {
+    module.def(
+        "group_sums_count",
+        [](const Array<std::int64_t>& indptr, const Array<Index>& indices, const Array<Value>& data,
+           const Array<std::int64_t>& rows, const Array<std::int64_t>& offsets, Array<std::int64_t>& out,
+           std::size_t n_genes, std::size_t first_group, std::size_t last_group) {
+            const auto matrix = checked_csr(indptr, indices, data);
+            const auto groups = checked_groups(rows, offsets, matrix.rows());
+            const std::size_t n_groups = groups.offsets.size() - 1;
+            require_range(first_group, last_group, n_groups, "group");
+            const auto counts = output(out);
+            require(counts.size() == n_groups, "out must have one element per group");
+            py::gil_scoped_release release;
+            std::vector<std::uint64_t> seen((n_genes + 63) / 64);
+            group_sums_count(matrix, groups, n_genes, first_group, last_group, std::span(seen), counts);
+        },
+        py::arg("indptr").noconvert(), py::arg("indices").noconvert(), py::arg("data").noconvert(),
+        py::arg("rows").noconvert(), py::arg("offsets").noconvert(), py::arg("out").noconvert(), py::kw_only(),
+        py::arg("n_genes"), py::arg("first_group"), py::arg("last_group"));
+    bind_sums<Value, Index, std::int64_t>(module);
+    bind_sums<Value, Index, double>(module);
+}
+
+}  // namespace
+
+void register_group_sums(py::module_& module) {
+#define BULKGEN_BIND(VALUE, INDEX) bind<VALUE, INDEX>(module);
+    BULKGEN_FOR_EACH_CSR(BULKGEN_BIND)
+#undef BULKGEN_BIND
+}
+
+}  // namespace bulkgen::bindings

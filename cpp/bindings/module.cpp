@@ -1,0 +1,16 @@
+#include <pybind11/pybind11.h>
+
+#include "bindings.hpp"
+
+PYBIND11_MODULE(_core, module, pybind11::mod_gil_not_used()) {
+    namespace bindings = bulkgen::bindings;
+    module.doc() = "Compiled kernels of bulkgen; called by bulkgen.kernels.native alone.";
+    module.attr("__version__") = BULKGEN_VERSION;
+    module.attr("compiler") = BULKGEN_COMPILER;
+    bindings::register_csr(module);
+    bindings::register_group_moments(module);
+    bindings::register_group_sums(module);
+    bindings::register_philox(module);
+    bindings::register_rank_tokens(module);
+    bindings::register_truncated_gaussian(module);
+}

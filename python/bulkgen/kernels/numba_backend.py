@@ -1,0 +1,413 @@
+"""The Numba backend: the checks of the native bindings, then the twins. Runs wherever Numba does."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numba import njit
+
+from bulkgen.kernels import numba_sparse, numba_truncated_gaussian
+from bulkgen.kernels.numba_math import philox, tile_block
+from bulkgen.kernels.protocol import CsrReport
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from bulkgen.kernels.protocol import (
+        Float32Array,
+        Float64Array,
+        IndexArray,
+        Int32Array,
+        Int64Array,
+        Kernels,
+        RealArray,
+        SumArray,
+        TokenArray,
+        UInt8Array,
+        UInt32Array,
+        ValueArray,
+    )
+
+__all__ = ["NumbaKernels"]
+
+_LOW = np.uint64(0xFFFFFFFF)
+_SHIFT = np.uint64(32)
+_PURPOSE = np.uint64(24)
+_VALUES = (np.float32, np.float64, np.int32, np.int64)
+_INDICES = (np.int32, np.int64)
+
+
+@njit(cache=True, nogil=True)
+def _philox_block(out, counter, key):  # type: ignore[no-untyped-def]
+    words = philox(
+        np.uint64(counter[0]), np.uint64(counter[1]), np.uint64(counter[2]), np.uint64(counter[3]), key
+    )
+    for i in range(4):
+        out[i] = words[i]
+
+
+@njit(cache=True, nogil=True)
+def _philox_words(out, key, purpose, first_cell):  # type: ignore[no-untyped-def]
+    n_cells, n_positions = out.shape
+    last = np.uint64(purpose << _PURPOSE)
+    for c in range(n_cells):
+        cell = np.uint64(first_cell + np.uint64(c))
+        for tile in range(0, n_positions, 64):
+            for lane in range(min(16, n_positions - tile)):
+                words = philox(tile_block(tile + lane), cell & _LOW, cell >> _SHIFT, last, key)
+                for word in range(4):
+                    position = tile + 16 * word + lane
+                    if position < n_positions:
+                        out[c, position] = words[word]
+
+
+def _exact(name: str, array: NDArray[np.generic], *types: type[np.generic]) -> None:
+    if not isinstance(array, np.ndarray) or array.dtype.type not in types or not array.flags.c_contiguous:
+        wanted = " or ".join(t.__name__ for t in types)
+        raise TypeError(f"{name} must be a C-contiguous array of {wanted}")
+
+
+def _require(condition: bool, message: str) -> None:  # noqa: FBT001 - an assertion with an error message
+    if not condition:
+        raise ValueError(message)
+
+
+def _check_matrix(indptr: Int64Array, indices: IndexArray, data: ValueArray) -> None:
+    _exact("indptr", indptr, np.int64)
+    _exact("indices", indices, *_INDICES)
+    _exact("data", data, *_VALUES)
+    _require(indptr.size > 0, "indptr must have at least one element")
+    _require(indices.size == data.size, "indices and data must have equal length")
+
+
+def _check_pointers(indptr: Int64Array, data: ValueArray) -> None:
+    _require(
+        bool(indptr[0] == 0 and indptr[-1] == data.size),
+        "indptr must run from 0 to the number of stored entries",
+    )
+    _require(bool(np.all(indptr[:-1] <= indptr[1:])), "indptr must not decrease")
+
+
+def _check_groups(rows: Int64Array, offsets: Int64Array, n_rows: int) -> None:
+    _exact("rows", rows, np.int64)
+    _exact("offsets", offsets, np.int64)
+    _require(
+        bool(offsets.size > 0 and offsets[0] == 0 and offsets[-1] == rows.size),
+        "offsets must run from 0 to the number of grouped rows",
+    )
+    _require(bool(np.all(offsets[:-1] <= offsets[1:])), "offsets must not decrease")
+    _require(
+        bool(rows.size == 0 or (rows.min() >= 0 and rows.max() < n_rows)), "rows must be rows of the matrix"
+    )
+
+
+def _check_range(first: int, last: int, size: int, what: str) -> None:
+    _require(0 <= first <= last <= size, f"{what} range is not within [0, {size}]")
+
+
+class NumbaKernels:
+    """Kernels compiled by Numba at first use and cached on disk."""
+
+    name = "numba"
+
+    def philox_block(self, out: UInt32Array, counter: UInt32Array, *, key: int) -> None:
+        """Philox4x32-10 of one counter of four words."""
+        _exact("out", out, np.uint32)
+        _exact("counter", counter, np.uint32)
+        _require(out.size == 4 and counter.size == 4, "counter and out must hold four words")
+        _philox_block(out, counter, np.uint64(key))
+
+    def philox_words(self, out: UInt32Array, *, key: int, purpose: int, first_cell: int) -> None:
+        """Fill `out` (cells x positions) with the words at their addresses."""
+        _exact("out", out, np.uint32)
+        _require(out.ndim == 2, "out must have two dimensions: cells x positions")
+        _require(0 <= purpose < 256, "purpose must be below 256")
+        _philox_words(out, np.uint64(key), np.uint64(purpose), np.uint64(first_cell))
+
+    def check_csr(
+        self,
+        indptr: Int64Array,
+        indices: IndexArray,
+        data: ValueArray,
+        *,
+        n_columns: int,
+        first_row: int,
+        last_row: int,
+    ) -> CsrReport:
+        """Find what is wrong with rows ``[first_row, last_row)``, in one pass."""
+        _check_matrix(indptr, indices, data)
+        _check_range(first_row, last_row, indptr.size - 1, "row")
+        return CsrReport(*numba_sparse.check_csr(indptr, indices, data, n_columns, first_row, last_row))
+
+    def group_moments_integer(
+        self,
+        indptr: Int64Array,
+        indices: IndexArray,
+        data: ValueArray,
+        rows: Int64Array,
+        offsets: Int64Array,
+        nonzeros: Int64Array,
+        sum: Int64Array,  # noqa: A002 - the name of the native argument
+        sum_squares: Int64Array,
+        largest: Float64Array,
+        *,
+        n_genes: int,
+        first_group: int,
+        last_group: int,
+    ) -> None:
+        """Add rows to exact integer accumulators (groups x genes)."""
+        _check_matrix(indptr, indices, data)
+        _check_pointers(indptr, data)
+        _check_groups(rows, offsets, indptr.size - 1)
+        _check_range(first_group, last_group, offsets.size - 1, "group")
+        for name, array in (("nonzeros", nonzeros), ("sum", sum), ("sum_squares", sum_squares)):
+            _exact(name, array, np.int64)
+        _exact("largest", largest, np.float64)
+        self._check_accumulators((offsets.size - 1) * n_genes, nonzeros, sum, sum_squares, largest)
+        numba_sparse.group_moments_integer(
+            indptr,
+            indices,
+            data,
+            rows,
+            offsets,
+            nonzeros.reshape(-1),
+            sum.reshape(-1),
+            sum_squares.reshape(-1),
+            largest.reshape(-1),
+            n_genes,
+            first_group,
+            last_group,
+        )
+
+    def group_moments_real(
+        self,
+        indptr: Int64Array,
+        indices: IndexArray,
+        data: ValueArray,
+        rows: Int64Array,
+        offsets: Int64Array,
+        nonzeros: Int64Array,
+        sum: Float64Array,  # noqa: A002 - the name of the native argument
+        mean: Float64Array,
+        squares: Float64Array,
+        largest: Float64Array,
+        *,
+        n_genes: int,
+        first_group: int,
+        last_group: int,
+    ) -> None:
+        """Add rows to Welford accumulators of the non-zero values (groups x genes)."""
+        _check_matrix(indptr, indices, data)
+        _check_pointers(indptr, data)
+        _check_groups(rows, offsets, indptr.size - 1)
+        _check_range(first_group, last_group, offsets.size - 1, "group")
+        _exact("nonzeros", nonzeros, np.int64)
+        for name, array in (("sum", sum), ("mean", mean), ("squares", squares), ("largest", largest)):
+            _exact(name, array, np.float64)
+        self._check_accumulators((offsets.size - 1) * n_genes, nonzeros, sum, mean, squares, largest)
+        numba_sparse.group_moments_real(
+            indptr,
+            indices,
+            data,
+            rows,
+            offsets,
+            nonzeros.reshape(-1),
+            sum.reshape(-1),
+            mean.reshape(-1),
+            squares.reshape(-1),
+            largest.reshape(-1),
+            n_genes,
+            first_group,
+            last_group,
+        )
+
+    @staticmethod
+    def _check_accumulators(length: int, *arrays: NDArray[np.generic]) -> None:
+        _require(
+            all(array.size == length for array in arrays),
+            "every accumulator must have groups x n_genes elements",
+        )
+
+    def group_sums_count(
+        self,
+        indptr: Int64Array,
+        indices: IndexArray,
+        data: ValueArray,
+        rows: Int64Array,
+        offsets: Int64Array,
+        out: Int64Array,
+        *,
+        n_genes: int,
+        first_group: int,
+        last_group: int,
+    ) -> None:
+        """Count the genes with a non-zero entry in each group."""
+        _check_matrix(indptr, indices, data)
+        _check_pointers(indptr, data)
+        _check_groups(rows, offsets, indptr.size - 1)
+        _check_range(first_group, last_group, offsets.size - 1, "group")
+        _exact("out", out, np.int64)
+        _require(out.size == offsets.size - 1, "out must have one element per group")
+        numba_sparse.group_sums_count(
+            indptr, indices, data, rows, offsets, out, n_genes, first_group, last_group
+        )
+
+    def group_sums(
+        self,
+        indptr: Int64Array,
+        indices: IndexArray,
+        data: ValueArray,
+        rows: Int64Array,
+        offsets: Int64Array,
+        out_indptr: Int64Array,
+        out_indices: Int32Array,
+        out_data: SumArray,
+        *,
+        n_genes: int,
+        first_group: int,
+        last_group: int,
+    ) -> None:
+        """Write the sums of each group as a row of a sparse matrix."""
+        _check_matrix(indptr, indices, data)
+        _check_pointers(indptr, data)
+        _check_groups(rows, offsets, indptr.size - 1)
+        _check_range(first_group, last_group, offsets.size - 1, "group")
+        _exact("out_indptr", out_indptr, np.int64)
+        _exact("out_indices", out_indices, np.int32)
+        _exact("out_data", out_data, np.int64, np.float64)
+        _require(
+            out_indptr.size == offsets.size, "out_indptr must have one element more than there are groups"
+        )
+        _require(out_indices.size == out_data.size, "out_indices and out_data must have equal length")
+        _require(
+            numba_sparse.group_sums(
+                indptr,
+                indices,
+                data,
+                rows,
+                offsets,
+                out_indptr,
+                out_indices,
+                out_data,
+                n_genes,
+                first_group,
+                last_group,
+            ),
+            "out_indptr does not match the number of genes of each group",
+        )
+
+    def count_tokens(
+        self,
+        indptr: Int64Array,
+        indices: IndexArray,
+        data: ValueArray,
+        token: Int32Array,
+        out: Int64Array,
+        *,
+        first_row: int,
+        last_row: int,
+    ) -> None:
+        """Count the non-zero genes of each row that have a token."""
+        _check_matrix(indptr, indices, data)
+        _check_pointers(indptr, data)
+        _check_range(first_row, last_row, indptr.size - 1, "row")
+        _exact("token", token, np.int32)
+        _exact("out", out, np.int64)
+        _require(out.size == indptr.size - 1, "out must have one element per row")
+        numba_sparse.count_tokens(indptr, indices, data, token, out, first_row, last_row)
+
+    def rank_tokens(
+        self,
+        indptr: Int64Array,
+        indices: IndexArray,
+        data: ValueArray,
+        token: Int32Array,
+        median: Float64Array,
+        out_offsets: Int64Array,
+        out: TokenArray,
+        out_counts: Float32Array,
+        *,
+        most_genes: int,
+        cls: int,
+        eos: int,
+        first_row: int,
+        last_row: int,
+    ) -> None:
+        """Write the tokens of each row in descending order of count / median."""
+        _check_matrix(indptr, indices, data)
+        _check_pointers(indptr, data)
+        _check_range(first_row, last_row, indptr.size - 1, "row")
+        _exact("token", token, np.int32)
+        _exact("median", median, np.float64)
+        _exact("out_offsets", out_offsets, np.int64)
+        _exact("out", out, np.int16, np.int32)
+        _exact("out_counts", out_counts, np.float32)
+        _require(token.size == median.size, "token and median must have equal length")
+        _require(out_offsets.size == indptr.size, "out_offsets must have one element more than rows")
+        _require(out_counts.size in (0, out.size), "out_counts must be empty or as long as out")
+        _require(
+            numba_sparse.rank_tokens(
+                indptr,
+                indices,
+                data,
+                token,
+                median,
+                out_offsets,
+                out,
+                out_counts,
+                most_genes,
+                cls,
+                eos,
+                first_row,
+                last_row,
+            ),
+            "out_offsets does not match the number of tokens of each row",
+        )
+
+    def truncated_gaussian(
+        self,
+        out: RealArray,
+        proposal: UInt8Array,
+        location: Float64Array,
+        scale: Float64Array,
+        lower: Float64Array,
+        upper: Float64Array,
+        first: Float64Array,
+        second: Float64Array,
+        third: Float64Array,
+        *,
+        key: int,
+        purpose: int,
+        retry_purpose: int,
+        first_cell: int,
+    ) -> None:
+        """Draw cells (rows of `out`) from per-gene truncated normals, by the plan of the same names."""
+        _exact("out", out, np.float32, np.float64)
+        _exact("proposal", proposal, np.uint8)
+        plan = (location, scale, lower, upper, first, second, third)
+        for array in plan:
+            _exact("every array of the plan", array, np.float64)
+        _require(
+            all(array.size == location.size for array in (proposal, *plan)),
+            "every array of the plan must have one element per gene",
+        )
+        _require(
+            out.ndim == 2 and out.shape[1] == location.size, "out must have two dimensions: cells x genes"
+        )
+        _require(0 <= purpose < 256 and 0 <= retry_purpose < 256, "a purpose must be below 256")
+        numba_truncated_gaussian.truncated_gaussian(
+            out,
+            proposal,
+            *plan,
+            np.uint64(key),
+            np.uint64(purpose),
+            np.uint64(retry_purpose),
+            np.uint64(first_cell),
+        )
+
+
+if TYPE_CHECKING:
+
+    def _meets_protocol(backend: NumbaKernels) -> Kernels:
+        return backend

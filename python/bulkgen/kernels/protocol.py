@@ -1,0 +1,191 @@
+"""What both backends provide: one method per kernel, the same arrays, the same bits.
+
+The laws, costs and sources of the kernels stand in the C++ headers of the same names (``cpp/include/bulkgen``). Arrays
+are C-contiguous and of exactly the stated type; outputs are allocated by the caller. A kernel checks what memory safety
+needs and nothing else: validation with good messages is done once, by the public functions.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from typing import TypeAlias
+
+    from numpy.typing import NDArray
+
+    Int64Array: TypeAlias = NDArray[np.int64]
+    Int32Array: TypeAlias = NDArray[np.int32]
+    UInt8Array: TypeAlias = NDArray[np.uint8]
+    UInt32Array: TypeAlias = NDArray[np.uint32]
+    Float64Array: TypeAlias = NDArray[np.float64]
+    Float32Array: TypeAlias = NDArray[np.float32]
+    #: Column indices of a sparse matrix.
+    IndexArray: TypeAlias = NDArray[np.int32] | NDArray[np.int64]
+    #: Stored values of a sparse matrix.
+    ValueArray: TypeAlias = NDArray[np.float32] | NDArray[np.float64] | NDArray[np.int32] | NDArray[np.int64]
+    TokenArray: TypeAlias = NDArray[np.int16] | NDArray[np.int32]
+    SumArray: TypeAlias = NDArray[np.int64] | NDArray[np.float64]
+    RealArray: TypeAlias = NDArray[np.float32] | NDArray[np.float64]
+
+__all__ = ["CsrReport", "Kernels"]
+
+
+class CsrReport(NamedTuple):
+    """First offender of each kind as a position among the stored entries (a row where so named), or -1."""
+
+    bad_pointer_row: int
+    bad_index: int
+    unsorted_row: int
+    not_finite: int
+    negative: int
+    fractional: int
+    largest: float
+
+
+class Kernels(Protocol):
+    """A backend. ``native`` is compiled C++, ``numba`` compiles the same operations at first use."""
+
+    @property
+    def name(self) -> str:
+        """The name that ``BULKGEN_BACKEND`` takes."""
+
+    def philox_block(self, out: UInt32Array, counter: UInt32Array, *, key: int) -> None:
+        """Philox4x32-10 of one counter of four words."""
+
+    def philox_words(self, out: UInt32Array, *, key: int, purpose: int, first_cell: int) -> None:
+        """Fill `out` (cells x positions) with the words at their addresses."""
+
+    def check_csr(
+        self,
+        indptr: Int64Array,
+        indices: IndexArray,
+        data: ValueArray,
+        *,
+        n_columns: int,
+        first_row: int,
+        last_row: int,
+    ) -> CsrReport:
+        """Find what is wrong with rows ``[first_row, last_row)``, in one pass."""
+
+    def group_moments_integer(
+        self,
+        indptr: Int64Array,
+        indices: IndexArray,
+        data: ValueArray,
+        rows: Int64Array,
+        offsets: Int64Array,
+        nonzeros: Int64Array,
+        sum: Int64Array,
+        sum_squares: Int64Array,
+        largest: Float64Array,
+        *,
+        n_genes: int,
+        first_group: int,
+        last_group: int,
+    ) -> None:
+        """Add rows to exact integer accumulators (groups x genes)."""
+
+    def group_moments_real(
+        self,
+        indptr: Int64Array,
+        indices: IndexArray,
+        data: ValueArray,
+        rows: Int64Array,
+        offsets: Int64Array,
+        nonzeros: Int64Array,
+        sum: Float64Array,
+        mean: Float64Array,
+        squares: Float64Array,
+        largest: Float64Array,
+        *,
+        n_genes: int,
+        first_group: int,
+        last_group: int,
+    ) -> None:
+        """Add rows to Welford accumulators of the non-zero values (groups x genes)."""
+
+    def group_sums_count(
+        self,
+        indptr: Int64Array,
+        indices: IndexArray,
+        data: ValueArray,
+        rows: Int64Array,
+        offsets: Int64Array,
+        out: Int64Array,
+        *,
+        n_genes: int,
+        first_group: int,
+        last_group: int,
+    ) -> None:
+        """Count the genes with a non-zero entry in each group."""
+
+    def group_sums(
+        self,
+        indptr: Int64Array,
+        indices: IndexArray,
+        data: ValueArray,
+        rows: Int64Array,
+        offsets: Int64Array,
+        out_indptr: Int64Array,
+        out_indices: Int32Array,
+        out_data: SumArray,
+        *,
+        n_genes: int,
+        first_group: int,
+        last_group: int,
+    ) -> None:
+        """Write the sums of each group as a row of a sparse matrix."""
+
+    def count_tokens(
+        self,
+        indptr: Int64Array,
+        indices: IndexArray,
+        data: ValueArray,
+        token: Int32Array,
+        out: Int64Array,
+        *,
+        first_row: int,
+        last_row: int,
+    ) -> None:
+        """Count the non-zero genes of each row that have a token."""
+
+    def rank_tokens(
+        self,
+        indptr: Int64Array,
+        indices: IndexArray,
+        data: ValueArray,
+        token: Int32Array,
+        median: Float64Array,
+        out_offsets: Int64Array,
+        out: TokenArray,
+        out_counts: Float32Array,
+        *,
+        most_genes: int,
+        cls: int,
+        eos: int,
+        first_row: int,
+        last_row: int,
+    ) -> None:
+        """Write the tokens of each row in descending order of count / median."""
+
+    def truncated_gaussian(
+        self,
+        out: RealArray,
+        proposal: UInt8Array,
+        location: Float64Array,
+        scale: Float64Array,
+        lower: Float64Array,
+        upper: Float64Array,
+        first: Float64Array,
+        second: Float64Array,
+        third: Float64Array,
+        *,
+        key: int,
+        purpose: int,
+        retry_purpose: int,
+        first_cell: int,
+    ) -> None:
+        """Draw cells (rows of `out`) from per-gene truncated normals, by the plan of the same names."""

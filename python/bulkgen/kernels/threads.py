@@ -1,0 +1,76 @@
+"""One pool of Python threads for both backends; kernels release the interpreter lock.
+
+There is no OpenMP (it collides with torch's) and no ``numba(parallel=True)`` (it kills forked data-loader workers).
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from bulkgen.kernels.protocol import Int64Array
+
+__all__ = ["available_threads", "parallel_ranges", "resolve_threads"]
+
+
+def available_threads() -> int:
+    """CPUs this process may use (affinity mask); 1 inside a PyTorch data-loader worker."""
+    torch_data = sys.modules.get("torch.utils.data")
+    if torch_data is not None and torch_data.get_worker_info() is not None:
+        return 1
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def resolve_threads(threads: int | None) -> int:
+    """Validate the public `threads` argument; ``None`` is the CPUs available (or ``BULKGEN_THREADS``)."""
+    if threads is None:
+        named = os.environ.get("BULKGEN_THREADS")
+        if named is None:
+            return available_threads()
+        if not named.isdigit() or int(named) < 1:
+            raise ValueError(f"BULKGEN_THREADS must be a positive integer, got {named!r}")
+        return int(named)
+    if threads < 1:
+        raise ValueError(f"threads must be at least 1, got {threads}")
+    return threads
+
+
+def parallel_ranges(
+    function: Callable[[int, int], None], size: int, *, threads: int | None, weights: Int64Array | None = None
+) -> None:
+    """Call ``function(first, last)`` on consecutive ranges that cover ``[0, size)``, one per thread.
+
+    Parameters
+    ----------
+    function
+        Must give the same result for any division of the work.
+    size
+        Number of items.
+    threads
+        As :func:`resolve_threads`.
+    weights
+        Cumulative cost, shape (size + 1,): the ranges get equal shares of it (default: equal numbers of items).
+    """
+    n = min(resolve_threads(threads), size)
+    if n <= 1:
+        if size > 0:
+            function(0, size)
+        return
+    if weights is None:
+        cuts = [size * i // n for i in range(n + 1)]
+    else:
+        shares = weights[0] + (weights[-1] - weights[0]) * np.arange(1, n) / n
+        cuts = [0, *(int(cut) for cut in np.searchsorted(weights, shares)), size]
+    ranges = [(a, b) for a, b in zip(cuts[:-1], cuts[1:], strict=True) if a < b]
+    with ThreadPoolExecutor(len(ranges)) as pool:
+        # list() so that an exception of any range is raised here
+        list(pool.map(lambda pair: function(*pair), ranges))
