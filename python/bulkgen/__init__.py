@@ -9,10 +9,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from bulkgen.generators import synthesize
+    from bulkgen.aggregate import pseudobulk
+    from bulkgen.generators.synthesis import synthesize
     from bulkgen.io import read, write
-    from bulkgen.profiles import BulkProfiles, bulk_profiles
-    from bulkgen.pseudobulk import pseudobulk
+    from bulkgen.profiles import bulk_profiles
     from bulkgen.rng import STREAM_VERSION
     from bulkgen.splits import BenchmarkSplit, split_benchmark
     from bulkgen.tokens import TokenDataset, Vocabulary, tokenize
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 __all__ = [
     "STREAM_VERSION",
     "BenchmarkSplit",
-    "BulkProfiles",
     "Scores",
     "TokenDataset",
     "Vocabulary",
@@ -42,14 +41,13 @@ __all__ = [
 _HOME = {
     "STREAM_VERSION": "bulkgen.rng",
     "BenchmarkSplit": "bulkgen.splits",
-    "BulkProfiles": "bulkgen.profiles",
     "Scores": "bulkgen.training",
     "TokenDataset": "bulkgen.tokens",
     "Vocabulary": "bulkgen.tokens",
     "bulk_profiles": "bulkgen.profiles",
     "evaluate": "bulkgen.training",
     "finetune": "bulkgen.training",
-    "pseudobulk": "bulkgen.pseudobulk",
+    "pseudobulk": "bulkgen.aggregate",
     "read": "bulkgen.io",
     "split_benchmark": "bulkgen.splits",
     "synthesize": "bulkgen.generators",

@@ -61,6 +61,4 @@ class MissingExtraError(BulkgenError, ImportError):
     """An optional dependency is not installed."""
 
     def __init__(self, module: str, extra: str) -> None:
-        super().__init__(
-            f"this needs the package {module!r}, which is not installed: pip install 'bulkgen[{extra}]'"
-        )
+        super().__init__(f"this needs the package {module!r}, which is not installed: pip install 'bulkgen[{extra}]'")

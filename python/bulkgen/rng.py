@@ -64,11 +64,11 @@ def key_from_rng(rng: RandomState = None) -> int:
         return int(rng.generate_state(1, np.uint64)[0])
     if rng is None:
         return int(np.random.SeedSequence().generate_state(1, np.uint64)[0])
-    if isinstance(rng, (int, np.integer)) and not isinstance(rng, bool):
-        if rng < 0:
-            raise ValueError(f"rng must be a non-negative integer, got {rng}")
-        return int(np.random.SeedSequence(int(rng)).generate_state(1, np.uint64)[0])
+    seed: object = rng  # callers without a type checker pass anything
+    if isinstance(seed, int | np.integer) and not isinstance(seed, bool):
+        if seed < 0:
+            raise ValueError(f"rng must be a non-negative integer, got {seed}")
+        return int(np.random.SeedSequence(int(seed)).generate_state(1, np.uint64)[0])
     raise TypeError(
-        f"rng must be an int, a numpy.random.SeedSequence, a numpy.random.Generator or None, "
-        f"got {type(rng).__name__}"
+        f"rng must be an int, a numpy.random.SeedSequence, a numpy.random.Generator or None, got {type(rng).__name__}"
     )

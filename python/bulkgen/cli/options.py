@@ -11,15 +11,16 @@ import typer
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["Json", "Output", "Overwrite", "Rng", "Threads", "print_result"]
+__all__ = ["By", "InputCells", "Json", "Layer", "Output", "Overwrite", "Rng", "Threads", "print_result"]
 
+InputCells = Annotated[Path, typer.Argument(metavar="CELLS", help="Raw counts: .h5ad file or .zarr store.")]
+By = Annotated[list[str], typer.Option("--by", help="Column of obs to group by; may be repeated.")]
+Layer = Annotated[str | None, typer.Option("--layer", help="Take the counts from this layer, not from X.")]
 Output = Annotated[Path, typer.Option("--out", "-o", help="Where to write the result.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace an output that exists.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on standard output.")]
 Rng = Annotated[int, typer.Option("--rng", min=0, help="Seed: the same seed gives the same bits.")]
-Threads = Annotated[
-    int | None, typer.Option("--threads", min=1, help="Threads to use (default: the CPUs available).")
-]
+Threads = Annotated[int | None, typer.Option("--threads", min=1, help="Threads to use (default: the CPUs available).")]
 
 
 def print_result(result: Mapping[str, object], *, as_json: bool) -> None:

@@ -45,9 +45,7 @@ class NativeKernels:
         last_row: int,
     ) -> CsrReport:
         """Find what is wrong with rows ``[first_row, last_row)``, in one pass."""
-        report = self._check_csr(
-            indptr, indices, data, n_columns=n_columns, first_row=first_row, last_row=last_row
-        )
+        report = self._check_csr(indptr, indices, data, n_columns=n_columns, first_row=first_row, last_row=last_row)
         return CsrReport(*report)
 
 

@@ -40,9 +40,7 @@ _INDICES = (np.int32, np.int64)
 
 @njit(cache=True, nogil=True)
 def _philox_block(out, counter, key):  # type: ignore[no-untyped-def]
-    words = philox(
-        np.uint64(counter[0]), np.uint64(counter[1]), np.uint64(counter[2]), np.uint64(counter[3]), key
-    )
+    words = philox(np.uint64(counter[0]), np.uint64(counter[1]), np.uint64(counter[2]), np.uint64(counter[3]), key)
     for i in range(4):
         out[i] = words[i]
 
@@ -63,7 +61,7 @@ def _philox_words(out, key, purpose, first_cell):  # type: ignore[no-untyped-def
 
 
 def _exact(name: str, array: NDArray[np.generic], *types: type[np.generic]) -> None:
-    if not isinstance(array, np.ndarray) or array.dtype.type not in types or not array.flags.c_contiguous:
+    if array.dtype.type not in types or not array.flags.c_contiguous:
         wanted = " or ".join(t.__name__ for t in types)
         raise TypeError(f"{name} must be a C-contiguous array of {wanted}")
 
@@ -97,9 +95,7 @@ def _check_groups(rows: Int64Array, offsets: Int64Array, n_rows: int) -> None:
         "offsets must run from 0 to the number of grouped rows",
     )
     _require(bool(np.all(offsets[:-1] <= offsets[1:])), "offsets must not decrease")
-    _require(
-        bool(rows.size == 0 or (rows.min() >= 0 and rows.max() < n_rows)), "rows must be rows of the matrix"
-    )
+    _require(bool(rows.size == 0 or (rows.min() >= 0 and rows.max() < n_rows)), "rows must be rows of the matrix")
 
 
 def _check_range(first: int, last: int, size: int, what: str) -> None:
@@ -148,7 +144,7 @@ class NumbaKernels:
         rows: Int64Array,
         offsets: Int64Array,
         nonzeros: Int64Array,
-        sum: Int64Array,  # noqa: A002 - the name of the native argument
+        sum: Int64Array,
         sum_squares: Int64Array,
         largest: Float64Array,
         *,
@@ -188,7 +184,7 @@ class NumbaKernels:
         rows: Int64Array,
         offsets: Int64Array,
         nonzeros: Int64Array,
-        sum: Float64Array,  # noqa: A002 - the name of the native argument
+        sum: Float64Array,
         mean: Float64Array,
         squares: Float64Array,
         largest: Float64Array,
@@ -249,9 +245,7 @@ class NumbaKernels:
         _check_range(first_group, last_group, offsets.size - 1, "group")
         _exact("out", out, np.int64)
         _require(out.size == offsets.size - 1, "out must have one element per group")
-        numba_sparse.group_sums_count(
-            indptr, indices, data, rows, offsets, out, n_genes, first_group, last_group
-        )
+        numba_sparse.group_sums_count(indptr, indices, data, rows, offsets, out, n_genes, first_group, last_group)
 
     def group_sums(
         self,
@@ -276,9 +270,7 @@ class NumbaKernels:
         _exact("out_indptr", out_indptr, np.int64)
         _exact("out_indices", out_indices, np.int32)
         _exact("out_data", out_data, np.int64, np.float64)
-        _require(
-            out_indptr.size == offsets.size, "out_indptr must have one element more than there are groups"
-        )
+        _require(out_indptr.size == offsets.size, "out_indptr must have one element more than there are groups")
         _require(out_indices.size == out_data.size, "out_indices and out_data must have equal length")
         _require(
             numba_sparse.group_sums(
@@ -392,9 +384,7 @@ class NumbaKernels:
             all(array.size == location.size for array in (proposal, *plan)),
             "every array of the plan must have one element per gene",
         )
-        _require(
-            out.ndim == 2 and out.shape[1] == location.size, "out must have two dimensions: cells x genes"
-        )
+        _require(out.ndim == 2 and out.shape[1] == location.size, "out must have two dimensions: cells x genes")
         _require(0 <= purpose < 256 and 0 <= retry_purpose < 256, "a purpose must be below 256")
         numba_truncated_gaussian.truncated_gaussian(
             out,

@@ -85,13 +85,13 @@ def log_positive(x):  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True, inline="always")
 def unit_uniform(word):  # type: ignore[no-untyped-def]
-    """A word as a uniform in (0, 1)."""
+    """Turn a word into a uniform in (0, 1)."""
     return (_small_to_double(word) + 0.5) * _TWO_M32
 
 
 @njit(cache=True, nogil=True, inline="always")
 def standard_exponential(word):  # type: ignore[no-untyped-def]
-    """A standard exponential from one word."""
+    """Turn a word into a standard exponential."""
     return -log_positive(unit_uniform(word))
 
 

@@ -114,10 +114,10 @@ def group_moments_real(  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True)
 def group_sums_count(indptr, indices, data, rows, offsets, out, n_genes, first_group, last_group):  # type: ignore[no-untyped-def]
-    """Number of genes with a non-zero entry in each group."""
+    """Count the genes with a non-zero entry in each group."""
     seen = np.full(n_genes, -1, np.int64)
     for group in range(first_group, last_group):
-        count = 0
+        count = np.int64(0)
         for r in range(offsets[group], offsets[group + 1]):
             for i in range(indptr[rows[r]], indptr[rows[r] + 1]):
                 gene = np.int64(indices[i])
@@ -141,7 +141,7 @@ def group_sums(  # type: ignore[no-untyped-def]
     first_group,
     last_group,
 ):
-    """Sums of each group, columns ascending; returns False where `out_indptr` does not match."""
+    """Write the sums of each group, columns ascending; returns False where `out_indptr` does not match."""
     seen = np.zeros(n_genes, np.bool_)
     totals = np.zeros(n_genes, out_data.dtype)
     for group in range(first_group, last_group):
@@ -154,14 +154,14 @@ def group_sums(  # type: ignore[no-untyped-def]
         slot = out_indptr[group]
         if slot < 0 or out_indptr[group + 1] > out_data.size:
             return False
-        for gene in range(n_genes):
-            if seen[gene]:
+        for column in range(n_genes):
+            if seen[column]:
                 if slot >= out_indptr[group + 1]:
                     return False
-                out_indices[slot] = gene
-                out_data[slot] = totals[gene]
-                seen[gene] = False
-                totals[gene] = 0
+                out_indices[slot] = column
+                out_data[slot] = totals[column]
+                seen[column] = False
+                totals[column] = 0
                 slot += 1
         if slot != out_indptr[group + 1]:
             return False
@@ -170,7 +170,7 @@ def group_sums(  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True)
 def count_tokens(indptr, indices, data, token, out, first_row, last_row):  # type: ignore[no-untyped-def]
-    """Number of non-zero genes of each row that have a token."""
+    """Count the non-zero genes of each row that have a token."""
     n_columns = token.size
     for row in range(first_row, last_row):
         count = 0

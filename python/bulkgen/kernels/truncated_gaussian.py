@@ -1,7 +1,7 @@
 """Truncated normals, gene by gene: the choice of proposal, and drawing with it.
 
-The plan is computed here once for both backends from additions, multiplications, divisions and square roots alone, which
-NumPy rounds the same way everywhere; so no library's ``exp`` or ``erf`` decides a bit of a synthetic cell.
+The plan is computed here once for both backends from additions, multiplications, divisions and square roots alone,
+which NumPy rounds the same way everywhere; so no library's ``exp`` or ``erf`` decides a bit of a synthetic cell.
 """
 
 from __future__ import annotations
@@ -43,19 +43,6 @@ class TruncatedGaussianPlan:
     first: Float64Array
     second: Float64Array
     third: Float64Array
-
-    def arrays(self) -> tuple[UInt8Array, *tuple[Float64Array, ...]]:
-        """Return the arrays in the order the kernel takes them."""
-        return (
-            self.proposal,
-            self.location,
-            self.scale,
-            self.lower,
-            self.upper,
-            self.first,
-            self.second,
-            self.third,
-        )
 
 
 def plan_truncated_gaussian(
@@ -172,12 +159,17 @@ def draw_truncated_gaussian(
     The retry attempts use the purpose that follows `purpose` in the table of :mod:`bulkgen.rng`.
     """
     kernels = kernels or get_kernels()
-    arrays = plan.arrays()
-
     def draw(first: int, last: int) -> None:
         kernels.truncated_gaussian(
             out[first:last],
-            *arrays,
+            plan.proposal,
+            plan.location,
+            plan.scale,
+            plan.lower,
+            plan.upper,
+            plan.first,
+            plan.second,
+            plan.third,
             key=key,
             purpose=int(purpose),
             retry_purpose=int(purpose) + 1,

@@ -1,0 +1,84 @@
+"""``bulkgen pseudobulk``: real cells to sums or means of about k cells."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+from bulkgen.cli.options import By, InputCells, Json, Layer, Output, Overwrite, Rng, Threads, print_result
+
+__all__ = ["pseudobulk"]
+
+
+class StrategyName(StrEnum):
+    """Strategies of the command line."""
+
+    sum = "sum"
+    mean_k = "mean_k"
+    mean = "mean"
+
+
+class RemainderName(StrEnum):
+    """Remainder policies of the command line."""
+
+    drop = "drop"
+    keep = "keep"
+    merge = "merge"
+
+
+def pseudobulk(
+    cells: InputCells,
+    by: By,
+    out: Output,
+    k: Annotated[float, typer.Option("-k", min=1, help="Mean number of cells per group.")] = 10,
+    strategy: Annotated[StrategyName, typer.Option(help="Sum, sum / k, or sum / group size.")] = StrategyName.mean,
+    cv: Annotated[float, typer.Option(min=0, help="Coefficient of variation of the group sizes.")] = 0.1,
+    remainder: Annotated[
+        RemainderName, typer.Option(help="What becomes of the last, incomplete group.")
+    ] = RemainderName.merge,
+    round_: Annotated[bool, typer.Option("--round", help="Round means to whole counts.")] = False,
+    layer: Layer = None,
+    rng: Rng = 0,
+    threads: Threads = None,
+    overwrite: Overwrite = False,
+    json_: Json = False,
+) -> None:
+    """Aggregate cells within each stratum, about k at a time."""
+    import bulkgen
+    from bulkgen.io import check_output
+
+    check_output(out, overwrite=overwrite)
+    adata = bulkgen.read(cells, layer=layer)
+    result = bulkgen.pseudobulk(
+        adata,
+        by=by,
+        k=k,
+        strategy=strategy.value,
+        cv=cv,
+        remainder=remainder.value,
+        round=round_,
+        rng=rng,
+        threads=threads,
+    )
+    bulkgen.write(result, out, overwrite=overwrite)
+    sizes = result.obs["n_obs_aggregated"]
+    print_result(
+        {
+            "cells": adata.n_obs,
+            "groups": result.n_obs,
+            "genes": result.n_vars,
+            "smallest_group": int(sizes.min()),
+            "largest_group": int(sizes.max()),
+            "out": str(out),
+        },
+        as_json=json_,
+    )
+    if strategy is not StrategyName.sum and not round_:
+        typer.echo(
+            "note: sum, mean_k and mean give a rank-based model the same tokens, because the scale of a\n"
+            "cell cancels; training on more than one of them is training on the same data (--round\n"
+            "makes them differ)",
+            err=True,
+        )

@@ -1,0 +1,87 @@
+"""``bulkgen split``: real cells into training, validation and test cells."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from bulkgen.cli.options import InputCells, Json, Layer, Overwrite, Rng, print_result
+
+__all__ = ["split"]
+
+
+def split(
+    cells: InputCells,
+    label: Annotated[str, typer.Option("--label", help="Column of obs to be predicted.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the parts; made if need be.")],
+    test_fraction: Annotated[float, typer.Option(help="Share of each label's cells to test on.")] = 0.1,
+    validation_fraction: Annotated[float, typer.Option(help="Share to choose models on; may be 0.")] = 0.1,
+    stratify_by: Annotated[
+        list[str] | None, typer.Option(help="Further column whose proportions are kept; may be repeated.")
+    ] = None,
+    drop_unlabelled: Annotated[bool, typer.Option(help="Leave out cells without a label.")] = False,
+    layer: Layer = None,
+    rng: Rng = 0,
+    overwrite: Overwrite = False,
+    json_: Json = False,
+) -> None:
+    """Split real cells into train.h5ad, val.h5ad and test.h5ad, stratified and seeded.
+
+    The test cells are frozen: nothing downstream may touch them, estimated means and variances included.
+    """
+    from bulkgen.io import atomic_file, check_output, read, write
+    from bulkgen.splits import split_benchmark
+
+    out.mkdir(exist_ok=True)
+    paths = {"train": out / "train.h5ad", "validation": out / "val.h5ad", "test": out / "test.h5ad"}
+    if validation_fraction == 0:
+        del paths["validation"]
+    record = out / "split.json"
+    for path in (*paths.values(), record):
+        check_output(path, overwrite=overwrite)
+    adata = read(cells, layer=layer)
+    dropped = 0
+    if drop_unlabelled and label in adata.obs:
+        labelled = adata.obs[label].notna().to_numpy()
+        dropped = int((~labelled).sum())
+        adata = adata[labelled].copy()
+    result = split_benchmark(
+        adata,
+        label=label,
+        test_fraction=test_fraction,
+        validation_fraction=validation_fraction,
+        stratify_by=stratify_by or [],
+        rng=rng,
+    )
+    for part, path in paths.items():
+        write(getattr(result, part), path, overwrite=overwrite)
+    summary = {
+        **{f"{part}_cells": int(result.indices[part].size) for part in paths},
+        "labels": {str(name): row.to_dict() for name, row in result.summary().iterrows()},
+        "cells_dropped": dropped,
+        "out": str(out),
+    }
+    with atomic_file(record, overwrite=overwrite) as temporary:
+        indices = {part: result.indices[part].tolist() for part in paths}
+        provenance = dict(result.test.uns["bulkgen_split"])
+        temporary.write_text(json.dumps({**summary, "provenance": provenance, "indices": indices}, default=str))
+    if json_:
+        print_result(summary, as_json=True)
+        return
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False)
+    table.add_column(label)
+    for part in paths:
+        table.add_column(part, justify="right")
+    for name, row in result.summary().iterrows():
+        table.add_row(str(name), *(str(row[part]) for part in paths))
+    table.add_row("all", *(str(result.indices[part].size) for part in paths), style="bold")
+    Console(width=80).print(table)
+    if dropped:
+        typer.echo(f"{dropped} cells without a label were left out")
+    typer.echo(f"written to {out}: {', '.join(path.name for path in paths.values())}, {record.name}")

@@ -1,0 +1,110 @@
+"""What a generator is, and the table of generators by name.
+
+A generator is a frozen set of parameters with a name. Fitted to bulk profiles and reference moments it can draw any
+cell of any stratum by its number, in any order; so chunks, shards and threads cannot change a bit of the result.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib import import_module
+from typing import TYPE_CHECKING, Protocol
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from bulkgen.kernels.protocol import Float64Array, RealArray
+    from bulkgen.profiles import GeneMoments
+
+__all__ = ["Bulk", "FittedGenerator", "Generator", "Reference", "generator_names", "make_generator"]
+
+#: Built-in generators: name -> module and class.
+_GENERATORS = {
+    "truncated_gaussian": ("bulkgen.generators.truncated_gaussian", "TruncatedGaussian"),
+}
+
+
+@dataclass(frozen=True)
+class Bulk:
+    """Bulk profiles, brought to the common genes.
+
+    Attributes
+    ----------
+    strata
+        One row per stratum: the columns that the profiles were grouped by.
+    mean
+        Mean counts per cell, shape (n_strata, n_genes).
+    """
+
+    strata: pd.DataFrame
+    mean: Float64Array
+
+
+@dataclass(frozen=True)
+class Reference:
+    """Moments of the reference cells, on the genes of the bulk profiles.
+
+    Attributes
+    ----------
+    strata
+        One row per stratum of the reference; same columns as :attr:`Bulk.strata`.
+    moments
+        Within each stratum.
+    pooled
+        Over all reference cells; matrices of shape (1, n_genes).
+    """
+
+    strata: pd.DataFrame
+    moments: GeneMoments
+    pooled: GeneMoments
+
+
+class FittedGenerator(Protocol):
+    """Draws cells of the strata it was fitted to."""
+
+    def sample(self, stratum: int, out: RealArray, *, key: int, first_cell: int, threads: int | None) -> None:
+        """Fill `out` (cells x genes) with cells ``first_cell, first_cell + 1, …`` of a stratum."""
+
+
+class Generator(BaseModel):
+    """Base of the generators: parameters as fields, unknown ones refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    def fit(self, bulk: Bulk, reference: Reference) -> FittedGenerator:
+        """Learn what is needed to draw cells of the bulk's strata.
+
+        Raises
+        ------
+        LabelError
+            If the reference lacks a stratum that the parameters ask for.
+        """
+        raise TypeError(f"{type(self).__name__} does not say how it is fitted")
+
+
+def generator_names() -> tuple[str, ...]:
+    """Return the names that ``synthesize(method=...)`` takes."""
+    return tuple(_GENERATORS)
+
+
+def make_generator(name: str, parameters: dict[str, object]) -> Generator:
+    """Build a generator from its name and parameters.
+
+    Raises
+    ------
+    ValueError
+        If there is no such generator, or a parameter is unknown or has a wrong value.
+    """
+    if name not in _GENERATORS:
+        raise ValueError(f"method must be one of {', '.join(map(repr, _GENERATORS))}, got {name!r}")
+    module, attribute = _GENERATORS[name]
+    cls: type[Generator] = getattr(import_module(module), attribute)
+    try:
+        return cls.model_validate(parameters)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"])) or "parameters"
+        known = ", ".join(cls.model_fields)
+        raise ValueError(f"{where!r} of method {name!r}: {first['msg']} (parameters: {known})") from error

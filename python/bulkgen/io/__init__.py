@@ -1,0 +1,25 @@
+"""Input and output: AnnData with checked counts, atomic files, provenance."""
+
+from __future__ import annotations
+
+from bulkgen.io.atomic import atomic_directory, atomic_file, check_output
+from bulkgen.io.checks import CountMatrix, canonical_counts, is_integral, library_sizes
+from bulkgen.io.h5ad import check_anndata, make_anndata, read, write
+from bulkgen.io.provenance import content_hash, provenance, provenance_of
+
+__all__ = [
+    "CountMatrix",
+    "atomic_directory",
+    "atomic_file",
+    "canonical_counts",
+    "check_anndata",
+    "check_output",
+    "content_hash",
+    "is_integral",
+    "library_sizes",
+    "make_anndata",
+    "provenance",
+    "provenance_of",
+    "read",
+    "write",
+]

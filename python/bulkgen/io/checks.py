@@ -1,0 +1,147 @@
+"""Count matrices: one canonical form, checked before any work starts."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TypeAlias
+
+import numpy as np
+import scipy.sparse as sp
+
+from bulkgen.errors import CountsError, InvalidCsrError
+from bulkgen.kernels import get_kernels
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from bulkgen.kernels.protocol import CsrReport, Float64Array
+
+__all__ = ["CountMatrix", "canonical_counts", "is_integral", "library_sizes"]
+
+#: What the functions of bulkgen take as a matrix of counts: cells x genes.
+CountMatrix: TypeAlias = "np.ndarray | sp.spmatrix | sp.sparray"
+
+_KERNEL_TYPES = (np.float32, np.float64, np.int32, np.int64)
+_LOG_HINT = (
+    "; the matrix looks log-normalised: pass raw counts (often in a layer: bulkgen.read(path, layer='counts'), "
+    "--layer counts on the command line)"
+)
+
+
+def canonical_counts(
+    X: CountMatrix,
+    *,
+    require_integers: bool,
+    cell_names: Sequence[str] | None = None,
+    gene_names: Sequence[str] | None = None,
+) -> sp.csr_matrix:
+    """Check a matrix of counts and return it as CSR with sorted, unique columns.
+
+    Parameters
+    ----------
+    X
+        Cells x genes; dense, CSR, CSC or any other SciPy format, of any number type. Never changed; the result shares
+        memory with it where it is canonical already.
+    require_integers
+        Refuse fractional values (of any number type: whole numbers stored as floats are fine).
+    cell_names, gene_names
+        Used in messages; default: positions.
+
+    Returns
+    -------
+    scipy.sparse.csr_matrix
+        Values of type float32, float64, int32 or int64. Explicit zeros are kept.
+
+    Raises
+    ------
+    CountsError
+        For negative, NaN, infinite or (where integers are required) fractional values, naming the first.
+    InvalidCsrError
+        For row pointers or column indices out of order or range.
+    TypeError
+        For values that are no numbers.
+    """
+    matrix = _as_csr(X)
+    report = _check(matrix)
+    if report.bad_pointer_row >= 0:
+        raise InvalidCsrError(
+            f"the row pointers (indptr) are not monotone from 0 to the number of stored entries, first at row "
+            f"{report.bad_pointer_row}"
+        )
+    if report.bad_index >= 0:
+        raise InvalidCsrError(
+            f"stored entry {report.bad_index} has column {matrix.indices[report.bad_index]}, but the matrix has "
+            f"{matrix.shape[1]} columns"
+        )
+
+    def where(entry: int) -> str:
+        row = int(np.searchsorted(matrix.indptr, entry, side="right")) - 1
+        column = int(matrix.indices[entry])
+        cell = row if cell_names is None else repr(str(cell_names[row]))
+        gene = column if gene_names is None else repr(str(gene_names[column]))
+        return f"cell {cell}, gene {gene} holds {matrix.data[entry]}"
+
+    if report.not_finite >= 0:
+        raise CountsError(f"counts must be finite, but {where(report.not_finite)}")
+    if report.negative >= 0:
+        hint = "; the matrix looks scaled: pass raw counts" if report.fractional >= 0 else ""
+        raise CountsError(f"counts must not be negative, but {where(report.negative)}{hint}")
+    if require_integers and report.fractional >= 0:
+        hint = _LOG_HINT if report.largest < 30 else "; pass raw counts, or round them first"
+        raise CountsError(f"counts must be whole numbers, but {where(report.fractional)}{hint}")
+    if report.unsorted_row >= 0:
+        if not isinstance(X, np.ndarray) and X.format == "csr":
+            matrix = matrix.copy()
+        matrix.sum_duplicates()
+    return matrix
+
+
+def is_integral(matrix: sp.csr_matrix) -> bool:
+    """Whether every stored value is a whole number (of a matrix that passed :func:`canonical_counts`)."""
+    return bool(np.issubdtype(matrix.dtype, np.integer)) or _check(matrix).fractional < 0
+
+
+def library_sizes(matrix: sp.csr_matrix) -> Float64Array:
+    """Return the total counts of each cell, shape (n_cells,)."""
+    return np.asarray(matrix.sum(axis=1, dtype=np.float64), dtype=np.float64).ravel()
+
+
+def _check(matrix: sp.csr_matrix) -> CsrReport:
+    return get_kernels().check_csr(
+        matrix.indptr.astype(np.int64, copy=False),
+        matrix.indices,
+        matrix.data,
+        n_columns=matrix.shape[1],
+        first_row=0,
+        last_row=matrix.shape[0],
+    )
+
+
+def _as_csr(X: CountMatrix) -> sp.csr_matrix:
+    if not (isinstance(X, np.ndarray) or sp.issparse(X)):
+        raise TypeError(
+            f"counts must be a NumPy array or a SciPy sparse matrix, got {type(X).__name__}; "
+            "a backed AnnData is read into memory with .to_memory()"
+        )
+    if X.ndim != 2:
+        raise ValueError(f"counts must have two dimensions (cells x genes), got {X.ndim}")
+    if X.dtype.kind not in "biuf":
+        raise TypeError(f"counts must be numbers, got values of type {X.dtype}")
+    if not isinstance(X, np.ndarray) and X.format == "csr":
+        data, indices = np.ascontiguousarray(X.data), np.ascontiguousarray(X.indices)
+        matrix = sp.csr_matrix(X.shape, dtype=np.int32)
+        # set directly: the constructor would copy, or hide a malformed structure behind its own message
+        matrix.data, matrix.indices, matrix.indptr = data, indices, np.ascontiguousarray(X.indptr)
+    else:
+        matrix = sp.csr_matrix(X)
+    if matrix.data.dtype.type not in _KERNEL_TYPES:
+        matrix.data = matrix.data.astype(_wider(matrix.data.dtype))
+    if matrix.indices.dtype.type not in (np.int32, np.int64):
+        matrix.indices = matrix.indices.astype(np.int64)
+    return matrix
+
+
+def _wider(dtype: np.dtype[np.generic]) -> type[np.generic]:
+    """Return the smallest kernel type that holds every value of another number type."""
+    if dtype.kind == "f":
+        return np.float32 if dtype.itemsize <= 4 else np.float64
+    return np.int32 if dtype.itemsize < 4 else np.int64

@@ -1,0 +1,125 @@
+"""AnnData in and out: the one place that imports anndata."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import anndata as ad
+import numpy as np
+
+from bulkgen.io.atomic import atomic_directory, atomic_file
+from bulkgen.io.checks import canonical_counts
+from bulkgen.io.provenance import provenance_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import pandas as pd
+
+    from bulkgen.io.checks import CountMatrix
+
+__all__ = ["check_anndata", "make_anndata", "read", "write"]
+
+
+def read(
+    path: str | Path,
+    *,
+    layer: str | None = None,
+    backed: bool = False,
+    counts: Literal["auto", "integer", "any"] = "auto",
+) -> ad.AnnData:
+    """Read an ``.h5ad`` file or ``.zarr`` store and check that it holds counts.
+
+    Parameters
+    ----------
+    path
+        The file or store.
+    layer
+        Take the counts from this layer instead of ``X``.
+    backed
+        Leave the matrix on disk (``.h5ad`` only); it is checked when it is read.
+    counts
+        ``integer``: whole numbers only. ``any``: fractional values too. ``auto``: whole numbers, unless bulkgen itself
+        made the file (pseudo-bulk means and truncated Gaussian cells are fractional).
+
+    Returns
+    -------
+    anndata.AnnData
+        Cells x genes.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is nothing at `path`.
+    CountsError, InvalidCsrError
+        If the matrix is not what it should be; the message names the first offending cell and gene.
+    ValueError
+        If `layer` does not exist, or cell names are not unique.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise FileNotFoundError(f"there is no file {path}")
+    if path.suffix == ".zarr":
+        if backed:
+            raise ValueError("backed=True needs an .h5ad file, got a .zarr store")
+        adata = ad.read_zarr(path)
+    elif path.suffix in (".h5ad", ".h5"):
+        try:
+            adata = ad.read_h5ad(path, backed="r" if backed else None)
+        except OSError as error:
+            raise OSError(f"{path} cannot be read as an .h5ad file: {error}") from error
+    else:
+        raise ValueError(f"{path} must end in .h5ad or .zarr; convert it with anndata first")
+    if layer is not None:
+        if layer not in adata.layers:
+            found = ", ".join(map(repr, adata.layers)) or "none"
+            raise ValueError(f"{path} has no layer {layer!r}; layers: {found}")
+        adata.X = adata.layers[layer]
+    if not backed:
+        check_anndata(adata, counts=counts)
+    return adata
+
+
+def check_anndata(adata: ad.AnnData, *, counts: Literal["auto", "integer", "any"] = "auto") -> None:
+    """Check an AnnData as :func:`read` does, and raise the same errors."""
+    if not adata.obs_names.is_unique:
+        twice = adata.obs_names[adata.obs_names.duplicated()][0]
+        raise ValueError(
+            f"cell names must be unique, but {twice!r} occurs more than once; mend with adata.obs_names_make_unique()"
+        )
+    if adata.X is None:
+        raise ValueError("the AnnData has no matrix X; name a layer: bulkgen.read(path, layer='counts')")
+    integers = counts == "integer" or (counts == "auto" and provenance_of(adata) is None)
+    canonical_counts(adata.X, require_integers=integers, cell_names=adata.obs_names, gene_names=adata.var_names)
+
+
+def write(adata: ad.AnnData, path: str | Path, *, overwrite: bool = False) -> None:
+    """Write an AnnData to ``.h5ad`` or ``.zarr``; the output appears whole or not at all.
+
+    Raises
+    ------
+    OutputExistsError
+        If `path` exists and `overwrite` is false.
+    """
+    path = Path(path)
+    if path.suffix == ".zarr":
+        with atomic_directory(path, overwrite=overwrite) as temporary:
+            adata.write_zarr(temporary)
+    elif path.suffix == ".h5ad":
+        with atomic_file(path, overwrite=overwrite) as temporary:
+            adata.write_h5ad(temporary, compression="lzf")
+    else:
+        raise ValueError(f"the output {path} must end in .h5ad or .zarr")
+
+
+def make_anndata(
+    X: CountMatrix,
+    *,
+    obs: pd.DataFrame,
+    var: pd.DataFrame,
+    uns: Mapping[str, object] | None = None,
+    layers: Mapping[str, np.ndarray] | None = None,
+) -> ad.AnnData:
+    """Build an AnnData (cells x genes) from its parts; the other layers of bulkgen do not import anndata."""
+    return ad.AnnData(X, obs=obs, var=var, uns=dict(uns or {}), layers=dict(layers or {}))

@@ -1,0 +1,322 @@
+"""Who goes where: strata of cells, the benchmark split, and groups of about k cells."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+import pandas as pd
+
+from bulkgen.errors import LabelError
+from bulkgen.io import provenance
+from bulkgen.kernels import get_kernels
+from bulkgen.kernels.truncated_gaussian import draw_truncated_gaussian, plan_truncated_gaussian
+from bulkgen.rng import Purpose, key_from_rng
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from anndata import AnnData
+
+    from bulkgen.kernels.protocol import Int64Array
+    from bulkgen.rng import RandomState
+
+__all__ = ["BenchmarkSplit", "Groups", "Strata", "k_groups", "split_benchmark", "strata_of"]
+
+Remainder = Literal["drop", "keep", "merge"]
+
+
+@dataclass(frozen=True)
+class Strata:
+    """The observed combinations of some columns.
+
+    Attributes
+    ----------
+    table
+        One row per stratum in sorted order; columns as in ``obs``, categorical.
+    codes
+        Stratum of each cell, shape (n_cells,).
+    """
+
+    table: pd.DataFrame
+    codes: Int64Array
+
+    def names(self) -> list[str]:
+        """Return a name of each stratum for messages and row names: the values joined by ``|``."""
+        return [" | ".join(map(str, row)) for row in self.table.itertuples(index=False)]
+
+    def rows(self) -> list[Int64Array]:
+        """Return the cells of each stratum in ascending order."""
+        order = np.argsort(self.codes, kind="stable")
+        sizes = np.bincount(self.codes, minlength=len(self.table))
+        return np.split(order, np.cumsum(sizes)[:-1])
+
+
+def strata_of(obs: pd.DataFrame, by: str | Sequence[str]) -> Strata:
+    """Find the strata of cells by one or more columns of ``obs``.
+
+    Raises
+    ------
+    LabelError
+        If a column is missing, or a cell has no value in it.
+    """
+    columns = [by] if isinstance(by, str) else list(by)
+    if not columns:
+        raise LabelError("at least one column is needed to group cells by")
+    for column in columns:
+        if column not in obs:
+            found = ", ".join(map(repr, obs.columns)) or "none"
+            raise LabelError(f"obs has no column {column!r}; columns: {found}")
+        missing = int(obs[column].isna().sum())
+        if missing:
+            raise LabelError(
+                f"{missing} of {len(obs)} cells have no value in column {column!r}; drop them with "
+                f"adata[adata.obs[{column!r}].notna()].copy() (--drop-unlabelled on the command line)"
+            )
+    if len(obs) == 0:
+        raise LabelError("there are no cells")
+    keys = obs[columns].reset_index(drop=True)
+    grouped = keys.groupby(columns, observed=True, sort=True)
+    codes: Int64Array = grouped.ngroup().to_numpy(np.int64).astype(np.int64)
+    # first cell of each stratum, in the order of the codes
+    first = np.unique(codes, return_index=True)[1]
+    table = keys.iloc[first].reset_index(drop=True)
+    return Strata(table.astype("category"), codes)
+
+
+def shuffled(rows: Int64Array, *, key: int, purpose: Purpose, stratum: int) -> Int64Array:
+    """Return `rows` in the random order of stratum number `stratum` (sorted by one 64-bit word each)."""
+    words = np.empty((1, 2 * rows.size), np.uint32)
+    get_kernels().philox_words(words, key=key, purpose=int(purpose), first_cell=stratum)
+    high, low = words[0, 0::2].astype(np.uint64), words[0, 1::2].astype(np.uint64)
+    return rows[np.argsort((high << np.uint64(32)) | low, kind="stable")]
+
+
+@dataclass(frozen=True)
+class BenchmarkSplit:
+    """Training, validation and test cells; nothing downstream may touch the test cells.
+
+    Attributes
+    ----------
+    train, validation, test
+        Copies of the chosen cells, in their original order.
+    label
+        The column that they were stratified by first.
+    indices
+        Row numbers in the original AnnData, by part.
+    """
+
+    train: AnnData
+    validation: AnnData
+    test: AnnData
+    label: str
+    indices: dict[str, Int64Array]
+
+    def summary(self) -> pd.DataFrame:
+        """Return the cells per label and part."""
+        parts = {"train": self.train, "validation": self.validation, "test": self.test}
+        counts = {name: part.obs[self.label].value_counts() for name, part in parts.items()}
+        return pd.DataFrame(counts).fillna(0).astype(int).sort_index()
+
+
+def split_benchmark(
+    adata: AnnData,
+    *,
+    label: str,
+    test_fraction: float = 0.1,
+    validation_fraction: float = 0.1,
+    stratify_by: Sequence[str] = (),
+    rng: RandomState = 0,
+) -> BenchmarkSplit:
+    """Split real cells into training, validation and test cells, stratified and seeded.
+
+    Within each label the cells are ordered by the further strata and at random within them, and the test cells are
+    taken at equal steps through that order (systematic sampling): every label gives its share, every further stratum
+    too, to within one cell.
+
+    Parameters
+    ----------
+    adata
+        Cells x genes. Not changed.
+    label
+        Column of ``obs`` to be predicted.
+    test_fraction, validation_fraction
+        Share of each label's cells, rounded, at least one cell; `validation_fraction` may be 0.
+    stratify_by
+        Further columns whose proportions are kept (dose, replicate, plate).
+    rng
+        Seed.
+
+    Returns
+    -------
+    BenchmarkSplit
+
+    Raises
+    ------
+    LabelError
+        If the column is missing or incomplete, or a label has too few cells to give every part one.
+    ValueError
+        If the fractions leave no training cells.
+    """
+    if not (0 < test_fraction < 1 and 0 <= validation_fraction < 1 and test_fraction + validation_fraction < 1):
+        raise ValueError(
+            f"test_fraction must be in (0, 1), validation_fraction in [0, 1) and their sum below 1, got "
+            f"{test_fraction} and {validation_fraction}"
+        )
+    labels = strata_of(adata.obs, label)
+    finer = strata_of(adata.obs, [label, *(name for name in stratify_by if name != label)])
+    key = key_from_rng(rng)
+    parts_needed = 2 if validation_fraction == 0 else 3
+    chosen: dict[str, list[Int64Array]] = {"train": [], "validation": [], "test": []}
+    for number, (name, rows) in enumerate(zip(labels.names(), labels.rows(), strict=True)):
+        if rows.size < parts_needed:
+            raise LabelError(
+                f"label {name!r} of column {label!r} has {rows.size} cell(s), but a split needs at least "
+                f"{parts_needed}, one for each part; drop the label or merge it with another"
+            )
+        order = shuffled(rows, key=key, purpose=Purpose.SPLIT, stratum=number)
+        order = order[np.argsort(finer.codes[order], kind="stable")]
+        n_test = _share(rows.size, test_fraction, rows.size - parts_needed + 1)
+        test = _systematic(order, n_test)
+        rest = order[~np.isin(order, test)]
+        n_validation = 0
+        if validation_fraction > 0:
+            n_validation = _share(rows.size, validation_fraction, rest.size - 1)
+        validation = _systematic(rest, n_validation)
+        chosen["test"].append(test)
+        chosen["validation"].append(validation)
+        chosen["train"].append(rest[~np.isin(rest, validation)])
+    indices = {name: np.sort(np.concatenate(rows)) for name, rows in chosen.items()}
+    parameters = {
+        "label": label,
+        "test_fraction": test_fraction,
+        "validation_fraction": validation_fraction,
+        "stratify_by": list(stratify_by),
+    }
+    record = provenance("split", parameters, key=key, source=adata)
+    pieces = {}
+    for name, rows in indices.items():
+        piece = adata[rows].copy()
+        # a part of real counts is not something that bulkgen made: its record has a key of its own
+        piece.uns["bulkgen_split"] = {**record, "part": name}
+        pieces[name] = piece
+    return BenchmarkSplit(pieces["train"], pieces["validation"], pieces["test"], label, indices)
+
+
+def _share(n: int, fraction: float, most: int) -> int:
+    return int(min(max(1, np.floor(n * fraction + 0.5)), most))
+
+
+def _systematic(order: Int64Array, n: int) -> Int64Array:
+    """Take `n` elements at equal steps."""
+    if n == 0:
+        return order[:0]
+    return order[(np.arange(n) * 2 + 1) * order.size // (2 * n)]
+
+
+@dataclass(frozen=True)
+class Groups:
+    """Groups of cells within strata.
+
+    Attributes
+    ----------
+    rows
+        Cells sorted by group, ascending within a group.
+    offsets
+        Group g holds ``rows[offsets[g]:offsets[g + 1]]``, shape (n_groups + 1,).
+    stratum
+        Stratum of each group, shape (n_groups,).
+    dropped
+        Cells in no group (remainder policy ``drop``).
+    """
+
+    rows: Int64Array
+    offsets: Int64Array
+    stratum: Int64Array
+    dropped: int
+
+    def sizes(self) -> Int64Array:
+        """Return the number of cells in each group."""
+        return np.diff(self.offsets)
+
+
+def k_groups(
+    strata: Strata, *, k: float, cv: float = 0.1, remainder: Remainder = "merge", rng: RandomState = 0
+) -> Groups:
+    """Cut each stratum's shuffled cells into groups whose sizes are normal around k.
+
+    Sizes are drawn from Normal(k, (cv·k)²), rounded, at least 1; cells are used once. Groups are numbered by their
+    first cell, so that k = 1 leaves the cells in their order.
+
+    Parameters
+    ----------
+    strata
+        From :func:`strata_of`.
+    k
+        Mean number of cells per group, at least 1.
+    cv
+        Coefficient of variation of the sizes, in [0, 1).
+    remainder
+        The last, incomplete group of a stratum: ``merge`` it into the group before, ``keep`` it, or ``drop`` it.
+    rng
+        Seed.
+
+    Raises
+    ------
+    LabelError
+        If a stratum has fewer than k cells and the policy is not ``keep``.
+    """
+    if not (np.isfinite(k) and k >= 1):
+        raise ValueError(f"k must be a number of at least 1, got {k}")
+    if not 0 <= cv < 1:
+        raise ValueError(f"cv must be in [0, 1), got {cv}")
+    if remainder not in ("drop", "keep", "merge"):
+        raise ValueError(f"remainder must be 'drop', 'keep' or 'merge', got {remainder!r}")
+    key = key_from_rng(rng)
+    groups: list[Int64Array] = []
+    stratum: list[int] = []
+    dropped = 0
+    for number, (name, rows) in enumerate(zip(strata.names(), strata.rows(), strict=True)):
+        if rows.size < k and remainder != "keep":
+            raise LabelError(
+                f"stratum {name!r} has {rows.size} cell(s), fewer than k = {k:g}; lower k, or make one group of them "
+                "with remainder='keep' (--remainder keep)"
+            )
+        order = shuffled(rows, key=key, purpose=Purpose.GROUP_SHUFFLE, stratum=number)
+        ends = np.cumsum(_group_sizes(rows.size, k=k, cv=cv, key=key, stratum=number))
+        ends = ends[: int(np.searchsorted(ends, rows.size)) + 1]
+        if ends[-1] > rows.size:
+            complete = ends[:-1]
+            if remainder == "keep" or (remainder == "merge" and complete.size == 0):
+                ends = np.append(complete, rows.size)
+            elif remainder == "merge":
+                ends = np.append(complete[:-1], rows.size)
+            else:
+                ends = complete
+        if ends.size == 0:
+            raise LabelError(
+                f"stratum {name!r} has {rows.size} cell(s), fewer than its first group needs; lower k or use "
+                "remainder='merge'"
+            )
+        dropped += rows.size - int(ends[-1])
+        groups.extend(np.sort(part) for part in np.split(order[: ends[-1]], ends[:-1]))
+        stratum.extend([number] * ends.size)
+    by_first_cell = np.argsort([group[0] for group in groups], kind="stable")
+    groups = [groups[i] for i in by_first_cell]
+    offsets = np.concatenate([[0], np.cumsum([group.size for group in groups])]).astype(np.int64)
+    return Groups(np.concatenate(groups), offsets, np.asarray(stratum, np.int64)[by_first_cell], dropped)
+
+
+def _group_sizes(n_cells: int, *, k: float, cv: float, key: int, stratum: int) -> Int64Array:
+    """Sizes of more groups than `n_cells` cells can fill, from the group-size stream of the stratum."""
+    most = int(n_cells / max(1.0, k * (1 - cv))) + 64
+    plan = plan_truncated_gaussian(np.full(most, float(k)), cv * k, -np.inf, np.inf)
+    while True:
+        sizes = np.empty((1, most))
+        draw_truncated_gaussian(plan, sizes, key=key, first_cell=stratum, purpose=Purpose.GROUP_SIZE, threads=1)
+        rounded: Int64Array = np.maximum(1, np.floor(sizes[0] + 0.5)).astype(np.int64)
+        if rounded.sum() >= n_cells:
+            return rounded
+        most *= 2
+        plan = plan_truncated_gaussian(np.full(most, float(k)), cv * k, -np.inf, np.inf)
