@@ -6,8 +6,13 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 ROOT = Path(__file__).resolve().parent.parent
+
+# derandomised: a red run can be repeated; no deadline: the first call of a Numba kernel compiles it
+settings.register_profile("bulkgen", deadline=None, derandomize=True)
+settings.load_profile("bulkgen")
 
 
 @pytest.fixture(scope="session")

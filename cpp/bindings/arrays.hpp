@@ -46,9 +46,9 @@ Csr<Value, Index> checked_csr(const Array<std::int64_t>& indptr, const Array<Ind
     const Csr<Value, Index> matrix{input(indptr), input(indices), input(data)};
     require(!matrix.indptr.empty(), "indptr must have at least one element");
     require(matrix.indices.size() == matrix.data.size(), "indices and data must have equal length");
-    require(matrix.indptr.front() == 0 &&
-                matrix.indptr.back() == static_cast<std::int64_t>(matrix.data.size()),
-            "indptr must run from 0 to the number of stored entries");
+    require(
+        matrix.indptr.front() == 0 && matrix.indptr.back() == static_cast<std::int64_t>(matrix.data.size()),
+        "indptr must run from 0 to the number of stored entries");
     for (std::size_t row = 0; row < matrix.rows(); ++row) {
         require(matrix.indptr[row] <= matrix.indptr[row + 1], "indptr must not decrease");
     }

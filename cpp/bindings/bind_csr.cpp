@@ -25,8 +25,8 @@ void bind(py::module_& module) {
             return py::make_tuple(report.bad_pointer, report.bad_index, report.unsorted, report.not_finite,
                                   report.negative, report.fractional, report.largest);
         },
-        py::arg("indptr").noconvert(), py::arg("indices").noconvert(), py::arg("data").noconvert(), py::kw_only(),
-        py::arg("n_columns"), py::arg("first_row"), py::arg("last_row"));
+        py::arg("indptr").noconvert(), py::arg("indices").noconvert(), py::arg("data").noconvert(),
+        py::kw_only(), py::arg("n_columns"), py::arg("first_row"), py::arg("last_row"));
 }
 
 }  // namespace

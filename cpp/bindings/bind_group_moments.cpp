@@ -18,8 +18,8 @@ void bind(py::module_& module) {
         "group_moments_integer",
         [](const Array<std::int64_t>& indptr, const Array<Index>& indices, const Array<Value>& data,
            const Array<std::int64_t>& rows, const Array<std::int64_t>& offsets, Array<std::int64_t>& nonzeros,
-           Array<std::int64_t>& sum, Array<std::int64_t>& sum_squares, Array<double>& largest, std::size_t n_genes,
-           std::size_t first_group, std::size_t last_group) {
+           Array<std::int64_t>& sum, Array<std::int64_t>& sum_squares, Array<double>& largest,
+           std::size_t n_genes, std::size_t first_group, std::size_t last_group) {
             const auto matrix = checked_csr(indptr, indices, data);
             const auto groups = checked_groups(rows, offsets, matrix.rows());
             const std::size_t n_groups = groups.offsets.size() - 1;
@@ -43,7 +43,8 @@ void bind(py::module_& module) {
             const auto groups = checked_groups(rows, offsets, matrix.rows());
             const std::size_t n_groups = groups.offsets.size() - 1;
             require_range(first_group, last_group, n_groups, "group");
-            const RealMoments out{output(nonzeros), output(sum), output(mean), output(squares), output(largest)};
+            const RealMoments out{output(nonzeros), output(sum), output(mean), output(squares),
+                                  output(largest)};
             require_length(n_groups * n_genes, out.nonzeros, out.sum, out.mean, out.squares, out.largest);
             py::gil_scoped_release release;
             group_moments_real(matrix, groups, n_genes, first_group, last_group, out);

@@ -24,14 +24,17 @@ void bind_sums(py::module_& module) {
             const auto pointers = input(out_indptr);
             const auto out_columns = output(out_indices);
             const auto out_values = output(out_data);
-            require(pointers.size() == n_groups + 1, "out_indptr must have one element more than there are groups");
-            require(out_columns.size() == out_values.size(), "out_indices and out_data must have equal length");
+            require(pointers.size() == n_groups + 1,
+                    "out_indptr must have one element more than there are groups");
+            require(out_columns.size() == out_values.size(),
+                    "out_indices and out_data must have equal length");
             py::gil_scoped_release release;
             std::vector<std::uint64_t> seen((n_genes + 63) / 64);
             std::vector<Sum> totals(n_genes);
             std::vector<std::int64_t> counts(n_groups);
             // counted again: a wrong out_indptr must not write outside the output
-            group_sums_count(matrix, groups, n_genes, first_group, last_group, std::span(seen), std::span(counts));
+            group_sums_count(matrix, groups, n_genes, first_group, last_group, std::span(seen),
+                             std::span(counts));
             for (std::size_t g = first_group; g < last_group; ++g) {
                 if (pointers[g] < 0 || pointers[g + 1] - pointers[g] != counts[g] ||
                     static_cast<std::size_t>(pointers[g + 1]) > out_values.size()) {
@@ -44,8 +47,8 @@ void bind_sums(py::module_& module) {
         },
         py::arg("indptr").noconvert(), py::arg("indices").noconvert(), py::arg("data").noconvert(),
         py::arg("rows").noconvert(), py::arg("offsets").noconvert(), py::arg("out_indptr").noconvert(),
-        py::arg("out_indices").noconvert(), py::arg("out_data").noconvert(), py::kw_only(), py::arg("n_genes"),
-        py::arg("first_group"), py::arg("last_group"));
+        py::arg("out_indices").noconvert(), py::arg("out_data").noconvert(), py::kw_only(),
+        py::arg("n_genes"), py::arg("first_group"), py::arg("last_group"));
 }
 
 template <typename Value, typename Index>
@@ -66,8 +69,8 @@ void bind(py::module_& module) {
             group_sums_count(matrix, groups, n_genes, first_group, last_group, std::span(seen), counts);
         },
         py::arg("indptr").noconvert(), py::arg("indices").noconvert(), py::arg("data").noconvert(),
-        py::arg("rows").noconvert(), py::arg("offsets").noconvert(), py::arg("out").noconvert(), py::kw_only(),
-        py::arg("n_genes"), py::arg("first_group"), py::arg("last_group"));
+        py::arg("rows").noconvert(), py::arg("offsets").noconvert(), py::arg("out").noconvert(),
+        py::kw_only(), py::arg("n_genes"), py::arg("first_group"), py::arg("last_group"));
     bind_sums<Value, Index, std::int64_t>(module);
     bind_sums<Value, Index, double>(module);
 }

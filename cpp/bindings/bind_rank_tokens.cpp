@@ -15,9 +15,10 @@ void bind_rank(py::module_& module) {
     module.def(
         "rank_tokens",
         [](const Array<std::int64_t>& indptr, const Array<Index>& indices, const Array<Value>& data,
-           const Array<std::int32_t>& token, const Array<double>& median, const Array<std::int64_t>& out_offsets,
-           Array<Token>& out, Array<float>& out_counts, std::size_t most_genes, std::int32_t cls, std::int32_t eos,
-           std::size_t first_row, std::size_t last_row) {
+           const Array<std::int32_t>& token, const Array<double>& median,
+           const Array<std::int64_t>& out_offsets, Array<Token>& out, Array<float>& out_counts,
+           std::size_t most_genes, std::int32_t cls, std::int32_t eos, std::size_t first_row,
+           std::size_t last_row) {
             const auto matrix = checked_csr(indptr, indices, data);
             const ColumnTokens columns{input(token), input(median)};
             require(columns.token.size() == columns.median.size(), "token and median must have equal length");
@@ -27,7 +28,8 @@ void bind_rank(py::module_& module) {
             const auto tokens = output(out);
             const auto counts = output(out_counts);
             require(offsets.size() == matrix.rows() + 1, "out_offsets must have one element more than rows");
-            require(counts.empty() || counts.size() == tokens.size(), "out_counts must be empty or as long as out");
+            require(counts.empty() || counts.size() == tokens.size(),
+                    "out_counts must be empty or as long as out");
             py::gil_scoped_release release;
             std::vector<std::int64_t> genes(matrix.rows());
             count_tokens(matrix, columns.token, first_row, last_row, std::span(genes));
@@ -45,7 +47,8 @@ void bind_rank(py::module_& module) {
                 }
             }
             std::vector<RankedGene> scratch(longest);
-            rank_tokens(matrix, columns, limits, first_row, last_row, offsets, std::span(scratch), tokens, counts);
+            rank_tokens(matrix, columns, limits, first_row, last_row, offsets, std::span(scratch), tokens,
+                        counts);
         },
         py::arg("indptr").noconvert(), py::arg("indices").noconvert(), py::arg("data").noconvert(),
         py::arg("token").noconvert(), py::arg("median").noconvert(), py::arg("out_offsets").noconvert(),
@@ -58,7 +61,8 @@ void bind(py::module_& module) {
     module.def(
         "count_tokens",
         [](const Array<std::int64_t>& indptr, const Array<Index>& indices, const Array<Value>& data,
-           const Array<std::int32_t>& token, Array<std::int64_t>& out, std::size_t first_row, std::size_t last_row) {
+           const Array<std::int32_t>& token, Array<std::int64_t>& out, std::size_t first_row,
+           std::size_t last_row) {
             const auto matrix = checked_csr(indptr, indices, data);
             require_range(first_row, last_row, matrix.rows(), "row");
             const auto columns = input(token);

@@ -12,11 +12,10 @@ void bind(py::module_& module) {
         "truncated_gaussian",
         [](Array<Value>& out, const Array<std::uint8_t>& proposal, const Array<double>& location,
            const Array<double>& scale, const Array<double>& lower, const Array<double>& upper,
-           const Array<double>& first, const Array<double>& second, const Array<double>& third, std::uint64_t key,
-           std::uint32_t purpose, std::uint32_t retry_purpose, std::uint64_t first_cell) {
-            const TruncatedGaussianPlan plan{input(proposal), input(location),  input(scale),
-                                             input(lower),    input(upper), input(first),
-                                             input(second),   input(third)};
+           const Array<double>& first, const Array<double>& second, const Array<double>& third,
+           std::uint64_t key, std::uint32_t purpose, std::uint32_t retry_purpose, std::uint64_t first_cell) {
+            const TruncatedGaussianPlan plan{input(proposal), input(location), input(scale),  input(lower),
+                                             input(upper),    input(first),    input(second), input(third)};
             const std::size_t n = plan.location.size();
             require(plan.proposal.size() == n && plan.scale.size() == n && plan.lower.size() == n &&
                         plan.upper.size() == n && plan.first.size() == n && plan.second.size() == n &&
@@ -32,8 +31,8 @@ void bind(py::module_& module) {
         },
         py::arg("out").noconvert(), py::arg("proposal").noconvert(), py::arg("location").noconvert(),
         py::arg("scale").noconvert(), py::arg("lower").noconvert(), py::arg("upper").noconvert(),
-        py::arg("first").noconvert(), py::arg("second").noconvert(), py::arg("third").noconvert(), py::kw_only(),
-        py::arg("key"), py::arg("purpose"), py::arg("retry_purpose"), py::arg("first_cell"));
+        py::arg("first").noconvert(), py::arg("second").noconvert(), py::arg("third").noconvert(),
+        py::kw_only(), py::arg("key"), py::arg("purpose"), py::arg("retry_purpose"), py::arg("first_cell"));
 }
 
 }  // namespace

@@ -47,7 +47,7 @@ CsrReport check_csr(const Csr<Value, Index>& matrix, std::size_t n_columns, std:
     return report;
 }
 
-#define BULKGEN_INSTANTIATE(VALUE, INDEX)                                                             \
+#define BULKGEN_INSTANTIATE(VALUE, INDEX)                                                          \
     template CsrReport check_csr<VALUE, INDEX>(const Csr<VALUE, INDEX>&, std::size_t, std::size_t, \
                                                std::size_t) noexcept;
 BULKGEN_FOR_EACH_CSR(BULKGEN_INSTANTIATE)

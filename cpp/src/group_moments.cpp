@@ -22,7 +22,8 @@ void for_each_slot(const Csr<Value, Index>& matrix, const Groups& groups, std::s
 
 template <typename Value, typename Index>
 void group_moments_integer(const Csr<Value, Index>& matrix, const Groups& groups, std::size_t n_genes,
-                           std::size_t first_group, std::size_t last_group, const IntegerMoments& out) noexcept {
+                           std::size_t first_group, std::size_t last_group,
+                           const IntegerMoments& out) noexcept {
     for_each_slot(matrix, groups, n_genes, first_group, last_group, [&](std::size_t slot, Value value) {
         const auto count = static_cast<std::int64_t>(value);
         const auto real = static_cast<double>(value);
@@ -48,9 +49,10 @@ void group_moments_real(const Csr<Value, Index>& matrix, const Groups& groups, s
     });
 }
 
-#define BULKGEN_INSTANTIATE(VALUE, INDEX)                                                                      \
+#define BULKGEN_INSTANTIATE(VALUE, INDEX)                                                                   \
     template void group_moments_integer<VALUE, INDEX>(const Csr<VALUE, INDEX>&, const Groups&, std::size_t, \
-                                                      std::size_t, std::size_t, const IntegerMoments&) noexcept; \
+                                                      std::size_t, std::size_t,                             \
+                                                      const IntegerMoments&) noexcept;                      \
     template void group_moments_real<VALUE, INDEX>(const Csr<VALUE, INDEX>&, const Groups&, std::size_t,    \
                                                    std::size_t, std::size_t, const RealMoments&) noexcept;
 BULKGEN_FOR_EACH_CSR(BULKGEN_INSTANTIATE)

@@ -24,10 +24,10 @@ void group_sums_count(const Csr<Value, Index>& matrix, const Groups& groups, std
 }
 
 template <typename Value, typename Index, typename Sum>
-void group_sums(const Csr<Value, Index>& matrix, const Groups& groups, std::size_t n_genes, std::size_t first_group,
-                std::size_t last_group, std::span<std::uint64_t> seen, std::span<Sum> totals,
-                std::span<const std::int64_t> out_indptr, std::span<std::int32_t> out_indices,
-                std::span<Sum> out_data) noexcept {
+void group_sums(const Csr<Value, Index>& matrix, const Groups& groups, std::size_t n_genes,
+                std::size_t first_group, std::size_t last_group, std::span<std::uint64_t> seen,
+                std::span<Sum> totals, std::span<const std::int64_t> out_indptr,
+                std::span<std::int32_t> out_indices, std::span<Sum> out_data) noexcept {
     for (std::size_t group = first_group; group < last_group; ++group) {
         for_each_nonzero(matrix, groups, group, n_genes, [&](std::size_t gene, Value value) {
             seen[gene / 64] |= std::uint64_t{1} << (gene % 64);
@@ -47,17 +47,18 @@ void group_sums(const Csr<Value, Index>& matrix, const Groups& groups, std::size
     }
 }
 
-#define BULKGEN_INSTANTIATE(VALUE, INDEX)                                                                           \
-    template void group_sums_count<VALUE, INDEX>(const Csr<VALUE, INDEX>&, const Groups&, std::size_t, std::size_t, \
-                                                 std::size_t, std::span<std::uint64_t>,                            \
-                                                 std::span<std::int64_t>) noexcept;                                \
-    template void group_sums<VALUE, INDEX, std::int64_t>(                                                           \
-        const Csr<VALUE, INDEX>&, const Groups&, std::size_t, std::size_t, std::size_t, std::span<std::uint64_t>, \
-        std::span<std::int64_t>, std::span<const std::int64_t>, std::span<std::int32_t>,                          \
-        std::span<std::int64_t>) noexcept;                                                                         \
-    template void group_sums<VALUE, INDEX, double>(                                                                 \
-        const Csr<VALUE, INDEX>&, const Groups&, std::size_t, std::size_t, std::size_t, std::span<std::uint64_t>, \
-        std::span<double>, std::span<const std::int64_t>, std::span<std::int32_t>, std::span<double>) noexcept;
+#define BULKGEN_INSTANTIATE(VALUE, INDEX)                                                                \
+    template void group_sums_count<VALUE, INDEX>(const Csr<VALUE, INDEX>&, const Groups&, std::size_t,   \
+                                                 std::size_t, std::size_t, std::span<std::uint64_t>,     \
+                                                 std::span<std::int64_t>) noexcept;                      \
+    template void group_sums<VALUE, INDEX, std::int64_t>(                                                \
+        const Csr<VALUE, INDEX>&, const Groups&, std::size_t, std::size_t, std::size_t,                  \
+        std::span<std::uint64_t>, std::span<std::int64_t>, std::span<const std::int64_t>,                \
+        std::span<std::int32_t>, std::span<std::int64_t>) noexcept;                                      \
+    template void group_sums<VALUE, INDEX, double>(const Csr<VALUE, INDEX>&, const Groups&, std::size_t, \
+                                                   std::size_t, std::size_t, std::span<std::uint64_t>,   \
+                                                   std::span<double>, std::span<const std::int64_t>,     \
+                                                   std::span<std::int32_t>, std::span<double>) noexcept;
 BULKGEN_FOR_EACH_CSR(BULKGEN_INSTANTIATE)
 #undef BULKGEN_INSTANTIATE
 

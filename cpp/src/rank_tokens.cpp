@@ -38,7 +38,8 @@ void rank_tokens(const Csr<Value, Index>& matrix, const ColumnTokens& columns, c
         }
         const std::size_t kept = std::min(n, limits.most_genes);
         const auto genes = scratch.first(n);
-        std::partial_sort(genes.begin(), genes.begin() + static_cast<std::ptrdiff_t>(kept), genes.end(), before);
+        std::partial_sort(genes.begin(), genes.begin() + static_cast<std::ptrdiff_t>(kept), genes.end(),
+                          before);
         auto slot = static_cast<std::size_t>(out_offsets[row]);
         const auto put = [&](std::int32_t token, float count) {
             out[slot] = static_cast<Token>(token);
@@ -53,14 +54,14 @@ void rank_tokens(const Csr<Value, Index>& matrix, const ColumnTokens& columns, c
     }
 }
 
-#define BULKGEN_INSTANTIATE_TOKEN(VALUE, INDEX, TOKEN)                                                             \
-    template void rank_tokens<VALUE, INDEX, TOKEN>(                                                                \
-        const Csr<VALUE, INDEX>&, const ColumnTokens&, const RankLimits&, std::size_t, std::size_t,               \
+#define BULKGEN_INSTANTIATE_TOKEN(VALUE, INDEX, TOKEN)                                              \
+    template void rank_tokens<VALUE, INDEX, TOKEN>(                                                 \
+        const Csr<VALUE, INDEX>&, const ColumnTokens&, const RankLimits&, std::size_t, std::size_t, \
         std::span<const std::int64_t>, std::span<RankedGene>, std::span<TOKEN>, std::span<float>) noexcept;
-#define BULKGEN_INSTANTIATE(VALUE, INDEX)                                                                           \
-    template void count_tokens<VALUE, INDEX>(const Csr<VALUE, INDEX>&, std::span<const std::int32_t>, std::size_t, \
-                                             std::size_t, std::span<std::int64_t>) noexcept;                       \
-    BULKGEN_INSTANTIATE_TOKEN(VALUE, INDEX, std::int16_t)                                                           \
+#define BULKGEN_INSTANTIATE(VALUE, INDEX)                                                                 \
+    template void count_tokens<VALUE, INDEX>(const Csr<VALUE, INDEX>&, std::span<const std::int32_t>,     \
+                                             std::size_t, std::size_t, std::span<std::int64_t>) noexcept; \
+    BULKGEN_INSTANTIATE_TOKEN(VALUE, INDEX, std::int16_t)                                                 \
     BULKGEN_INSTANTIATE_TOKEN(VALUE, INDEX, std::int32_t)
 BULKGEN_FOR_EACH_CSR(BULKGEN_INSTANTIATE)
 #undef BULKGEN_INSTANTIATE

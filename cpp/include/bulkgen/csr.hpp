@@ -27,7 +27,7 @@ struct CsrReport {
     std::int64_t not_finite = -1;
     std::int64_t negative = -1;
     std::int64_t fractional = -1;
-    double largest = 0.0;           // of the finite values
+    double largest = 0.0;  // of the finite values
 };
 
 /// Check the structure and values of rows [first_row, last_row).

@@ -31,13 +31,15 @@ struct RealMoments {
 /// Add the rows of groups [first_group, last_group) to the accumulators.
 ///
 /// Pre:  accumulators are row-major groups x n_genes and hold an earlier state or zeros (largest: -infinity);
-///       rows are in range; columns outside [0, n_genes) are skipped; for integers, no sum of squares exceeds 2^63 - 1.
+///       rows are in range; columns outside [0, n_genes) are skipped; for integers, no sum of squares exceeds
+///       2^63 - 1.
 /// Law:  after all blocks of rows, the moments of the non-zero values of each gene in each group.
-/// Pure: a group's accumulators depend on its own rows in their order; blocks of rows may come in several calls.
-/// Cost: one pass over the stored entries of the rows.
+/// Pure: a group's accumulators depend on its own rows in their order; blocks of rows may come in several
+/// calls. Cost: one pass over the stored entries of the rows.
 template <typename Value, typename Index>
 void group_moments_integer(const Csr<Value, Index>& matrix, const Groups& groups, std::size_t n_genes,
-                           std::size_t first_group, std::size_t last_group, const IntegerMoments& out) noexcept;
+                           std::size_t first_group, std::size_t last_group,
+                           const IntegerMoments& out) noexcept;
 template <typename Value, typename Index>
 void group_moments_real(const Csr<Value, Index>& matrix, const Groups& groups, std::size_t n_genes,
                         std::size_t first_group, std::size_t last_group, const RealMoments& out) noexcept;

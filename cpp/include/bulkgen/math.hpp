@@ -1,7 +1,7 @@
 // Elementary functions of the sampled paths: own polynomials, so that no libm decides a bit.
-// Every function is a fixed sequence of IEEE additions, multiplications, divisions and square roots; the Numba twin
-// (kernels/numba_math.py) repeats it operation by operation. Errors were measured against 50-digit arithmetic
-// (docs/design/kernels.md).
+// Every function is a fixed sequence of IEEE additions, multiplications, divisions and square roots; the
+// Numba twin (kernels/numba_math.py) repeats it operation by operation. Errors were measured against 50-digit
+// arithmetic (docs/design/kernels.md).
 #pragma once
 
 #include <bit>
@@ -30,8 +30,8 @@ inline constexpr double sin_coefficients[] = {3.141592653536132,  -5.16771276459
                                               -0.599252186531583, 0.08205035020147247, -0.007028303855203096};
 inline constexpr double cos_coefficients[] = {0.999999999779154,   -4.934802136928946, 4.058709154763134,
                                               -1.3352119493905503, 0.2349370685950865, -0.024395932097550446};
-inline constexpr double quantile_numerator[] = {0.6266570682315129, 1.0046180730409142,  1.2178657817985994,
-                                                0.897419485121487,  0.4564969006251712,  0.12814734572034495,
+inline constexpr double quantile_numerator[] = {0.6266570682315129, 1.0046180730409142, 1.2178657817985994,
+                                                0.897419485121487,  0.4564969006251712, 0.12814734572034495,
                                                 0.00827466403717353};
 inline constexpr double quantile_denominator[] = {1.0,
                                                   1.6031383605503569,
@@ -47,7 +47,8 @@ inline constexpr double ln2 = 0.6931471805599453;
 /// Natural logarithm of a positive normal double; relative error below 5e-12.
 constexpr double log_positive(double x) noexcept {
     constexpr std::uint64_t sqrt_half = 0x3fe6a09e667f3bcdU;
-    // biased so that the exponent field of the difference is k + 1024 for x = 2^k m, m in [sqrt(1/2), sqrt(2))
+    // biased so that the exponent field of the difference is k + 1024 for x = 2^k m, m in [sqrt(1/2),
+    // sqrt(2))
     const std::uint64_t shifted = std::bit_cast<std::uint64_t>(x) - sqrt_half + (std::uint64_t{1024} << 52);
     const double k = detail::small_to_double(shifted >> 52) - 1024.0;
     const double m = std::bit_cast<double>((shifted & 0x000fffffffffffffU) + sqrt_half);
@@ -61,7 +62,9 @@ constexpr double unit_uniform(std::uint32_t word) noexcept {
 }
 
 /// A standard exponential from one word: -log(uniform); at most 22.9.
-constexpr double standard_exponential(std::uint32_t word) noexcept { return -log_positive(unit_uniform(word)); }
+constexpr double standard_exponential(std::uint32_t word) noexcept {
+    return -log_positive(unit_uniform(word));
+}
 
 struct NormalPair {
     double first;
@@ -80,20 +83,21 @@ inline NormalPair standard_normals(std::uint32_t word0, std::uint32_t word1) noe
     return {radius * std::bit_cast<double>(std::bit_cast<std::uint64_t>(cosine) ^ sign), radius * sine};
 }
 
-/// Quantile of the standard normal from both of its tails, lower + upper = 1, each known to full relative precision.
-/// Relative error below 1e-9 for tails of at least 1e-20.
+/// Quantile of the standard normal from both of its tails, lower + upper = 1, each known to full relative
+/// precision. Relative error below 1e-9 for tails of at least 1e-20.
 inline double normal_quantile(double lower, double upper) noexcept {
     const double tail = lower < upper ? lower : upper;
     const double square = -2.0 * log_positive(2.0 * tail);
     // 2 * tail may round to just above one
     const double s2 = square > 0.0 ? square : 0.0;
     const double s = std::sqrt(s2);
-    const double magnitude =
-        s2 * (detail::horner(detail::quantile_numerator, s) / detail::horner(detail::quantile_denominator, s));
+    const double magnitude = s2 * (detail::horner(detail::quantile_numerator, s) /
+                                   detail::horner(detail::quantile_denominator, s));
     return lower < upper ? -magnitude : magnitude;
 }
 
-/// Mills ratio (1 - Phi(x)) / phi(x) for x >= 5, by its continued fraction (Laplace); relative error below 1e-14.
+/// Mills ratio (1 - Phi(x)) / phi(x) for x >= 5, by its continued fraction (Laplace); relative error below
+/// 1e-14.
 constexpr double mills_ratio_tail(double x) noexcept {
     double fraction = x;
     for (int level = 40; level >= 1; --level) fraction = x + static_cast<double>(level) / fraction;

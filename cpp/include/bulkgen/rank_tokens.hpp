@@ -33,14 +33,15 @@ void count_tokens(const Csr<Value, Index>& matrix, std::span<const std::int32_t>
 
 /// One gene of a cell: what it is ranked by, and where it stands.
 struct RankedGene {
-    double value;          // count / median, both as double
+    double value;  // count / median, both as double
     std::int32_t column;
     float count;
 };
 
 /// The tokens of rows [first_row, last_row), row r at out[out_offsets[r] .. out_offsets[r + 1]).
 ///
-/// Pre:  columns strictly ascending in each row (those outside token are skipped), counts finite and >= 0, medians > 0;
+/// Pre:  columns strictly ascending in each row (those outside token are skipped), counts finite and >= 0,
+/// medians > 0;
 ///       out_offsets[r + 1] - out_offsets[r] = min(count_tokens[r], most_genes) + special tokens;
 ///       scratch.size() >= the longest row; out_counts is empty or as long as out.
 /// Law:  descending value; ties by ascending column; zeros and columns without a token are left out.

@@ -1,0 +1,51 @@
+# make demo    build, install, run the demo, print where its report is
+# make test    build, install, lint, types, C++ tests, Python tests
+# make bench   run the benchmarks
+PYTHON ?= python3
+VENV ?= .venv
+BIN = $(VENV)/bin
+PIP = $(BIN)/python -m pip --disable-pip-version-check
+SOURCES = $(shell find cpp python -type f -not -name '*.pyc' -not -name '*.so') CMakeLists.txt pyproject.toml
+
+.PHONY: demo test lint types ctest pytest format clean
+
+demo: $(VENV)/installed
+	$(BIN)/bulkgen demo --out demo --overwrite
+
+test: lint types ctest pytest
+
+lint: $(VENV)/installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/clang-format --dry-run --Werror $$(git ls-files 'cpp/**.hpp' 'cpp/**.cpp')
+	PYTHONPATH=python $(BIN)/lint-imports
+
+types: $(VENV)/installed
+	$(BIN)/mypy
+
+ctest: $(VENV)/dependencies
+	PATH=$(CURDIR)/$(BIN):$$PATH cmake --preset test -DPython_EXECUTABLE=$(CURDIR)/$(BIN)/python >/dev/null
+	PATH=$(CURDIR)/$(BIN):$$PATH cmake --build --preset test
+	PATH=$(CURDIR)/$(BIN):$$PATH ctest --preset test
+
+pytest: $(VENV)/installed
+	$(BIN)/python -m pytest $(PYTEST_ARGUMENTS)
+
+format: $(VENV)/dependencies
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+	$(BIN)/clang-format -i $$(git ls-files 'cpp/**.hpp' 'cpp/**.cpp')
+
+$(VENV)/dependencies: pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(PIP) install --quiet --constraint constraints.txt --upgrade pip
+	$(PIP) install --quiet --constraint constraints.txt --group dev
+	touch $@
+
+# without build isolation: the build uses the pinned tools of the environment
+$(VENV)/installed: $(VENV)/dependencies $(SOURCES)
+	PATH=$(CURDIR)/$(BIN):$$PATH $(PIP) install --quiet --constraint constraints.txt --no-build-isolation '.[all]'
+	touch $@
+
+clean:
+	rm -rf build $(VENV) demo

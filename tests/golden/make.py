@@ -1,0 +1,46 @@
+"""Golden values of every random stream; run as a script to write the file of the current version."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from kernel_cases import draw
+
+from bulkgen.kernels import get_kernels
+from bulkgen.rng import STREAM_VERSION, Purpose, key_from_rng
+from bulkgen.splits import k_groups, shuffled, strata_of
+
+
+def digest(array: np.ndarray) -> str:
+    return hashlib.sha256(np.ascontiguousarray(array).tobytes()).hexdigest()
+
+
+def golden_values() -> dict[str, object]:
+    kernels = get_kernels()
+    words = np.empty((3, 130), np.uint32)
+    kernels.philox_words(words, key=key_from_rng(0), purpose=int(Purpose.ZERO_MASK), first_cell=2**32 - 1)
+    strata = strata_of(pd.DataFrame({"label": np.repeat(["a", "b"], [40, 25])}), "label")
+    groups = k_groups(strata, k=5, cv=0.3, rng=3)
+    values: dict[str, object] = {
+        "key_of_seed_0": f"{key_from_rng(0):016x}",
+        "key_of_seed_2_to_the_100": f"{key_from_rng(2**100):016x}",
+        "words": words[:, [0, 1, 16, 63, 64, 129]].tolist(),
+        "words_digest": digest(words),
+        "shuffle": shuffled(np.arange(20), key=9, purpose=Purpose.SPLIT, stratum=4).tolist(),
+        "k_groups_rows": groups.rows.tolist(),
+        "k_groups_sizes": groups.sizes().tolist(),
+    }
+    for sampler in ("rejection", "inverse"):
+        cells = draw(kernels, sampler, cells=8)
+        values[f"truncated_gaussian_{sampler}"] = [x.hex() for x in cells[0, :700:37].tolist()]
+        values[f"truncated_gaussian_{sampler}_digest"] = digest(cells)
+    return values
+
+
+if __name__ == "__main__":
+    path = Path(__file__).parent / f"streams_v{STREAM_VERSION}.json"
+    path.write_text(json.dumps(golden_values(), indent=1) + "\n")

@@ -1,0 +1,38 @@
+"""Released streams stay what they were: golden values per stream version.
+
+``python tests/golden/make.py`` writes the file of the current version; a change of any value without a new
+``STREAM_VERSION`` is a bug.
+"""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from conftest import ROOT
+
+from bulkgen.kernels import backend_names
+from bulkgen.rng import STREAM_VERSION, Purpose
+
+GOLDEN = ROOT / "tests" / "golden"
+
+
+@pytest.mark.parametrize("backend", backend_names())
+def test_streams_are_golden(backend, monkeypatch):
+    from golden.make import golden_values
+
+    monkeypatch.setenv("BULKGEN_BACKEND", backend)
+    stored = json.loads((GOLDEN / f"streams_v{STREAM_VERSION}.json").read_text())
+    assert golden_values() == stored
+
+
+def test_a_released_purpose_keeps_its_number():
+    assert {p.name: p.value for p in Purpose} == {
+        "TRUNCATED_GAUSSIAN": 1,
+        "TRUNCATED_GAUSSIAN_RETRY": 2,
+        "GROUP_SIZE": 3,
+        "GROUP_SIZE_RETRY": 4,
+        "GROUP_SHUFFLE": 5,
+        "SPLIT": 6,
+        "ZERO_MASK": 7,
+    }

@@ -1,0 +1,65 @@
+"""A core compiled with fused multiply-add must fail the parity test: else that test could not fail."""
+
+from __future__ import annotations
+
+import importlib.util
+import shutil
+import subprocess
+import sys
+
+import pytest
+from conftest import ROOT
+from kernel_cases import draw, sampled_paths_agree, same_bits
+
+from bulkgen.kernels import backend_names, get_kernels
+
+
+def cpu_has_fma() -> bool:
+    try:
+        with open("/proc/cpuinfo") as file:
+            return any(" fma " in line for line in file if line.startswith("flags"))
+    except OSError:
+        return False
+
+
+@pytest.fixture(scope="module")
+def contracted(tmp_path_factory):
+    """A core like the installed one, but with contraction on (bindings unoptimised, to be quick)."""
+    if "native" not in backend_names():
+        pytest.skip("this installation has no compiled core")
+    if not cpu_has_fma():
+        pytest.skip("this processor has no fused multiply-add")
+    if shutil.which("cmake") is None or importlib.util.find_spec("pybind11") is None:
+        pytest.skip("building the control needs cmake and pybind11 (pip install --group dev)")
+    import pybind11
+
+    build = tmp_path_factory.mktemp("contracted")
+    configure = [
+        "cmake",
+        *("-S", str(ROOT), "-B", str(build), "-DCMAKE_BUILD_TYPE=", "-DBULKGEN_CONTRACTED=ON"),
+        f"-Dpybind11_DIR={pybind11.get_cmake_dir()}",
+        f"-DPython_EXECUTABLE={sys.executable}",
+    ]
+    for command in (configure, ["cmake", "--build", str(build), "--target", "_core", "-j", "2"]):
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
+    (library,) = build.glob("_core*.so")
+    spec = importlib.util.spec_from_file_location("_core", library)
+    core = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(core)
+
+    from bulkgen.kernels.native import NativeKernels
+
+    return NativeKernels(core)
+
+
+def test_contraction_breaks_parity(contracted):
+    assert not sampled_paths_agree(contracted, get_kernels("numba"))
+    assert not sampled_paths_agree(contracted, get_kernels("native"))
+
+
+def test_contraction_changes_little_else(contracted):
+    """The control is the same program: its cells differ in the last digits, not in law."""
+    plain, fused = draw(get_kernels("native"), "inverse"), draw(contracted, "inverse")
+    assert not same_bits(plain, fused)
+    assert plain == pytest.approx(fused, rel=1e-6, abs=1e-9)

@@ -1,0 +1,113 @@
+"""The kernels compute what slow, plain definitions compute."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from kernel_cases import moments_integer, moments_real, random_csr, random_groups, sums, tokens
+
+from bulkgen.kernels import backend_names, get_kernels
+
+both = pytest.mark.parametrize("backend", backend_names())
+
+
+def dense(csr, genes):
+    return sp.csr_matrix((csr[2], csr[1], csr[0]), shape=(csr[0].size - 1, genes)).toarray()
+
+
+@both
+@given(seed=st.integers(0, 10**6), cells=st.integers(2, 30), genes=st.integers(1, 80), n_groups=st.integers(2, 7))
+@settings(max_examples=40)
+def test_group_sums_are_the_sums_of_the_dense_rows(backend, seed, cells, genes, n_groups):
+    csr = random_csr(seed, cells=cells, genes=genes)
+    rows, offsets = random_groups(seed, cells, n_groups)
+    indptr, indices, data = sums(get_kernels(backend), csr, (rows, offsets), genes, np.int64)
+    result = sp.csr_matrix((data, indices, indptr), shape=(n_groups, genes))
+    assert result.has_canonical_format
+    matrix = dense(csr, genes).astype(np.int64)
+    for group in range(n_groups):
+        members = rows[offsets[group] : offsets[group + 1]]
+        assert np.array_equal(result[group].toarray()[0], matrix[members].sum(axis=0))
+    assert np.all(data > 0)
+
+
+@both
+@given(seed=st.integers(0, 10**6), genes=st.integers(1, 60))
+@settings(max_examples=30)
+def test_integer_moments_are_exact(backend, seed, genes):
+    csr = random_csr(seed, cells=25, genes=genes, value=np.int64)
+    rows, offsets = random_groups(seed, 25, 4)
+    nonzeros, total, squares, largest = moments_integer(get_kernels(backend), csr, (rows, offsets), genes)
+    matrix = dense(csr, genes)
+    for group in range(4):
+        members = matrix[rows[offsets[group] : offsets[group + 1]]]
+        assert np.array_equal(nonzeros[group], (members != 0).sum(axis=0))
+        assert np.array_equal(total[group], members.sum(axis=0))
+        assert np.array_equal(squares[group], (members**2).sum(axis=0))
+        seen = (members != 0).any(axis=0)
+        assert np.array_equal(largest[group][seen], members.max(axis=0, initial=0)[seen])
+        assert np.all(largest[group][~seen] == -np.inf)
+
+
+@both
+@given(seed=st.integers(0, 10**6))
+@settings(max_examples=30)
+def test_running_moments_are_those_of_exact_fractions(backend, seed):
+    csr = random_csr(seed, cells=25, genes=20, value=np.float64, fractional=True)
+    rows, offsets = random_groups(seed, 25, 3)
+    nonzeros, total, mean, squares, _ = moments_real(get_kernels(backend), csr, (rows, offsets), 20)
+    matrix = dense(csr, 20)
+    for group in range(3):
+        for gene in range(20):
+            values = [Fraction(v) for v in matrix[rows[offsets[group] : offsets[group + 1]], gene] if v != 0]
+            assert nonzeros[group, gene] == len(values)
+            if values:
+                exact_mean = sum(values) / len(values)
+                exact = sum((v - exact_mean) ** 2 for v in values)
+                assert total[group, gene] == pytest.approx(float(sum(values)), rel=1e-13)
+                assert mean[group, gene] == pytest.approx(float(exact_mean), rel=1e-13)
+                assert squares[group, gene] == pytest.approx(float(exact), rel=1e-11, abs=1e-24)
+
+
+@both
+def test_running_moments_survive_a_large_common_offset(backend):
+    # E[x²] − E[x]² would lose every digit here
+    values = 1e9 + np.array([0.25, 0.5, 0.75, 1.0])
+    csr = (np.arange(5, dtype=np.int64), np.zeros(4, np.int32), values)
+    *_, squares, _ = moments_real(get_kernels(backend), csr, (np.arange(4), np.array([0, 4])), 1)
+    assert squares[0, 0] == pytest.approx(0.3125, rel=1e-6)
+
+
+def plain_tokens(row, token, median, most_genes, cls, eos):
+    """Stable sort by descending count / median of the non-zero genes that have a token."""
+    genes = [g for g in np.nonzero(row)[0] if token[g] >= 0]
+    values = np.array([float(row[g]) / float(median[g]) for g in genes])
+    order = np.argsort(-values, kind="stable")[:most_genes]
+    middle = [int(token[genes[i]]) for i in order]
+    return [cls] * (cls >= 0) + middle + [eos] * (eos >= 0)
+
+
+@both
+@given(seed=st.integers(0, 10**6), most_genes=st.integers(0, 40), special=st.booleans(), ties=st.booleans())
+@settings(max_examples=40)
+def test_rank_tokens_are_a_stable_descending_sort(backend, seed, most_genes, special, ties):
+    rng = np.random.default_rng(seed)
+    csr = random_csr(seed, cells=12, genes=60)
+    token = np.where(rng.random(60) < 0.7, rng.permutation(60) + 4, -1).astype(np.int32)
+    median = rng.choice([0.5, 1.0, 2.0], 60) if ties else rng.lognormal(0, 1, 60)
+    cls, eos = (2, 3) if special else (-1, -1)
+    _, offsets, out, values = tokens(
+        get_kernels(backend), csr, token, median, most_genes=most_genes, cls=cls, eos=eos, token_type=np.int16
+    )
+    matrix = dense(csr, 60)
+    for row in range(12):
+        cell = out[offsets[row] : offsets[row + 1]].tolist()
+        assert cell == plain_tokens(matrix[row], token, median, most_genes, cls, eos)
+        gene_of = {int(t): g for g, t in enumerate(token) if t >= 0}
+        counts = [0.0 if t in (cls, eos) and special else matrix[row, gene_of[t]] for t in cell]
+        assert values[offsets[row] : offsets[row + 1]].tolist() == counts

@@ -1,0 +1,136 @@
+"""Both backends give the same bits, for every type, and however the work is cut."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from kernel_cases import (
+    INDEX_TYPES,
+    VALUE_TYPES,
+    draw,
+    moments_integer,
+    moments_real,
+    random_csr,
+    random_groups,
+    same_bits,
+    sampled_paths_agree,
+    sums,
+    tokens,
+)
+
+from bulkgen.kernels import backend_names, get_kernels
+
+pytestmark = pytest.mark.skipif(len(backend_names()) < 2, reason="this installation has one backend only")
+
+N_GENES = 130
+all_types = pytest.mark.parametrize(
+    ("value", "index"), [(value, index) for value in VALUE_TYPES for index in INDEX_TYPES]
+)
+
+
+@pytest.fixture
+def backends():
+    return get_kernels("native"), get_kernels("numba")
+
+
+def all_same(first, second):
+    return all(same_bits(a, b) for a, b in zip(first, second, strict=True))
+
+
+@all_types
+@pytest.mark.parametrize("seed", range(3))
+def test_group_moments_are_the_same_bits(backends, value, index, seed):
+    csr = random_csr(seed, value=value, index=index)
+    groups = random_groups(seed, 40, 6)
+    assert all_same(*(moments_integer(kernels, csr, groups, N_GENES) for kernels in backends))
+    fractional = random_csr(seed, value=value, index=index, fractional=np.issubdtype(value, np.floating))
+    assert all_same(*(moments_real(kernels, fractional, groups, N_GENES) for kernels in backends))
+
+
+@all_types
+@pytest.mark.parametrize("sum_type", [np.int64, np.float64])
+def test_group_sums_are_the_same_bits(backends, value, index, sum_type):
+    fractional = sum_type is np.float64 and np.issubdtype(value, np.floating)
+    csr = random_csr(5, value=value, index=index, fractional=fractional)
+    groups = random_groups(5, 40, 6)
+    assert all_same(*(sums(kernels, csr, groups, N_GENES, sum_type) for kernels in backends))
+
+
+@all_types
+@pytest.mark.parametrize("token_type", [np.int16, np.int32])
+@pytest.mark.parametrize(("most_genes", "cls", "eos"), [(2048, -1, -1), (12, 2, 3), (0, 2, 3), (1, -1, 3)])
+def test_rank_tokens_are_the_same_bits(backends, value, index, token_type, most_genes, cls, eos):
+    rng = np.random.default_rng(1)
+    token = np.where(rng.random(N_GENES) < 0.8, np.arange(4, N_GENES + 4), -1).astype(np.int32)
+    median = rng.choice([0.5, 1.0, 1.7, 3.0], N_GENES)  # few values: many ties
+    csr = random_csr(9, value=value, index=index)
+    results = [
+        tokens(kernels, csr, token, median, most_genes=most_genes, cls=cls, eos=eos, token_type=token_type)
+        for kernels in backends
+    ]
+    assert all_same(*results)
+
+
+@all_types
+def test_check_csr_reports_the_same(backends, value, index):
+    indptr, indices, data = random_csr(3, value=value, index=index)
+    places = np.random.default_rng(2).integers(0, data.size, 6).tolist()
+    reports = []
+    for kernels in backends:
+        for fault, where in enumerate(places):
+            pointers, columns, values = indptr.copy(), indices.copy(), data.copy()
+            if fault == 0:
+                values[where] = -1
+            elif fault == 1:
+                columns[where] = N_GENES
+            elif fault == 2:
+                columns[where] = -3
+            elif fault == 3:
+                pointers[1 + where % (pointers.size - 2)] = 10**6
+            elif np.issubdtype(value, np.floating):
+                values[where] = np.nan if fault == 4 else 0.25
+            reports.append(
+                kernels.check_csr(
+                    pointers, columns, values, n_columns=N_GENES, first_row=0, last_row=indptr.size - 1
+                )
+            )
+    assert reports[:6] == reports[6:]
+    assert reports[0].negative >= 0
+    assert reports[1].bad_index >= 0
+    assert reports[2].bad_index >= 0
+    assert reports[3].bad_pointer_row >= 0
+
+
+def test_the_sampled_paths_are_the_same_bits(backends):
+    assert sampled_paths_agree(*backends)
+
+
+@pytest.mark.parametrize("sampler", ["rejection", "inverse"])
+def test_float32_cells_are_the_rounded_float64_cells(backends, sampler):
+    for kernels in backends:
+        assert same_bits(draw(kernels, sampler, dtype=np.float32), draw(kernels, sampler).astype(np.float32))
+
+
+@pytest.mark.parametrize("backend", backend_names())
+@pytest.mark.parametrize("sampler", ["rejection", "inverse"])
+def test_cells_do_not_depend_on_threads_or_chunks(backend, sampler):
+    kernels = get_kernels(backend)
+    whole = draw(kernels, sampler, cells=33)
+    for threads in (2, 3, 8):
+        assert same_bits(draw(kernels, sampler, cells=33, threads=threads), whole)
+    pieces = [draw(kernels, sampler, cells=n, first_cell=start) for start, n in ((0, 1), (1, 20), (21, 12))]
+    assert same_bits(np.concatenate(pieces), whole)
+
+
+@pytest.mark.parametrize("backend", backend_names())
+def test_a_gene_does_not_depend_on_the_genes_beside_it(backend):
+    from bulkgen.kernels.truncated_gaussian import draw_truncated_gaussian, plan_truncated_gaussian
+
+    kernels = get_kernels(backend)
+    alone, crowded = np.empty((50, 64)), np.empty((50, 64))
+    mean = np.full(64, 0.1)
+    draw_truncated_gaussian(plan_truncated_gaussian(mean, 0.3, 0, 5), alone, key=3, kernels=kernels)
+    mean[:32] = -4.0  # half of the genes reject nearly always
+    draw_truncated_gaussian(plan_truncated_gaussian(mean, 0.3, 0, 5), crowded, key=3, kernels=kernels)
+    assert same_bits(alone[:, 32:].copy(), crowded[:, 32:].copy())
+    assert not np.array_equal(alone[:, :32], crowded[:, :32])
