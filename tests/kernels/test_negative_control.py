@@ -1,4 +1,4 @@
-"""A core compiled with fused multiply-add must fail the parity test: else that test could not fail."""
+"""A kernel compiled with fused multiply-add must fail the parity test: else that test could not fail."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def cpu_has_fma() -> bool:
 
 @pytest.fixture(scope="module")
 def contracted(tmp_path_factory):
-    """A core like the installed one, but with contraction on (bindings unoptimised, to be quick)."""
+    """The sampled kernel of the installed core, but with contraction on."""
     if "native" not in backend_names():
         pytest.skip("this installation has no compiled core")
     if not cpu_has_fma():
@@ -36,21 +36,18 @@ def contracted(tmp_path_factory):
     build = tmp_path_factory.mktemp("contracted")
     configure = [
         "cmake",
-        *("-S", str(ROOT), "-B", str(build), "-DCMAKE_BUILD_TYPE=", "-DBULKGEN_CONTRACTED=ON"),
+        *("-S", str(ROOT), "-B", str(build), "-DBULKGEN_CONTRACTED=ON"),
         f"-Dpybind11_DIR={pybind11.get_cmake_dir()}",
         f"-DPython_EXECUTABLE={sys.executable}",
     ]
-    for command in (configure, ["cmake", "--build", str(build), "--target", "_core", "-j", "2"]):
+    for command in (configure, ["cmake", "--build", str(build), "--target", "_contracted"]):
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stdout + done.stderr
-    (library,) = build.glob("_core*.so")
-    spec = importlib.util.spec_from_file_location("_core", library)
-    core = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(core)
-
-    from bulkgen.kernels.native import NativeKernels
-
-    return NativeKernels(core)
+    (library,) = build.glob("_contracted*.so")
+    spec = importlib.util.spec_from_file_location("_contracted", library)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 def test_contraction_breaks_parity(contracted):

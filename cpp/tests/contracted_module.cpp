@@ -1,0 +1,8 @@
+// The negative control of the parity test: the sampled kernel compiled with fused multiply-add.
+#include <pybind11/pybind11.h>
+
+#include "bindings.hpp"
+
+PYBIND11_MODULE(_contracted, module, pybind11::mod_gil_not_used()) {
+    bulkgen::bindings::register_truncated_gaussian(module);
+}
