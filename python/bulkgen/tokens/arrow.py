@@ -1,0 +1,302 @@
+"""Token data sets on disk: the layout that :func:`datasets.load_from_disk` reads, from flat buffers.
+
+A folder holds ``data-00000-of-0000N.arrow`` (Arrow IPC streams), ``dataset_info.json`` and ``state.json`` for
+Hugging Face `datasets` (which is not imported here), ``vocabulary.json``, and, written last, the manifest
+``bulkgen.json``.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+import numpy as np
+import pyarrow as pa
+import xxhash
+
+from bulkgen.errors import VocabularyMismatchError
+from bulkgen.io.atomic import atomic_directory
+from bulkgen.tokens.dataset import TokenDataset
+from bulkgen.tokens.obs import RESERVED
+from bulkgen.tokens.summary import TokenizeSummary
+from bulkgen.tokens.vocabulary import VOCABULARY_FILE, Vocabulary
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+
+    import numpy.typing as npt
+
+__all__ = [
+    "CLASS_COLUMN",
+    "MANIFEST_FILE",
+    "ROWS_PER_BATCH",
+    "load_dataset",
+    "plain_json",
+    "save_dataset",
+    "write_folder",
+]
+
+#: The column of class ids, under the name that trainers look for.
+CLASS_COLUMN = "label"
+MANIFEST_FILE = "bulkgen.json"
+#: Rows of a record batch: what `datasets` itself writes, and few enough for 32-bit list offsets.
+ROWS_PER_BATCH = 1000
+#: A shard is closed when it has grown past this many bytes (the default of `datasets`).
+SHARD_BYTES = 500_000_000
+
+_FORMAT = "bulkgen-tokens"
+_FORMAT_VERSION = 1
+
+
+def write_folder(
+    path: str | Path,
+    batches: Iterable[pa.RecordBatch],
+    *,
+    schema: pa.Schema,
+    vocabulary: Vocabulary,
+    label: str | None,
+    label_names: Sequence[str],
+    provenance: Mapping[str, object],
+    summarize: Callable[[], TokenizeSummary],
+    overwrite: bool = False,
+) -> Path:
+    """Write a stream of record batches as a token data set, whole or not at all.
+
+    Parameters
+    ----------
+    path
+        The folder to make.
+    batches
+        Rows of ``schema``; consumed once, so that a data set larger than memory can pass through.
+    schema
+        Columns of the batches, without the column of class ids.
+    vocabulary
+        The vocabulary of the tokens.
+    label, label_names
+        Label column and its sorted names, which give the class ids.
+    provenance
+        How the cells were made, as JSON can hold it.
+    summarize
+        Called when `batches` is used up.
+    overwrite
+        Replace a folder that exists.
+
+    Returns
+    -------
+    pathlib.Path
+        The folder.
+
+    Raises
+    ------
+    OutputExistsError
+        If it exists and `overwrite` is false.
+    """
+    features = {field.name: _feature(field) for field in schema}
+    if label is not None:
+        batches = _with_classes(batches, label, label_names)
+        schema = _class_schema(schema, label)
+        features = {field.name: _feature(field) for field in schema}
+        features[CLASS_COLUMN] = {"names": list(label_names), "_type": "ClassLabel"}
+    schema = schema.with_metadata({"huggingface": json.dumps({"info": {"features": features}})})
+    with atomic_directory(path, overwrite=overwrite) as folder:
+        files, rows = _write_shards(folder, schema, batches)
+        fingerprint = _fingerprint([folder / name for name in files])
+        info = {"citation": "", "description": "", "features": features, "homepage": "", "license": ""}
+        _write_json(folder / "dataset_info.json", info)
+        state: dict[str, object] = {
+            "_data_files": [{"filename": name} for name in files],
+            "_fingerprint": fingerprint[:16],
+            "_format_columns": None,
+            "_format_kwargs": {},
+            "_format_type": None,
+            "_output_all_columns": False,
+            "_split": None,
+        }
+        _write_json(folder / "state.json", state)
+        (folder / VOCABULARY_FILE).write_text(vocabulary.to_json(), encoding="utf-8")
+        manifest = {
+            "format": _FORMAT,
+            "version": _FORMAT_VERSION,
+            "bulkgen": _bulkgen_version(),
+            "rows": rows,
+            "files": files,
+            "fingerprint": fingerprint,
+            "vocabulary": {"name": vocabulary.name, "fingerprint": vocabulary.fingerprint},
+            "label": label,
+            "label_names": list(label_names),
+            "summary": summarize().to_dict(),
+            "provenance": dict(provenance),
+        }
+        # last, so that a folder with a manifest is a whole one
+        _write_json(folder / MANIFEST_FILE, manifest)
+    return Path(path)
+
+
+def save_dataset(dataset: TokenDataset, path: str | Path, *, overwrite: bool) -> Path:
+    """Write a token data set (:meth:`bulkgen.TokenDataset.save`)."""
+    return write_folder(
+        path,
+        dataset.table.to_batches(),
+        schema=dataset.table.schema,
+        vocabulary=dataset.vocabulary,
+        label=dataset.label,
+        label_names=dataset.label_names if dataset.label is not None else (),
+        provenance=dataset.provenance,
+        summarize=lambda: dataset.summary,
+        overwrite=overwrite,
+    )
+
+
+def load_dataset(path: str | Path, *, vocabulary: Vocabulary | None = None) -> TokenDataset:
+    """Open a token data set (:meth:`bulkgen.TokenDataset.load`), whose vocabulary may be at hand already."""
+    folder = Path(path)
+    if not folder.exists():
+        raise FileNotFoundError(f"there is no token data set at {folder}; make one with: bulkgen tokenize")
+    manifest = _read_manifest(folder)
+    vocabulary = vocabulary or Vocabulary.load(folder)
+    stored = cast("Mapping[str, str]", manifest["vocabulary"])
+    if stored["fingerprint"] != vocabulary.fingerprint:
+        raise VocabularyMismatchError(
+            f"{folder}: the tokens were made with vocabulary {stored['name']!r} "
+            f"({stored['fingerprint'][:12]}), but its {VOCABULARY_FILE} is {vocabulary.name!r} "
+            f"({vocabulary.fingerprint[:12]}); tokenize again"
+        )
+    try:
+        tables = [
+            pa.ipc.open_stream(pa.memory_map(str(folder / name))).read_all()
+            for name in cast("list[str]", manifest["files"])
+        ]
+    except (OSError, pa.ArrowInvalid) as error:
+        raise ValueError(f"{folder} is damaged ({error}); tokenize again") from error
+    table = pa.concat_tables(tables).replace_schema_metadata(None)
+    if table.num_rows != manifest["rows"]:
+        raise ValueError(
+            f"{folder} is damaged: {table.num_rows} cells, but its {MANIFEST_FILE} says {manifest['rows']}; "
+            f"tokenize again"
+        )
+    label = cast("str | None", manifest["label"])
+    if label is not None:
+        table = _without_classes(table, label, cast("list[str]", manifest["label_names"]))
+    return TokenDataset(
+        table=table,
+        vocabulary=vocabulary,
+        label=label,
+        summary=TokenizeSummary.from_dict(cast("Mapping[str, object]", manifest["summary"])),
+        provenance=cast("Mapping[str, object]", manifest["provenance"]),
+    )
+
+
+def _read_manifest(folder: Path) -> dict[str, object]:
+    place = folder / MANIFEST_FILE
+    if not place.is_file():
+        raise ValueError(
+            f"{folder} is not a complete token data set of bulkgen (no {MANIFEST_FILE} in it); "
+            f"make one with: bulkgen tokenize"
+        )
+    try:
+        manifest = json.loads(place.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{place} is damaged ({error}); tokenize again") from error
+    if not isinstance(manifest, dict) or manifest.get("format") != _FORMAT:
+        raise ValueError(f"{folder} is not a token data set of bulkgen ({MANIFEST_FILE} is something else)")
+    if manifest["version"] != _FORMAT_VERSION:
+        raise ValueError(
+            f"{folder} has token format {manifest['version']}; this bulkgen reads {_FORMAT_VERSION}: "
+            f"pip install --upgrade bulkgen"
+        )
+    return manifest
+
+
+def _write_shards(folder: Path, schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> tuple[list[str], int]:
+    """Write the shards; return their names and the number of rows. Their count is known last: rename then."""
+    parts: list[Path] = []
+    rows = 0
+    # slices: no copy
+    source = (batch.slice(row, ROWS_PER_BATCH) for batch in batches for row in range(0, batch.num_rows, ROWS_PER_BATCH))
+    batch = next(source, None)
+    while batch is not None or not parts:
+        parts.append(folder / f"part-{len(parts)}")
+        with pa.OSFile(str(parts[-1]), "wb") as sink, pa.ipc.new_stream(sink, schema) as writer:
+            while batch is not None and sink.tell() < SHARD_BYTES:
+                writer.write_batch(batch.replace_schema_metadata(schema.metadata))
+                rows += batch.num_rows
+                batch = next(source, None)
+    names = [f"data-{i:05d}-of-{len(parts):05d}.arrow" for i in range(len(parts))]
+    for part, name in zip(parts, names, strict=True):
+        part.rename(folder / name)
+    return names, rows
+
+
+def _fingerprint(files: Sequence[Path]) -> str:
+    """Return the XXH3-128 of the shards; `datasets` keeps what it derives from a data set under its fingerprint."""
+    digest = xxhash.xxh3_128()
+    for file in files:
+        with file.open("rb") as shard:
+            while part := shard.read(2**20):
+                digest.update(part)
+    return digest.hexdigest()
+
+
+def _class_schema(schema: pa.Schema, label: str) -> pa.Schema:
+    """Put the class ids before the `obs` columns, or in place of a label column that is itself named ``label``."""
+    classes = pa.field(CLASS_COLUMN, pa.int64())
+    if label == CLASS_COLUMN:
+        return schema.set(schema.get_field_index(label), classes)
+    place = next(i for i, field in enumerate(schema) if field.name not in RESERVED)
+    return schema.insert(place, classes)
+
+
+def _with_classes(batches: Iterable[pa.RecordBatch], label: str, names: Sequence[str]) -> Iterator[pa.RecordBatch]:
+    class_ids = {name: i for i, name in enumerate(names)}
+    for batch in batches:
+        schema = _class_schema(batch.schema, label)
+        values = [class_ids[str(value)] for value in batch.column(label).to_pylist()]
+        columns = [
+            pa.array(values, pa.int64()) if field.name == CLASS_COLUMN else batch.column(field.name) for field in schema
+        ]
+        yield pa.record_batch(columns, schema=schema)
+
+
+def _without_classes(table: pa.Table, label: str, names: Sequence[str]) -> pa.Table:
+    place = table.schema.get_field_index(CLASS_COLUMN)
+    if label != CLASS_COLUMN:
+        return table.remove_column(place)
+    class_ids: npt.NDArray[np.int64] = table[CLASS_COLUMN].to_numpy()
+    values = pa.array([names[i] for i in class_ids], pa.string())
+    return table.set_column(place, pa.field(CLASS_COLUMN, pa.string()), values)
+
+
+def _feature(field: pa.Field) -> dict[str, object]:
+    """Describe a column in the words of `datasets`; "Sequence" is what every version since 2 reads."""
+    if pa.types.is_list(field.type):
+        return {"feature": _feature(field.type.value_field), "_type": "Sequence"}
+    names = {"double": "float64", "float": "float32", "halffloat": "float16"}
+    return {"dtype": names.get(str(field.type), str(field.type)), "_type": "Value"}
+
+
+def plain_json(value: object) -> object:
+    """Return `value` with NumPy's scalars and arrays as JSON has them; anything else unknown becomes text."""
+    if isinstance(value, Mapping):
+        return {str(key): plain_json(item) for key, item in value.items()}
+    if isinstance(value, np.ndarray):
+        return plain_json(value.tolist())
+    if isinstance(value, (list, tuple)):
+        return [plain_json(item) for item in value]
+    if isinstance(value, np.generic):
+        return plain_json(value.item())
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    return value if value is None or isinstance(value, (str, int, float)) else str(value)
+
+
+def _write_json(path: Path, value: Mapping[str, object]) -> None:
+    path.write_text(json.dumps(value, indent=2, ensure_ascii=True, allow_nan=False) + "\n", encoding="utf-8")
+
+
+def _bulkgen_version() -> str:
+    import bulkgen
+
+    return bulkgen.__version__

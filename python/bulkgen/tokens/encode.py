@@ -1,0 +1,187 @@
+"""Counts to rank-value tokens."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+import pyarrow as pa
+
+from bulkgen.errors import CountsError, LabelError
+from bulkgen.io import check_output, provenance_of, read
+from bulkgen.progress import progress_bar
+from bulkgen.tokens.arrow import load_dataset, plain_json, write_folder
+from bulkgen.tokens.dataset import TokenDataset
+from bulkgen.tokens.encoder import Encoder
+from bulkgen.tokens.genes import map_genes
+from bulkgen.tokens.obs import label_names, obs_table
+from bulkgen.tokens.rows import CELLS_PER_BLOCK, row_blocks
+from bulkgen.tokens.vocabulary import Vocabulary
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from anndata import AnnData
+
+    from bulkgen.tokens.dictionaries import VocabularyPath
+
+__all__ = ["tokenize"]
+
+
+def tokenize(
+    adata: AnnData | str | Path,
+    *,
+    vocabulary: str | Path | Vocabulary = "V1",
+    label: str | None = None,
+    columns: Sequence[str] | None = None,
+    gene_ids: str | None = None,
+    vocabulary_path: VocabularyPath | Sequence[VocabularyPath] | None = None,
+    keep_empty: bool = False,
+    counts: bool = False,
+    allow_fractional: bool = False,
+    threads: int | None = None,
+    out: str | Path | None = None,
+    overwrite: bool = False,
+) -> TokenDataset:
+    """Turn cells into tokens: their expressed genes by descending count / median.
+
+    A cell's value of a gene is its count per 10,000 divided by the gene's median in the vocabulary. Genes
+    are ranked by float64 count / float64 median (the cell's constants do not change the order), ties by
+    column, and cut to the context. Columns without a gene of the vocabulary are left out; columns of the same
+    gene are added first.
+
+    Parameters
+    ----------
+    adata
+        Counts, cells × genes, or the ``.h5ad`` that holds them. Dense, CSR, CSC, backed and lazy `X` give the
+        same tokens. Means of groups are welcome; log-normalised values are refused.
+    vocabulary
+        ``"V1"`` or ``"V2"`` (Geneformer), a :class:`Vocabulary`, or the path of one that was saved.
+    label
+        `obs` column to predict. Class ids follow the sorted labels.
+    columns
+        Further `obs` columns to carry along. The cells' names always come along, as ``cell_id``.
+    gene_ids
+        `var` column that holds the gene ids; by default `var_names`.
+    vocabulary_path
+        Where the dictionaries of V1 or V2 are (:meth:`Vocabulary.load`).
+    keep_empty
+        Keep cells that express no gene of the vocabulary; by default they are dropped, counted and listed.
+    counts
+        Add a column ``counts``: counts per 10,000 of the cell's library size over all columns of `X`, in the
+        order of the tokens, 0 for special tokens. ``obs["n_counts"]`` is not read: it may be of other genes.
+    allow_fractional
+        Accept fractional values below 20 from an unknown source, which are refused as log-normalised
+        otherwise (data that bulkgen made says so itself).
+    threads
+        Threads to use; the tokens do not depend on it. By default the CPUs available.
+    out
+        Write the data set to this folder, in the layout of :func:`datasets.load_from_disk`, block by block;
+        the result is then read from there as it is needed.
+    overwrite
+        Replace `out` if it exists.
+
+    Returns
+    -------
+    TokenDataset
+
+    Raises
+    ------
+    CountsError
+        If values are negative, NaN, infinite or log-normalised, or every cell is empty.
+    GeneOverlapError
+        If under 10 % of the columns carry a gene of the vocabulary.
+    LabelError
+        If the label column is missing, cells lack a label, or all cells of a label are empty.
+    VocabularyError
+        If the vocabulary cannot be found or read.
+    OutputExistsError
+        If `out` exists and `overwrite` is false.
+
+    Warns
+    -----
+    UserWarning
+        If under 50 % of the columns carry a gene of the vocabulary.
+
+    References
+    ----------
+    Theodoris et al., Nature 618:616 (2023).
+    """
+    if out is not None:
+        check_output(out, overwrite=overwrite)
+    if not isinstance(vocabulary, Vocabulary):
+        vocabulary = Vocabulary.load(vocabulary, path=vocabulary_path)
+    elif vocabulary_path is not None:
+        raise ValueError("vocabulary_path says where V1 or V2 is, but vocabulary is a Vocabulary; pass one of the two")
+    with _opened(adata) as cells:
+        if cells.n_obs == 0:
+            raise CountsError("adata has no cells")
+        genes = map_genes(cells.var, vocabulary, gene_ids=gene_ids)
+        obs = obs_table(cells.obs, label=label, columns=columns or ())
+        provenance = cast("dict[str, object]", plain_json(provenance_of(cells) or {}))
+        names = label_names(obs, label) if label is not None else ()
+        encoder = Encoder(vocabulary, genes, keep_empty=keep_empty, counts=counts, threads=threads)
+        batches = _encode(cells, encoder, obs, label=label, names=names, allow_fractional=allow_fractional)
+        if out is None:
+            table = pa.Table.from_batches(batches, schema=encoder.schema(obs))
+            return TokenDataset(table, vocabulary, label, encoder.summary(), provenance)
+        write_folder(
+            out,
+            batches,
+            schema=encoder.schema(obs),
+            vocabulary=vocabulary,
+            label=label,
+            label_names=names,
+            provenance=provenance,
+            summarize=encoder.summary,
+            overwrite=overwrite,
+        )
+    return load_dataset(out, vocabulary=vocabulary)
+
+
+@contextmanager
+def _opened(adata: AnnData | str | Path) -> Iterator[AnnData]:
+    """Give cells from memory as they are; an ``.h5ad`` file is opened, and its rows read when they are needed."""
+    if not isinstance(adata, (str, Path)):
+        yield adata
+        return
+    cells = read(adata, backed=Path(adata).suffix != ".zarr", counts="any")
+    try:
+        yield cells
+    finally:
+        if cells.isbacked:
+            cells.file.close()
+
+
+def _encode(
+    adata: AnnData,
+    encoder: Encoder,
+    obs: pa.Table,
+    *,
+    label: str | None,
+    names: Sequence[str],
+    allow_fractional: bool,
+) -> Iterator[pa.RecordBatch]:
+    """Yield the rows of the token data set, one record batch per block of cells."""
+    rows = max(1, min(CELLS_PER_BLOCK, 2**28 // encoder.vocabulary.context))
+    seen: set[str] = set()
+    with progress_bar("tokenize", obs.num_rows) as advance:
+        for first, block in row_blocks(adata, rows=rows, allow_fractional=allow_fractional):
+            here = obs.slice(first, block.shape[0])
+            batch = encoder.encode(block, here)
+            if label is not None:
+                seen.update(batch.column(label).unique().to_pylist())
+            yield batch
+            advance(block.shape[0])
+    if encoder.cells_out == 0:
+        raise CountsError(
+            f"none of the {obs.num_rows} cells expresses a gene of the vocabulary; pass keep_empty=True "
+            f"(--keep-empty) to keep them all the same"
+        )
+    lost = [name for name in names if name not in seen]
+    if lost:
+        raise LabelError(
+            f"label: every cell of {', '.join(map(repr, lost))} in {label!r} is empty (expresses no gene of "
+            f"the vocabulary); remove these cells, or pass keep_empty=True (--keep-empty)"
+        )

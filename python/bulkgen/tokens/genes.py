@@ -1,0 +1,192 @@
+"""From the ids of a matrix's columns to tokens and medians."""
+
+from __future__ import annotations
+
+import re
+import warnings
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from bulkgen.errors import GeneOverlapError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import numpy.typing as npt
+    import pandas as pd
+
+    from bulkgen.tokens.vocabulary import Vocabulary
+
+__all__ = ["GeneMap", "column_ids", "map_genes", "resolve", "strip_version"]
+
+#: Below this fraction of mapped columns tokens are refused, and below the second they are warned about.
+MIN_MAPPED = 0.1
+FEW_MAPPED = 0.5
+
+# GENCODE marks the copies on the Y chromosome: ENSG00000182378.14_PAR_Y
+_VERSIONED = re.compile(r"(ENS[A-Z]*G[0-9]+)\.[0-9]+(?:_PAR_Y)?", re.IGNORECASE)
+_ENSEMBL = re.compile(r"ENS[A-Z]*G[0-9]+", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class GeneMap:
+    """What the encoder needs to know of each column, and what became of the ids.
+
+    Attributes
+    ----------
+    token
+        Token of each column's gene, -1 for none; int32, shape (columns,).
+    median
+        Median of each column's gene, 1 for none; float64, shape (columns,).
+    first_column
+        For each column the first column of the same gene, itself for most; ``None`` where no gene has two.
+    mapped, versioned, collapsed
+        Columns that carry a gene of the vocabulary; of those, columns whose version was stripped, and columns
+        that add to an earlier one.
+    gene_ids
+        Column of `var` that held the ids, or ``None`` for `var_names`.
+    """
+
+    token: npt.NDArray[np.int32]
+    median: npt.NDArray[np.float64]
+    first_column: npt.NDArray[np.int64] | None
+    mapped: int
+    versioned: int
+    collapsed: int
+    gene_ids: str | None
+
+    @property
+    def fraction(self) -> float:
+        """Columns that carry a gene of the vocabulary, of all columns."""
+        return self.mapped / len(self.token) if len(self.token) else 0.0
+
+
+def strip_version(gene: str) -> str:
+    """Return an Ensembl gene id without its version; anything else (``RP11-34P13.7``) as it is."""
+    match = _VERSIONED.fullmatch(gene)
+    return match.group(1) if match else gene
+
+
+def resolve(gene: str, vocabulary: Vocabulary) -> str | None:
+    """Return the gene of the vocabulary that an id stands for, or None.
+
+    With a mapping, ids are compared upper-case and symbols, aliases and retired ids are followed. Without one
+    an id stands for itself, and Ensembl ids alone may differ in case.
+    """
+    if not gene:
+        return None
+    for candidate in (gene, strip_version(gene)):
+        if candidate in vocabulary.tokens and vocabulary.mapping is None:
+            return candidate
+        upper = candidate.upper()
+        if vocabulary.mapping is not None and upper in vocabulary.mapping:
+            return vocabulary.mapping[upper]
+        if upper in vocabulary.tokens and (vocabulary.mapping is not None or _ENSEMBL.fullmatch(upper)):
+            return upper
+    return None
+
+
+def column_ids(var: pd.DataFrame, gene_ids: str | None) -> list[str]:
+    """Return the id of each column, empty where it is missing.
+
+    Raises
+    ------
+    ValueError
+        If `var` has no column `gene_ids`.
+    """
+    if gene_ids is None:
+        values = var.index.to_series()
+    elif gene_ids in var.columns:
+        values = var[gene_ids]
+    else:
+        have = ", ".join(map(repr, map(str, var.columns))) or "no columns"
+        raise ValueError(f"gene_ids={gene_ids!r} is not a column of var, which has {have}; leave it out for var_names")
+    known = values.notna().tolist()
+    return [str(value).strip() if here else "" for value, here in zip(values.tolist(), known, strict=True)]
+
+
+def map_genes(var: pd.DataFrame, vocabulary: Vocabulary, *, gene_ids: str | None = None) -> GeneMap:
+    """Find the token and median of every column.
+
+    Parameters
+    ----------
+    var
+        Annotation of the columns.
+    vocabulary
+        Where tokens and medians come from.
+    gene_ids
+        Column of `var` that holds the ids; by default `var_names`.
+
+    Returns
+    -------
+    GeneMap
+
+    Raises
+    ------
+    ValueError
+        If `var` has no column `gene_ids`.
+    GeneOverlapError
+        If under 10 % of the columns carry a gene of the vocabulary; names a column of `var` that does better.
+
+    Warns
+    -----
+    UserWarning
+        If under 50 % do.
+    """
+    ids = column_ids(var, gene_ids)
+    token = np.full(len(ids), -1, dtype=np.int32)
+    median = np.ones(len(ids), dtype=np.float64)
+    first_column = np.arange(len(ids), dtype=np.int64)
+    seen: dict[str, int] = {}
+    mapped = versioned = 0
+    for column, identifier in enumerate(ids):
+        gene = resolve(identifier, vocabulary)
+        if gene is None:
+            continue
+        mapped += 1
+        versioned += strip_version(identifier) != identifier
+        first_column[column] = seen.setdefault(gene, column)
+        token[column] = vocabulary.tokens[gene]
+        median[column] = vocabulary.medians[gene]
+    genes = GeneMap(
+        token=token,
+        median=median,
+        first_column=first_column if mapped > len(seen) else None,
+        mapped=mapped,
+        versioned=versioned,
+        collapsed=mapped - len(seen),
+        gene_ids=gene_ids,
+    )
+    if genes.fraction < MIN_MAPPED:
+        raise GeneOverlapError(_overlap_message(var, ids, genes, vocabulary))
+    if genes.fraction < FEW_MAPPED:
+        warnings.warn(
+            f"only {mapped} of {len(ids)} columns ({genes.fraction:.1%}) carry a gene of vocabulary "
+            f"{vocabulary.name!r}; the counts of the others are not seen by the model",
+            UserWarning,
+            stacklevel=3,
+        )
+    return genes
+
+
+def _overlap_message(var: pd.DataFrame, ids: Sequence[str], genes: GeneMap, vocabulary: Vocabulary) -> str:
+    """Say that too few ids are known, and which column of `var` knows more."""
+    place = "var_names" if genes.gene_ids is None else f"var[{genes.gene_ids!r}]"
+    shown = ", ".join(ids[:3]) or "none"
+    message = (
+        f"only {genes.mapped} of {len(ids)} ids in {place} ({shown}, ...) are genes of vocabulary "
+        f"{vocabulary.name!r}, whose ids look like {next(iter(vocabulary.tokens))}"
+    )
+    best, most = None, max(genes.fraction, MIN_MAPPED)
+    others = [None, *(str(c) for c in var.columns if var[c].dtype.kind not in "biufcmM")]
+    for name in others:
+        if name != genes.gene_ids:
+            known = sum(resolve(gene, vocabulary) is not None for gene in column_ids(var, name))
+            if known / max(len(ids), 1) >= most:
+                best, most = name or "var_names", known / len(ids)
+    if best is None:
+        return f"{message}; no column of var does better: is this human data, and is it the right vocabulary?"
+    remedy = "leave gene_ids out" if best == "var_names" else f"pass gene_ids={best!r} (--gene-ids {best!r})"
+    return f"{message}; {best!r} maps {most:.1%}: {remedy}"

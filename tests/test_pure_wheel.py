@@ -1,0 +1,60 @@
+"""``BULKGEN_PURE=1`` builds a wheel for every platform, which runs on Numba alone with the same results."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import shutil
+import subprocess
+import sys
+import zipfile
+
+import pytest
+from conftest import ROOT
+
+from bulkgen.rng import STREAM_VERSION
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory):
+    if importlib.util.find_spec("scikit_build_core") is None:
+        pytest.skip("building a wheel needs scikit-build-core (pip install --group dev)")
+    source, out = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("wheel")
+    for name in ("pyproject.toml", "README.md", "LICENSE", "CMakeLists.txt"):
+        shutil.copy(ROOT / name, source)
+    shutil.copytree(
+        ROOT / "python", source / "python", ignore=shutil.ignore_patterns("__pycache__", "*.so", "*.pyd")
+    )
+    command = [sys.executable, "-m", "pip", "wheel", "--no-deps", "--no-build-isolation", "-w", str(out), str(source)]
+    done = subprocess.run(
+        command, capture_output=True, text=True, env={**os.environ, "BULKGEN_PURE": "1"}, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    (path,) = out.iterdir()
+    return path
+
+
+def test_the_pure_wheel_fits_every_platform_and_holds_no_binary(wheel):
+    assert wheel.name.endswith("-py3-none-any.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        names = archive.namelist()
+        assert "Root-Is-Purelib: true" in archive.read(next(n for n in names if n.endswith("/WHEEL"))).decode()
+    assert not [name for name in names if name.endswith((".so", ".pyd", ".pyc", ".nbc", ".cpp"))]
+    assert "bulkgen/py.typed" in names
+
+
+def test_the_pure_wheel_gives_the_golden_streams(wheel, tmp_path):
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(tmp_path)
+    code = (
+        "import json, bulkgen.kernels as k; from golden.make import golden_values\n"
+        "assert k.backend_names() == ('numba',), k.backend_names()\n"
+        "print(json.dumps(golden_values()))"
+    )
+    path = os.pathsep.join([str(tmp_path), str(ROOT / "tests")])
+    environment = {**os.environ, "PYTHONPATH": path, "NUMBA_CACHE_DIR": str(tmp_path / "cache"), "BULKGEN_BACKEND": ""}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=False)
+    assert done.returncode == 0, done.stderr
+    golden = json.loads((ROOT / "tests" / "golden" / f"streams_v{STREAM_VERSION}.json").read_text())
+    assert json.loads(done.stdout) == golden
