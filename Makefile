@@ -24,9 +24,9 @@ types: $(VENV)/installed
 	$(BIN)/mypy
 
 ctest: $(VENV)/dependencies
-	PATH=$(CURDIR)/$(BIN):$$PATH cmake --preset test -DPython_EXECUTABLE=$(CURDIR)/$(BIN)/python >/dev/null
-	PATH=$(CURDIR)/$(BIN):$$PATH cmake --build --preset test
-	PATH=$(CURDIR)/$(BIN):$$PATH ctest --preset test
+	export PATH=$(CURDIR)/$(BIN):$$PATH; for preset in test sanitize; do \
+	  cmake --preset $$preset >/dev/null && cmake --build --preset $$preset && ctest --preset $$preset || exit 1; \
+	done
 
 pytest: $(VENV)/installed
 	$(BIN)/python -m pytest $(PYTEST_ARGUMENTS)

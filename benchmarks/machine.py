@@ -12,7 +12,18 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 RESULTS = Path(__file__).parent / "results"
-PACKAGES = ("bulkgen", "numpy", "scipy", "numba", "anndata", "pyarrow", "datasets", "scikit-learn", "torch", "transformers")
+PACKAGES = (
+    "bulkgen",
+    "numpy",
+    "scipy",
+    "numba",
+    "anndata",
+    "pyarrow",
+    "datasets",
+    "scikit-learn",
+    "torch",
+    "transformers",
+)
 
 
 def machine() -> dict[str, object]:

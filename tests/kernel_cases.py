@@ -109,6 +109,4 @@ def draw(kernels: Kernels, sampler, *, cells=60, dtype=np.float64, key=20240131,
 
 def sampled_paths_agree(first: Kernels, second: Kernels) -> bool:
     """Whether two backends draw the same bits: what a fused multiply-add must break."""
-    return all(
-        same_bits(draw(first, sampler), draw(second, sampler)) for sampler in ("rejection", "inverse")
-    )
+    return all(same_bits(draw(first, sampler), draw(second, sampler)) for sampler in ("rejection", "inverse"))

@@ -23,13 +23,9 @@ def wheel(tmp_path_factory):
     source, out = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("wheel")
     for name in ("pyproject.toml", "README.md", "LICENSE", "CMakeLists.txt"):
         shutil.copy(ROOT / name, source)
-    shutil.copytree(
-        ROOT / "python", source / "python", ignore=shutil.ignore_patterns("__pycache__", "*.so", "*.pyd")
-    )
+    shutil.copytree(ROOT / "python", source / "python", ignore=shutil.ignore_patterns("__pycache__", "*.so", "*.pyd"))
     command = [sys.executable, "-m", "pip", "wheel", "--no-deps", "--no-build-isolation", "-w", str(out), str(source)]
-    done = subprocess.run(
-        command, capture_output=True, text=True, env={**os.environ, "BULKGEN_PURE": "1"}, check=False
-    )
+    done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "BULKGEN_PURE": "1"}, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     (path,) = out.iterdir()
     return path

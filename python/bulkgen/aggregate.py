@@ -41,7 +41,8 @@ def group_sums(matrix: sp.csr_matrix, groups: Groups, *, threads: int | None = N
     Returns
     -------
     scipy.sparse.csr_matrix
-        Groups x genes; int64 and exact for integer counts, else float64, added in the order of the cells.
+        Groups x genes; int64 and exact for integer counts (whose sums fit), else float64, added in the order of the
+        cells.
     """
     kernels = get_kernels()
     n_groups, n_genes = groups.offsets.size - 1, matrix.shape[1]
@@ -56,7 +57,8 @@ def group_sums(matrix: sp.csr_matrix, groups: Groups, *, threads: int | None = N
     parallel_ranges(count, n_groups, threads=threads, weights=entries)
     out_indptr = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
     out_indices = np.empty(out_indptr[-1], np.int32)
-    out_data = np.empty(out_indptr[-1], np.int64 if is_integral(matrix) else np.float64)
+    most = float(matrix.data.max(initial=0)) * float(groups.sizes().max(initial=0))
+    out_data = np.empty(out_indptr[-1], np.int64 if most < 2.0**63 and is_integral(matrix) else np.float64)
 
     def add(first: int, last: int) -> None:
         kernels.group_sums(*csr, out_indptr, out_indices, out_data, n_genes=n_genes, first_group=first, last_group=last)

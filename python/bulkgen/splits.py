@@ -61,7 +61,7 @@ def strata_of(obs: pd.DataFrame, by: str | Sequence[str]) -> Strata:
     LabelError
         If a column is missing, or a cell has no value in it.
     """
-    columns = [by] if isinstance(by, str) else list(by)
+    columns = [by] if isinstance(by, str) else list(dict.fromkeys(by))
     if not columns:
         raise LabelError("at least one column is needed to group cells by")
     for column in columns:
@@ -72,7 +72,7 @@ def strata_of(obs: pd.DataFrame, by: str | Sequence[str]) -> Strata:
         if missing:
             raise LabelError(
                 f"{missing} of {len(obs)} cells have no value in column {column!r}; drop them with "
-                f"adata[adata.obs[{column!r}].notna()].copy() (--drop-unlabelled on the command line)"
+                f"adata[adata.obs[{column!r}].notna()].copy() (bulkgen split --drop-unlabelled)"
             )
     if len(obs) == 0:
         raise LabelError("there are no cells")
@@ -126,7 +126,7 @@ def split_benchmark(
     label: str,
     test_fraction: float = 0.1,
     validation_fraction: float = 0.1,
-    stratify_by: Sequence[str] = (),
+    stratify_by: str | Sequence[str] = (),
     rng: RandomState = 0,
 ) -> BenchmarkSplit:
     """Split real cells into training, validation and test cells, stratified and seeded.
@@ -144,7 +144,7 @@ def split_benchmark(
     test_fraction, validation_fraction
         Share of each label's cells, rounded, at least one cell; `validation_fraction` may be 0.
     stratify_by
-        Further columns whose proportions are kept (dose, replicate, plate).
+        Further column or columns whose proportions are kept (dose, replicate, plate).
     rng
         Seed.
 
@@ -164,8 +164,9 @@ def split_benchmark(
             f"test_fraction must be in (0, 1), validation_fraction in [0, 1) and their sum below 1, got "
             f"{test_fraction} and {validation_fraction}"
         )
+    further = [stratify_by] if isinstance(stratify_by, str) else list(stratify_by)
     labels = strata_of(adata.obs, label)
-    finer = strata_of(adata.obs, [label, *(name for name in stratify_by if name != label)])
+    finer = strata_of(adata.obs, [label, *further])
     key = key_from_rng(rng)
     parts_needed = 2 if validation_fraction == 0 else 3
     chosen: dict[str, list[Int64Array]] = {"train": [], "validation": [], "test": []}
@@ -192,7 +193,7 @@ def split_benchmark(
         "label": label,
         "test_fraction": test_fraction,
         "validation_fraction": validation_fraction,
-        "stratify_by": list(stratify_by),
+        "stratify_by": further,
     }
     record = provenance("split", parameters, key=key, source=adata)
     pieces = {}

@@ -48,9 +48,9 @@ def test_columns_out_of_range_are_skipped_not_followed(backend, column):
     for got, wanted in zip(call_sums(kernels, (indptr, wild, data), GROUPS), expected, strict=True):
         assert np.array_equal(got, wanted)
     token, median = np.arange(130, dtype=np.int32), np.ones(130)
-    lengths = tokens(
-        kernels, (indptr, wild, data), token, median, most_genes=99, cls=-1, eos=-1, token_type=np.int16
-    )[1]
+    lengths = tokens(kernels, (indptr, wild, data), token, median, most_genes=99, cls=-1, eos=-1, token_type=np.int16)[
+        1
+    ]
     assert lengths[-1] <= (data[kept] != 0).sum()
 
 

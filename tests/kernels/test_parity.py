@@ -90,9 +90,7 @@ def test_check_csr_reports_the_same(backends, value, index):
             elif np.issubdtype(value, np.floating):
                 values[where] = np.nan if fault == 4 else 0.25
             reports.append(
-                kernels.check_csr(
-                    pointers, columns, values, n_columns=N_GENES, first_row=0, last_row=indptr.size - 1
-                )
+                kernels.check_csr(pointers, columns, values, n_columns=N_GENES, first_row=0, last_row=indptr.size - 1)
             )
     assert reports[:6] == reports[6:]
     assert reports[0].negative >= 0

@@ -52,9 +52,7 @@ def test_philox_is_the_papers_function_for_any_counter_and_key(backend, counter,
 
 
 @pytest.mark.parametrize("backend", backend_names())
-@given(
-    cell=st.integers(0, 2**64 - 4), position=st.integers(0, 200), purpose=st.integers(0, 255), key=st.integers(0, 9)
-)
+@given(cell=st.integers(0, 2**64 - 4), position=st.integers(0, 200), purpose=st.integers(0, 255), key=st.integers(0, 9))
 def test_a_word_stands_at_its_documented_address(backend, cell, position, purpose, key):
     out = np.empty((3, 201), np.uint32)
     get_kernels(backend).philox_words(out, key=key, purpose=purpose, first_cell=cell)

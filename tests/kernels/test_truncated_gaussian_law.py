@@ -60,7 +60,9 @@ def exact_cdf(values, parameters):
             return -a * t - t * t / 2 - np.log1p(t / a)
 
         t = (values - lower) / sd
-        return np.expm1(log_survival(t)) / np.expm1(log_survival(b - a)) if np.isfinite(b) else -np.expm1(log_survival(t))
+        return (
+            np.expm1(log_survival(t)) / np.expm1(log_survival(b - a)) if np.isfinite(b) else -np.expm1(log_survival(t))
+        )
     return stats.truncnorm.cdf((values - mean) / sd, a, b)
 
 
@@ -152,7 +154,9 @@ def test_acceptance_is_at_least_forty_percent_over_the_whole_plane():
     lower, span = (x.ravel() for x in np.meshgrid(a, width, indexing="ij"))
     plan = plan_truncated_gaussian(np.zeros(lower.size), 1.0, lower, lower + span)
     upper = lower + span
-    mass = np.where(lower > 0, stats.norm.sf(lower) - stats.norm.sf(upper), stats.norm.cdf(upper) - stats.norm.cdf(lower))
+    mass = np.where(
+        lower > 0, stats.norm.sf(lower) - stats.norm.sf(upper), stats.norm.cdf(upper) - stats.norm.cdf(lower)
+    )
     area = np.sqrt(2 * np.pi) * mass
     edge, rate = plan.first, plan.first + plan.second
     acceptance = np.select(

@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import os
 import sys
+import warnings
+from functools import wraps
 from importlib import import_module
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import TextIO
 
 __all__ = ["app", "main"]
 
@@ -43,22 +49,53 @@ def _global_options(
         os.environ["BULKGEN_DEBUG"] = "1"
 
 
+def _interruptible(command: Callable[..., None]) -> Callable[..., None]:
+    """Say so when a command is interrupted; Click on its own ends silently or with another exit code."""
+
+    @wraps(command)
+    def run(*args: object, **options: object) -> None:
+        try:
+            command(*args, **options)
+        except KeyboardInterrupt:
+            _fail("interrupted; no partial output was left", code=130)
+
+    return run
+
+
 for _name in COMMANDS:
-    app.command(_name)(getattr(import_module(f"bulkgen.cli.{_name}"), _name))
+    app.command(_name)(_interruptible(getattr(import_module(f"bulkgen.cli.{_name}"), _name)))
 
 
 def main() -> None:
     """Run the command line. Exit code 2 is a wrong usage, 1 a failure, 130 an interrupt."""
     from bulkgen.errors import BulkgenError
 
+    warnings.showwarning = _show_warning
+    sys.unraisablehook = _show_unraisable
     try:
         app()
-    except KeyboardInterrupt:
-        _fail("interrupted; no partial output was left", code=130)
-    except (BulkgenError, ValueError, TypeError, OSError) as error:
+    except (BulkgenError, ValueError, TypeError, OSError, MemoryError) as error:
         if os.environ.get("BULKGEN_DEBUG"):
             raise
         _fail(str(error) or type(error).__name__, code=1)
+
+
+def _show_warning(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
+    """Show a warning in one line, without the source that gave it."""
+    print(f"bulkgen: warning: {message}", file=sys.stderr)  # noqa: T201
+
+
+def _show_unraisable(unraisable: sys.UnraisableHookArgs) -> None:
+    """Leave out interrupts: `bulkgen.io.atomic` raises them again."""
+    if unraisable.exc_type is not KeyboardInterrupt:
+        sys.__unraisablehook__(unraisable)
 
 
 def _fail(message: str, *, code: int) -> None:

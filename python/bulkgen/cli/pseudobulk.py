@@ -47,9 +47,9 @@ def pseudobulk(
 ) -> None:
     """Aggregate cells within each stratum, about k at a time."""
     import bulkgen
-    from bulkgen.io import check_output
+    from bulkgen.io import check_cells_output
 
-    check_output(out, overwrite=overwrite)
+    check_cells_output(out, overwrite=overwrite)
     adata = bulkgen.read(cells, layer=layer)
     result = bulkgen.pseudobulk(
         adata,
@@ -77,8 +77,8 @@ def pseudobulk(
     )
     if strategy is not StrategyName.sum and not round_:
         typer.echo(
-            "note: sum, mean_k and mean give a rank-based model the same tokens, because the scale of a\n"
-            "cell cancels; training on more than one of them is training on the same data (--round\n"
-            "makes them differ)",
+            "note: sum, mean_k and mean give a rank-based model the same tokens, because the\n"
+            "scale of a cell cancels; training on more than one of them is training on the\n"
+            "same data (--round makes them differ)",
             err=True,
         )

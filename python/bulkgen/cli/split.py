@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated
 
@@ -22,7 +23,9 @@ def split(
     stratify_by: Annotated[
         list[str] | None, typer.Option(help="Further column whose proportions are kept; may be repeated.")
     ] = None,
-    drop_unlabelled: Annotated[bool, typer.Option(help="Leave out cells without a label.")] = False,
+    drop_unlabelled: Annotated[
+        bool, typer.Option("--drop-unlabelled", help="Leave out cells without a label.")
+    ] = False,
     layer: Layer = None,
     rng: Rng = 0,
     overwrite: Overwrite = False,
@@ -35,13 +38,12 @@ def split(
     from bulkgen.io import atomic_file, check_output, read, write
     from bulkgen.splits import split_benchmark
 
-    out.mkdir(exist_ok=True)
     paths = {"train": out / "train.h5ad", "validation": out / "val.h5ad", "test": out / "test.h5ad"}
-    if validation_fraction == 0:
-        del paths["validation"]
     record = out / "split.json"
-    for path in (*paths.values(), record):
-        check_output(path, overwrite=overwrite)
+    if out.exists():
+        for path in (*paths.values(), record):
+            check_output(path, overwrite=overwrite)
+    unused = paths.pop("validation") if validation_fraction == 0 else None
     adata = read(cells, layer=layer)
     dropped = 0
     if drop_unlabelled and label in adata.obs:
@@ -56,18 +58,23 @@ def split(
         stratify_by=stratify_by or [],
         rng=rng,
     )
-    for part, path in paths.items():
-        write(getattr(result, part), path, overwrite=overwrite)
     summary = {
         **{f"{part}_cells": int(result.indices[part].size) for part in paths},
         "labels": {str(name): row.to_dict() for name, row in result.summary().iterrows()},
         "cells_dropped": dropped,
         "out": str(out),
     }
-    with atomic_file(record, overwrite=overwrite) as temporary:
-        indices = {part: result.indices[part].tolist() for part in paths}
-        provenance = dict(result.test.uns["bulkgen_split"])
-        temporary.write_text(json.dumps({**summary, "provenance": provenance, "indices": indices}, default=str))
+    indices = {part: result.indices[part].tolist() for part in paths}
+    provenance = {name: value for name, value in result.test.uns["bulkgen_split"].items() if name != "part"}
+    out.mkdir(parents=True, exist_ok=True)
+    # all parts or none: test cells of one split and training cells of another could be the same cells
+    with ExitStack() as stack:
+        manifest = stack.enter_context(atomic_file(record, overwrite=overwrite))
+        for part, path in paths.items():
+            write(getattr(result, part), stack.enter_context(atomic_file(path, overwrite=overwrite)), overwrite=True)
+        manifest.write_text(json.dumps({**summary, "provenance": provenance, "indices": indices}, default=str))
+        if unused is not None:
+            unused.unlink(missing_ok=True)
     if json_:
         print_result(summary, as_json=True)
         return

@@ -15,7 +15,8 @@ __all__ = ["synthesize"]
 
 def synthesize(
     bulk: Annotated[
-        Path, typer.Argument(help="Real cells to aggregate (.h5ad or .zarr, with --by), or bulk profiles.")
+        Path,
+        typer.Argument(metavar="BULK", help="Real cells to aggregate (.h5ad or .zarr, with --by), or bulk profiles."),
     ],
     out: Output,
     by: Annotated[
@@ -36,9 +37,9 @@ def synthesize(
 ) -> None:
     """Generate synthetic single cells from bulk profiles."""
     import bulkgen
-    from bulkgen.io import check_output
+    from bulkgen.io import check_cells_output
 
-    check_output(out, overwrite=overwrite)
+    check_cells_output(out, overwrite=overwrite)
     parameters = dict(_assignment(text) for text in set_ or [])
     result = bulkgen.synthesize(
         bulkgen.read(bulk, layer=layer),

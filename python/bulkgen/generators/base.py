@@ -71,7 +71,8 @@ class FittedGenerator(Protocol):
 class Generator(BaseModel):
     """Base of the generators: parameters as fields, unknown ones refused."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    # a label may look like a number (clusters 0, 1, ...), above all on the command line
+    model_config = ConfigDict(frozen=True, extra="forbid", coerce_numbers_to_str=True)
 
     def fit(self, bulk: Bulk, reference: Reference) -> FittedGenerator:
         """Learn what is needed to draw cells of the bulk's strata.

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import warnings
+from collections.abc import Mapping
+from numbers import Integral
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,15 +19,13 @@ from bulkgen.rng import key_from_rng
 from bulkgen.splits import strata_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from anndata import AnnData
 
     from bulkgen.rng import RandomState
 
 __all__ = ["synthesize"]
-
-_BULK_COLUMNS = ("n_obs_aggregated", "psbulk_cells", "psbulk_counts")
 
 
 def synthesize(
@@ -80,13 +81,15 @@ def synthesize(
     if _is_profiles(bulk):
         profiles = bulk
         if reference is None:
-            raise ValueError("profiles alone hold no single cells: pass reference=, the real cells to learn from")
+            raise ValueError(
+                "profiles alone hold no single cells: pass reference= (--reference), the real cells to learn from"
+            )
     else:
         if by is None:
             raise ValueError("bulk holds single cells: say which columns to aggregate by with by= (--by)")
         profiles = bulk_profiles(bulk, by=by, threads=threads)
         reference = bulk if reference is None else reference
-    columns = [name for name in profiles.obs if name not in _BULK_COLUMNS]
+    columns = _grouping_columns(profiles)
     genes, reference = _common_genes(profiles, reference)
     profiles = profiles[:, genes]
     fitted = generator.fit(
@@ -119,6 +122,13 @@ def synthesize(
 def _is_profiles(adata: AnnData) -> bool:
     record = provenance_of(adata)
     return record is not None and record.get("kind") == "bulk_profiles"
+
+
+def _grouping_columns(profiles: AnnData) -> list[str]:
+    """Return the columns that the profiles were grouped by; ``obs`` may have gained others since."""
+    record = provenance_of(profiles) or {}
+    columns: list[str] = json.loads(str(record["parameters"]))["by"]
+    return columns
 
 
 def _common_genes(profiles: AnnData, reference: AnnData) -> tuple[list[str], AnnData]:
@@ -156,8 +166,10 @@ def _reference(reference: AnnData, columns: Sequence[str], *, threads: int | Non
 
 
 def _cells_per_stratum(n_cells: int | Mapping[str, int], names: Sequence[str]) -> list[int]:
-    if isinstance(n_cells, int):
-        numbers = [n_cells] * len(names)
+    if isinstance(n_cells, Integral):
+        numbers = [int(n_cells)] * len(names)
+    elif not isinstance(n_cells, Mapping):
+        raise TypeError(f"n_cells must be an integer, or a mapping from stratum to integer, got {n_cells!r}")
     else:
         unknown = [name for name in n_cells if name not in names]
         if unknown:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bulkgen.io.atomic import atomic_directory, atomic_file, check_output
 from bulkgen.io.checks import CountMatrix, canonical_counts, is_integral, library_sizes
-from bulkgen.io.h5ad import check_anndata, make_anndata, read, write
+from bulkgen.io.h5ad import check_anndata, check_cells_output, make_anndata, read, write
 from bulkgen.io.provenance import content_hash, provenance, provenance_of
 
 __all__ = [
@@ -13,6 +13,7 @@ __all__ = [
     "atomic_file",
     "canonical_counts",
     "check_anndata",
+    "check_cells_output",
     "check_output",
     "content_hash",
     "is_integral",

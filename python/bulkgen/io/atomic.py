@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import tempfile
+import threading
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,7 +14,8 @@ from typing import TYPE_CHECKING
 from bulkgen.errors import OutputExistsError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
+    from types import FrameType
 
 __all__ = ["atomic_directory", "atomic_file", "check_output"]
 
@@ -51,13 +54,16 @@ def atomic_file(path: str | Path, *, overwrite: bool = False) -> Iterator[Path]:
     The temporary name keeps the suffix of `path`, because writers choose their format by it.
     """
     path = check_output(path, overwrite=overwrite)
+    if path.is_dir():
+        raise IsADirectoryError(f"{path} is a folder; choose another output")
     descriptor, name = tempfile.mkstemp(prefix=f".{path.stem}.", suffix=path.suffix, dir=path.absolute().parent)
     os.close(descriptor)
     temporary = Path(name)
     # mkstemp makes private files; the user asked for an ordinary one
     temporary.chmod(0o666 & ~_umask())
     try:
-        yield temporary
+        with _no_lost_interrupt():
+            yield temporary
         _sync(temporary)
         temporary.replace(path)
         _sync(path.absolute().parent)
@@ -77,7 +83,8 @@ def atomic_directory(path: str | Path, *, overwrite: bool = False) -> Iterator[P
     temporary.chmod(0o777 & ~_umask())
     old: Path | None = None
     try:
-        yield temporary
+        with _no_lost_interrupt():
+            yield temporary
         for item in temporary.rglob("*"):
             if item.is_file():
                 _sync(item)
@@ -95,6 +102,41 @@ def atomic_directory(path: str | Path, *, overwrite: bool = False) -> Iterator[P
         shutil.rmtree(temporary, ignore_errors=True)
         if old is not None:
             shutil.rmtree(old, ignore_errors=True)
+
+
+@contextmanager
+def _no_lost_interrupt() -> Iterator[None]:
+    """Raise an interrupt (Ctrl-C) that the body swallowed.
+
+    Python ignores an exception raised in a callback of the garbage collector, and that is where an interrupt during a
+    long write of h5py arrives.
+    """
+    earlier = signal.getsignal(signal.SIGINT)
+    if threading.current_thread() is not threading.main_thread() or not callable(earlier):
+        yield
+        return
+    signal.signal(signal.SIGINT, remember := _Remember(earlier))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, earlier)
+    if remember.interrupted:
+        raise KeyboardInterrupt
+
+
+class _Remember:
+    """A signal handler that does what the earlier one did, and remembers whether that was to interrupt."""
+
+    def __init__(self, earlier: Callable[[int, FrameType | None], object]) -> None:
+        self.earlier = earlier
+        self.interrupted = False
+
+    def __call__(self, number: int, frame: FrameType | None) -> None:
+        try:
+            self.earlier(number, frame)
+        except KeyboardInterrupt:
+            self.interrupted = True
+            raise
 
 
 def _umask() -> int:

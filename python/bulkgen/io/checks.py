@@ -62,16 +62,6 @@ def canonical_counts(
     """
     matrix = _as_csr(X)
     report = _check(matrix)
-    if report.bad_pointer_row >= 0:
-        raise InvalidCsrError(
-            f"the row pointers (indptr) are not monotone from 0 to the number of stored entries, first at row "
-            f"{report.bad_pointer_row}"
-        )
-    if report.bad_index >= 0:
-        raise InvalidCsrError(
-            f"stored entry {report.bad_index} has column {matrix.indices[report.bad_index]}, but the matrix has "
-            f"{matrix.shape[1]} columns"
-        )
 
     def where(entry: int) -> str:
         row = int(np.searchsorted(matrix.indptr, entry, side="right")) - 1
@@ -102,18 +92,38 @@ def is_integral(matrix: sp.csr_matrix) -> bool:
 
 def library_sizes(matrix: sp.csr_matrix) -> Float64Array:
     """Return the total counts of each cell, shape (n_cells,)."""
-    return np.asarray(matrix.sum(axis=1, dtype=np.float64), dtype=np.float64).ravel()
+    # matrix.sum() would add float32 counts in float32, whatever dtype is asked for
+    return np.asarray(matrix @ np.ones(matrix.shape[1]), dtype=np.float64)
 
 
-def _check(matrix: sp.csr_matrix) -> CsrReport:
-    return get_kernels().check_csr(
+def _check(matrix: sp.csr_matrix, *, row: str = "row", column: str = "column") -> CsrReport:
+    """Report on the values of a matrix with compressed rows, whose structure is checked first."""
+    n_rows, n_columns = matrix.shape
+    if matrix.indptr.size != n_rows + 1:
+        raise InvalidCsrError(
+            f"{matrix.indptr.size} {row} pointers (indptr) for {n_rows} {row}s, but one more is needed"
+        )
+    if matrix.indices.size != matrix.data.size:
+        raise InvalidCsrError(f"{matrix.indices.size} {column} indices for {matrix.data.size} stored values (data)")
+    report = get_kernels().check_csr(
         matrix.indptr.astype(np.int64, copy=False),
         matrix.indices,
         matrix.data,
-        n_columns=matrix.shape[1],
+        n_columns=n_columns,
         first_row=0,
-        last_row=matrix.shape[0],
+        last_row=n_rows,
     )
+    if report.bad_pointer_row >= 0:
+        raise InvalidCsrError(
+            f"the {row} pointers (indptr) are not monotone from 0 to the number of stored entries, first at {row} "
+            f"{report.bad_pointer_row}"
+        )
+    if report.bad_index >= 0:
+        raise InvalidCsrError(
+            f"stored entry {report.bad_index} has {column} {matrix.indices[report.bad_index]}, but the matrix has "
+            f"{n_columns} {column}s"
+        )
+    return report
 
 
 def _as_csr(X: CountMatrix) -> sp.csr_matrix:
@@ -126,22 +136,36 @@ def _as_csr(X: CountMatrix) -> sp.csr_matrix:
         raise ValueError(f"counts must have two dimensions (cells x genes), got {X.ndim}")
     if X.dtype.kind not in "biuf":
         raise TypeError(f"counts must be numbers, got values of type {X.dtype}")
-    if not isinstance(X, np.ndarray) and X.format == "csr":
-        data, indices = np.ascontiguousarray(X.data), np.ascontiguousarray(X.indices)
-        matrix = sp.csr_matrix(X.shape, dtype=np.int32)
-        # set directly: the constructor would copy, or hide a malformed structure behind its own message
-        matrix.data, matrix.indices, matrix.indptr = data, indices, np.ascontiguousarray(X.indptr)
-    else:
-        matrix = sp.csr_matrix(X)
-    if matrix.data.dtype.type not in _KERNEL_TYPES:
-        matrix.data = matrix.data.astype(_wider(matrix.data.dtype))
-    if matrix.indices.dtype.type not in (np.int32, np.int64):
-        matrix.indices = matrix.indices.astype(np.int64)
+    if isinstance(X, np.ndarray):
+        # SciPy has no sparse float16, nor foreign byte orders
+        native = X.dtype.isnative and X.dtype != np.float16
+        return _compressed(sp.csr_matrix(X if native else X.astype(_kernel_type(X.dtype))))
+    if X.format == "csr":
+        return _compressed(X)
+    if X.format == "csc":
+        transposed = _compressed(X, shape=X.shape[::-1])
+        # SciPy's conversion trusts the structure, and would write where a wrong index points
+        _check(transposed, row="column", column="row")
+        return transposed.T.tocsr()
+    # first to its kernel type: duplicate entries are added in the type of the values
+    return sp.csr_matrix(X.astype(_kernel_type(X.dtype), copy=False))
+
+
+def _compressed(X: sp.spmatrix | sp.sparray, *, shape: tuple[int, int] | None = None) -> sp.csr_matrix:
+    """Give the arrays of a compressed matrix, shared where their types allow it, to a CSR matrix."""
+    matrix = sp.csr_matrix(X.shape if shape is None else shape, dtype=np.int32)
+    # set directly: the constructor would copy, or hide a malformed structure behind its own message
+    matrix.data = np.ascontiguousarray(X.data, _kernel_type(X.data.dtype))
+    wide = X.indices.dtype.type is not np.int32
+    matrix.indices = np.ascontiguousarray(X.indices, np.int64 if wide else np.int32)
+    matrix.indptr = np.ascontiguousarray(X.indptr)
     return matrix
 
 
-def _wider(dtype: np.dtype[np.generic]) -> type[np.generic]:
-    """Return the smallest kernel type that holds every value of another number type."""
+def _kernel_type(dtype: np.dtype[np.generic]) -> type[np.generic]:
+    """Return the smallest kernel type that holds every value of a number type."""
+    if dtype.type in _KERNEL_TYPES:
+        return dtype.type
     if dtype.kind == "f":
         return np.float32 if dtype.itemsize <= 4 else np.float64
     return np.int32 if dtype.itemsize < 4 else np.int64

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import anndata as ad
 import numpy as np
 
-from bulkgen.io.atomic import atomic_directory, atomic_file
+from bulkgen.io.atomic import atomic_directory, atomic_file, check_output
 from bulkgen.io.checks import canonical_counts
 from bulkgen.io.provenance import provenance_of
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
     from bulkgen.io.checks import CountMatrix
 
-__all__ = ["check_anndata", "make_anndata", "read", "write"]
+__all__ = ["check_anndata", "check_cells_output", "make_anndata", "read", "write"]
 
 
 def read(
@@ -54,23 +55,29 @@ def read(
         If there is nothing at `path`.
     CountsError, InvalidCsrError
         If the matrix is not what it should be; the message names the first offending cell and gene.
+    OSError
+        If what is there cannot be read, or is no AnnData.
     ValueError
-        If `layer` does not exist, or cell names are not unique.
+        If `layer` does not exist (or is asked of a backed file), or cell names are not unique.
     """
     path = Path(path)
     if not path.exists():
         raise FileNotFoundError(f"there is no file {path}")
-    if path.suffix == ".zarr":
-        if backed:
-            raise ValueError("backed=True needs an .h5ad file, got a .zarr store")
-        adata = ad.read_zarr(path)
-    elif path.suffix in (".h5ad", ".h5"):
-        try:
-            adata = ad.read_h5ad(path, backed="r" if backed else None)
-        except OSError as error:
-            raise OSError(f"{path} cannot be read as an .h5ad file: {error}") from error
-    else:
+    if path.suffix not in (".h5ad", ".h5", ".zarr"):
         raise ValueError(f"{path} must end in .h5ad or .zarr; convert it with anndata first")
+    if backed and path.suffix == ".zarr":
+        raise ValueError("backed=True needs an .h5ad file, got a .zarr store")
+    if backed and layer is not None:
+        raise ValueError("backed=True reads X alone; read the layer into memory, or write it as X of another file")
+    try:
+        with warnings.catch_warnings():
+            # refused below
+            warnings.filterwarnings("ignore", "Observation names are not unique", UserWarning)
+            adata = ad.read_zarr(path) if path.suffix == ".zarr" else ad.read_h5ad(path, backed="r" if backed else None)
+    except (OSError, KeyError, TypeError, ValueError, AttributeError) as error:
+        # what anndata and h5py raise differs with what is wrong and with their version
+        reason = next(iter(str(error).splitlines()), type(error).__name__)
+        raise OSError(f"{path} cannot be read as an AnnData ({path.suffix}): {reason}") from error
     if layer is not None:
         if layer not in adata.layers:
             found = ", ".join(map(repr, adata.layers)) or "none"
@@ -94,6 +101,14 @@ def check_anndata(adata: ad.AnnData, *, counts: Literal["auto", "integer", "any"
     canonical_counts(adata.X, require_integers=integers, cell_names=adata.obs_names, gene_names=adata.var_names)
 
 
+def check_cells_output(path: str | Path, *, overwrite: bool) -> Path:
+    """Refuse a path that :func:`write` would refuse (call it before any work starts)."""
+    path = Path(path)
+    if path.suffix not in (".h5ad", ".zarr"):
+        raise ValueError(f"the output {path} must end in .h5ad or .zarr")
+    return check_output(path, overwrite=overwrite)
+
+
 def write(adata: ad.AnnData, path: str | Path, *, overwrite: bool = False) -> None:
     """Write an AnnData to ``.h5ad`` or ``.zarr``; the output appears whole or not at all.
 
@@ -101,16 +116,31 @@ def write(adata: ad.AnnData, path: str | Path, *, overwrite: bool = False) -> No
     ------
     OutputExistsError
         If `path` exists and `overwrite` is false.
+    ValueError
+        If `path` ends in something else.
     """
-    path = Path(path)
-    if path.suffix == ".zarr":
-        with atomic_directory(path, overwrite=overwrite) as temporary:
-            adata.write_zarr(temporary)
-    elif path.suffix == ".h5ad":
-        with atomic_file(path, overwrite=overwrite) as temporary:
-            adata.write_h5ad(temporary, compression="lzf")
-    else:
-        raise ValueError(f"the output {path} must end in .h5ad or .zarr")
+    path = check_cells_output(path, overwrite=overwrite)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Writing zarr v2 data", UserWarning)
+        warnings.filterwarnings("ignore", "Variable names are not unique", UserWarning)
+        if path.suffix == ".zarr":
+            with atomic_directory(path, overwrite=overwrite) as temporary:
+                _shallow(adata).write_zarr(temporary)
+        else:
+            with atomic_file(path, overwrite=overwrite) as temporary:
+                _shallow(adata).write_h5ad(temporary, compression="lzf")
+
+
+def _shallow(adata: ad.AnnData) -> ad.AnnData:
+    """Return a copy that shares the arrays: anndata turns strings into categories in place when it writes."""
+    return ad.AnnData(
+        adata.X,
+        obs=adata.obs,
+        var=adata.var,
+        uns=dict(adata.uns),
+        **{name: dict(getattr(adata, name)) for name in ("layers", "obsm", "varm", "obsp", "varp")},
+        raw=adata.raw,
+    )
 
 
 def make_anndata(

@@ -20,15 +20,22 @@ __all__ = ["content_hash", "provenance", "provenance_of"]
 
 
 def content_hash(adata: AnnData) -> str:
-    """XXH3-128 of the counts, cell names and gene names of an AnnData in memory, as 32 hexadecimal digits."""
+    """XXH3-128 of the counts, cell names and gene names of an AnnData in memory, as 32 hexadecimal digits.
+
+    The same counts stored otherwise (dense, other types) have another hash.
+    """
     digest = xxhash.xxh3_128()
     X = adata.X
-    parts = (X.data, X.indices, X.indptr) if sp.issparse(X) and X.format in ("csr", "csc") else (np.asarray(X),)
+    if not (isinstance(X, np.ndarray) or (sp.issparse(X) and X.format in ("csr", "csc"))):
+        raise TypeError(f"the matrix must be in memory, got {type(X).__name__}; read it with adata.to_memory()")
+    parts = (X,) if isinstance(X, np.ndarray) else (X.data, X.indices, X.indptr)
+    digest.update(f"{'dense' if isinstance(X, np.ndarray) else X.format} {X.shape}".encode())
     for part in parts:
         digest.update(str(part.dtype).encode())
-        digest.update(np.ascontiguousarray(part).data.cast("B"))
+        digest.update(np.ascontiguousarray(part).reshape(-1).view(np.uint8).data)
     for names in (adata.obs_names, adata.var_names):
-        digest.update("\0".join(map(str, names)).encode())
+        # each name is ended, so that no other list of names spells the same text
+        digest.update("".join(f"{name}\0" for name in names).encode())
     return digest.hexdigest()
 
 
@@ -76,4 +83,7 @@ def provenance(
 def provenance_of(adata: AnnData) -> dict[str, object] | None:
     """Return ``uns["bulkgen"]`` of an object that bulkgen made, else ``None``."""
     record = adata.uns.get("bulkgen")
-    return dict(record) if record is not None else None
+    if record is None:
+        return None
+    # numbers come back from files as NumPy's
+    return {name: value.item() if isinstance(value, np.generic) else value for name, value in record.items()}

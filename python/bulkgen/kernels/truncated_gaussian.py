@@ -159,6 +159,7 @@ def draw_truncated_gaussian(
     The retry attempts use the purpose that follows `purpose` in the table of :mod:`bulkgen.rng`.
     """
     kernels = kernels or get_kernels()
+
     def draw(first: int, last: int) -> None:
         kernels.truncated_gaussian(
             out[first:last],

@@ -1,0 +1,157 @@
+"""``bulkgen finetune``: a classifier from labelled tokens."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal, cast
+
+import typer
+
+from bulkgen.cli.evaluate import Device, Tokens, print_scores
+from bulkgen.cli.options import Json, Output, Overwrite, Rng, Threads, print_result
+
+if TYPE_CHECKING:
+    from bulkgen.training import FinetuneResult
+    from bulkgen.training.config import FinetuneOptions
+
+__all__ = ["finetune"]
+
+_TRANSFORMER = "Options of tiny and checkpoints (defaults: tiny / checkpoint)"
+_LINEAR = "Options of linear"
+
+
+def finetune(
+    tokens: Tokens,
+    out: Output,
+    validation: Annotated[
+        Path | None, typer.Option(help="Token data set to score each epoch on and choose the best by.")
+    ] = None,
+    model: Annotated[
+        str, typer.Option(help="linear, tiny, a checkpoint's folder, or an id on the Hugging Face hub.")
+    ] = "tiny",
+    subfolder: Annotated[
+        str | None, typer.Option(help="Folder within the checkpoint, such as Geneformer-V1-10M.")
+    ] = None,
+    label: Annotated[
+        str | None, typer.Option(help="Column that holds the labels (default: the data sets' label).")
+    ] = None,
+    epochs: Annotated[
+        int | None, typer.Option(min=1, help="Passes over the training cells (8 / 10).", rich_help_panel=_TRANSFORMER)
+    ] = None,
+    batch_size: Annotated[
+        int | None, typer.Option(min=1, help="Cells per step (32 / 12).", rich_help_panel=_TRANSFORMER)
+    ] = None,
+    learning_rate: Annotated[
+        float | None, typer.Option(help="The highest (0.002 / 0.00005).", rich_help_panel=_TRANSFORMER)
+    ] = None,
+    schedule: Annotated[
+        Literal["linear", "cosine", "constant"] | None,
+        typer.Option(help="How the learning rate falls (cosine / linear).", rich_help_panel=_TRANSFORMER),
+    ] = None,
+    warmup_fraction: Annotated[
+        float | None,
+        typer.Option(help="Share of the steps in which the learning rate rises (0.3).", rich_help_panel=_TRANSFORMER),
+    ] = None,
+    weight_decay: Annotated[
+        float | None, typer.Option(help="Of AdamW (0.01 / 0.001).", rich_help_panel=_TRANSFORMER)
+    ] = None,
+    context: Annotated[
+        int | None,
+        typer.Option(
+            min=3,
+            help="Cut cells to this many tokens (512 / not cut; more than the model has positions is refused).",
+            rich_help_panel=_TRANSFORMER,
+        ),
+    ] = None,
+    pooling: Annotated[
+        Literal["first", "mean"] | None,
+        typer.Option(help="Token that stands for the cell (mean / first).", rich_help_panel=_TRANSFORMER),
+    ] = None,
+    device: Device = None,
+    features: Annotated[
+        Literal["rank", "presence"] | None,
+        typer.Option(help="What counts of a gene (rank).", rich_help_panel=_LINEAR),
+    ] = None,
+    top_k: Annotated[
+        int | None, typer.Option(min=1, help="Genes of a cell that count (2048).", rich_help_panel=_LINEAR)
+    ] = None,
+    inverse_regularization: Annotated[
+        float | None, typer.Option(help="C of the logistic regression (1).", rich_help_panel=_LINEAR)
+    ] = None,
+    rng: Rng = 0,
+    threads: Threads = None,
+    overwrite: Overwrite = False,
+    json_: Json = False,
+) -> None:
+    """Train a classifier of cells on labelled tokens; the run folder holds model, settings and scores."""
+    from bulkgen.training import finetune as train
+
+    given = {
+        "epochs": epochs,
+        "batch_size": batch_size,
+        "learning_rate": learning_rate,
+        "schedule": schedule,
+        "warmup_fraction": warmup_fraction,
+        "weight_decay": weight_decay,
+        "context": context,
+        "pooling": pooling,
+        "device": device,
+        "features": features,
+        "top_k": top_k,
+        "inverse_regularization": inverse_regularization,
+        "threads": threads,
+    }
+    # what is not given is left to the model's preset
+    options = cast("FinetuneOptions", {name: value for name, value in given.items() if value is not None})
+    result = train(
+        tokens,
+        validation=validation,
+        model=model,
+        subfolder=subfolder,
+        out=out,
+        label=label,
+        rng=rng,
+        overwrite=overwrite,
+        **options,
+    )
+    if json_:
+        print_result(_for_machines(result), as_json=True)
+        return
+    print_result(_for_people(result), as_json=False)
+    if result.validation is not None:
+        typer.echo("\nvalidation, with the weights that are kept")
+        print_scores(result.validation)
+
+
+def _for_machines(result: FinetuneResult) -> dict[str, object]:
+    return {
+        "out": str(result.path),
+        "kind": result.run.kind,
+        "labels": list(result.labels),
+        "majority": result.run.labels.majority,
+        "best_epoch": result.facts.get("best_epoch"),
+        "history": list(result.history),
+        "validation": None if result.validation is None else result.validation.to_dict(),
+        "config": result.config.model_dump(mode="json"),
+        "seconds": result.facts["seconds"],
+    }
+
+
+def _for_people(result: FinetuneResult) -> dict[str, object]:
+    facts = result.facts
+    model = cast("dict[str, object]", facts["model"])
+    training = cast("dict[str, object]", facts["training"])
+    lines: dict[str, object] = {
+        "model": f"{model['source']}, {model['parameters']:,} parameters",
+        "cells": f"{training['cells']:,}",
+        "labels": ", ".join(f"{name} {n:,}" for name, n in cast("dict[str, int]", training["cells_per_label"]).items()),
+    }
+    if training["cells_cut"]:
+        lines["cut"] = f"{training['cells_cut']:,} cells, to {result.config.model_dump()['context']:,} tokens"
+    if result.history:
+        first, last = result.history[0], result.history[-1]
+        lines["training_loss"] = f"{first['training_loss']:.3f} in epoch 1, {last['training_loss']:.3f} in the last"
+        lines["kept_epoch"] = f"{facts['best_epoch']} of {len(result.history)}"
+    else:
+        lines["iterations"] = f"{facts['iterations']}" + ("" if facts["converged"] else " (did not converge)")
+    return lines | {"seconds": facts["seconds"], "written": str(result.path)}

@@ -1,0 +1,160 @@
+"""Token data sets as batches for torch: cutting, padding, and batches of cells of like length."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TypedDict
+
+import numpy as np
+import torch
+from torch.utils.data import Dataset, Sampler
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    import numpy.typing as npt
+
+    from bulkgen.tokens import TokenDataset
+
+__all__ = ["Cell", "Cells", "LengthGroupedSampler", "collate", "cut_lengths", "cut_tokens"]
+
+#: Batches whose cells are sorted by length together: enough for little padding, few enough to stay random.
+_BATCHES_PER_GROUP = 50
+_PAD_TO_MULTIPLE = 8
+
+
+class Cell(TypedDict):
+    """One cell: its tokens (a view), and its class or -1."""
+
+    input_ids: npt.NDArray[np.integer]
+    label: int
+
+
+def cut_tokens(tokens: npt.NDArray[np.integer], context: int | None, *, eos: int | None) -> npt.NDArray[np.integer]:
+    """Cut a cell to a context; a closing ``<eos>`` stays its last token (``<cls>``, the first, stays anyway).
+
+    Parameters
+    ----------
+    tokens
+        Shape (length,).
+    context
+        Most tokens to keep; ``None`` for all.
+    eos
+        The ``<eos>`` of the vocabulary, if it has one.
+    """
+    if context is None or len(tokens) <= context:
+        return tokens
+    if eos is None or tokens[-1] != eos:
+        return tokens[:context]
+    return np.concatenate((tokens[: context - 1], tokens[-1:]))
+
+
+def cut_lengths(tokens: TokenDataset, context: int | None) -> npt.NDArray[np.int64]:
+    """Return the tokens of each cell after :func:`cut_tokens`, shape (cells,)."""
+    return tokens.lengths if context is None else np.minimum(tokens.lengths, context)
+
+
+class Cells(Dataset[Cell]):
+    """Cells of a token data set, in an order of one's own; tokens stay the views that they are.
+
+    Attributes
+    ----------
+    lengths
+        Tokens of each cell after cutting, in the order of this data set; shape (cells,).
+    order
+        Cell of the token data set at each place; shape (cells,).
+    """
+
+    def __init__(
+        self,
+        tokens: TokenDataset,
+        *,
+        context: int | None,
+        classes: npt.NDArray[np.int64] | None = None,
+        sort_by_length: bool = False,
+    ) -> None:
+        self._tokens, self._offsets = tokens.flat()
+        self._context = context
+        self._eos = tokens.vocabulary.eos
+        self._classes = classes
+        lengths = cut_lengths(tokens, context)
+        # longest first: a batch too large for the memory fails at once, not in the end
+        self.order = np.argsort(-lengths, kind="stable") if sort_by_length else np.arange(len(lengths))
+        self.lengths = lengths[self.order]
+
+    def __len__(self) -> int:
+        return len(self.order)
+
+    def __getitem__(self, place: int) -> Cell:
+        cell = self.order[place]
+        ids = cut_tokens(self._tokens[self._offsets[cell] : self._offsets[cell + 1]], self._context, eos=self._eos)
+        return {"input_ids": ids, "label": -1 if self._classes is None else int(self._classes[cell])}
+
+
+def collate(cells: Sequence[Cell], *, pad: int, positions: int) -> dict[str, torch.Tensor]:
+    """Make a padded batch: to its longest cell, rounded up to a multiple of 8 where the positions allow it.
+
+    Parameters
+    ----------
+    cells
+        The cells; none longer than `positions`.
+    pad
+        The ``<pad>`` of the vocabulary.
+    positions
+        Positions of the model.
+
+    Returns
+    -------
+    dict
+        ``input_ids`` and ``attention_mask`` (cells, longest), and ``labels`` (cells,) where cells have classes;
+        int64. A cell without tokens is one ``<pad>`` that counts.
+    """
+    longest = max(1, *(len(cell["input_ids"]) for cell in cells))
+    width = min(-(-longest // _PAD_TO_MULTIPLE) * _PAD_TO_MULTIPLE, positions)
+    ids = np.full((len(cells), width), pad, dtype=np.int64)
+    mask = np.zeros((len(cells), width), dtype=np.int64)
+    mask[:, 0] = 1
+    for row, cell in enumerate(cells):
+        ids[row, : len(cell["input_ids"])] = cell["input_ids"]
+        mask[row, : len(cell["input_ids"])] = 1
+    batch = {"input_ids": torch.from_numpy(ids), "attention_mask": torch.from_numpy(mask)}
+    labels = [cell["label"] for cell in cells]
+    if labels[0] >= 0:
+        batch["labels"] = torch.tensor(labels, dtype=torch.int64)
+    return batch
+
+
+class LengthGroupedSampler(Sampler[int]):
+    """Random order in which the cells of a batch have like lengths, so that little is padding.
+
+    All cells are shuffled and cut into groups of 50 batches; a group is sorted by length and cut into batches;
+    then all batches are shuffled. (The sampler of transformers keeps each group in order of length, longest
+    first: where length goes with the label, labels then come in waves.) The order is a function of seed and
+    epoch alone.
+    """
+
+    def __init__(self, lengths: npt.NDArray[np.int64], *, batch_size: int, seed: int) -> None:
+        self._lengths = lengths
+        self._batch_size = batch_size
+        self._seed = seed
+        self._epoch = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the epoch of the next iteration."""
+        self._epoch = epoch
+
+    def __len__(self) -> int:
+        return len(self._lengths)
+
+    def __iter__(self) -> Iterator[int]:
+        generator = np.random.default_rng((self._seed, self._epoch))
+        order = generator.permutation(len(self))
+        # the last, short batch has to stay the last: batches are cut again from this order by the loader
+        whole = len(order) - len(order) % self._batch_size
+        order, rest = order[:whole], order[whole:]
+        size = self._batch_size * _BATCHES_PER_GROUP
+        groups = [order[start : start + size] for start in range(0, whole, size)]
+        sorted_groups = [group[np.argsort(-self._lengths[group], kind="stable")] for group in groups]
+        if sorted_groups:
+            batches = np.concatenate(sorted_groups).reshape(-1, self._batch_size)
+            order = batches[generator.permutation(len(batches))].ravel()
+        yield from np.concatenate((order, rest)).tolist()

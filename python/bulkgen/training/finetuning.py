@@ -1,0 +1,291 @@
+"""Fine-tuning: labelled tokens in, a run folder with a trained model and its validation scores out."""
+
+from __future__ import annotations
+
+import hashlib
+import tempfile
+import time
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Unpack
+
+import numpy as np
+
+from bulkgen.io.atomic import atomic_directory, check_output
+from bulkgen.rng import key_from_rng
+from bulkgen.tokens import TokenDataset
+from bulkgen.training.config import LinearConfig, TinyConfig, TransformerConfig, make_config, model_kind
+from bulkgen.training.evaluation import evaluate, predict
+from bulkgen.training.labels import LabelMap
+from bulkgen.training.run import Run, need_train_extra, package_versions
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    import numpy.typing as npt
+
+    from bulkgen.rng import RandomState
+    from bulkgen.training.config import FinetuneConfig, FinetuneOptions, ModelKind
+    from bulkgen.training.evaluation import Predictions
+    from bulkgen.training.metrics import Scores
+
+__all__ = ["FinetuneResult", "finetune"]
+
+
+@dataclass(frozen=True, eq=False)
+class FinetuneResult:
+    """A trained model.
+
+    Attributes
+    ----------
+    path
+        Run folder, or ``None`` if none was asked for.
+    validation
+        Scores of the kept weights on the validation cells, or ``None`` without such cells.
+    history
+        Per epoch: ``epoch``, ``training_loss``, and validation loss and scores; empty for ``linear``.
+    loss_curve
+        About ten points per epoch: ``step``, ``epoch``, ``loss``, ``learning_rate``; empty for ``linear``.
+    config
+        The configuration, every default spelled out.
+    labels
+        The labels of the training cells, sorted: the classes.
+    facts
+        What ``run.json`` records beyond the configuration: model, data, versions, device, time.
+    """
+
+    path: Path | None
+    validation: Scores | None
+    history: tuple[dict[str, float], ...]
+    loss_curve: tuple[dict[str, float], ...] = field(repr=False)
+    config: FinetuneConfig
+    labels: tuple[str, ...]
+    facts: Mapping[str, object] = field(repr=False)
+    run: Run = field(repr=False)
+
+    def predict(self, tokens: TokenDataset | str | Path, *, batch_size: int | None = None) -> Predictions:
+        """Predict the labels of cells; see :func:`bulkgen.training.predict`."""
+        return predict(self.run, tokens, batch_size=batch_size)
+
+    def evaluate(
+        self, tokens: TokenDataset | str | Path, *, label: str | None = None, batch_size: int | None = None
+    ) -> Scores:
+        """Score the model on labelled cells; see :func:`bulkgen.evaluate`."""
+        return evaluate(self.run, tokens, label=label, batch_size=batch_size)
+
+
+@dataclass(frozen=True, eq=False)
+class _Data:
+    """Cells with their classes, and where they came from."""
+
+    tokens: TokenDataset
+    classes: npt.NDArray[np.int64]
+    source: str | None
+
+
+@dataclass(frozen=True)
+class _Fit:
+    """How a training went, whatever the kind of model."""
+
+    facts: dict[str, object]
+    history: tuple[dict[str, float], ...] = ()
+    loss_curve: tuple[dict[str, float], ...] = ()
+
+
+def finetune(
+    tokens: TokenDataset | str | Path,
+    *,
+    validation: TokenDataset | str | Path | None = None,
+    model: str | Path = "tiny",
+    subfolder: str | None = None,
+    out: str | Path | None = None,
+    label: str | None = None,
+    rng: RandomState = 0,
+    overwrite: bool = False,
+    **options: Unpack[FinetuneOptions],
+) -> FinetuneResult:
+    """Train a classifier of cells on labelled tokens.
+
+    Parameters
+    ----------
+    tokens
+        Training cells, or the folder of their token data set. Their labels, sorted, are the classes.
+    validation
+        Validation cells: scored after every epoch; the weights of the best macro-F1 are kept. Without them, the
+        last weights are.
+    model
+        ``"linear"``: logistic regression on ranks. ``"tiny"``: a small BERT from a random start. Else a
+        checkpoint: a folder, a run folder, or an id on the Hugging Face hub (``"ctheodoris/Geneformer"``).
+    subfolder
+        Folder within the checkpoint (``"Geneformer-V1-10M"``).
+    out
+        Run folder to make; ``None`` keeps the result in memory only.
+    label
+        Column that holds the labels, in both data sets; by default each one's own label.
+    rng
+        Seed. The same seed gives the same weights on the same CPU with the same number of threads.
+    overwrite
+        Replace a run folder that exists.
+    **options
+        Changes of the model's preset: :class:`~bulkgen.training.config.LinearConfig`,
+        :class:`~bulkgen.training.config.TinyConfig`, :class:`~bulkgen.training.config.CheckpointConfig`.
+
+    Returns
+    -------
+    FinetuneResult
+
+    Raises
+    ------
+    OutputExistsError
+        If `out` exists and `overwrite` is false.
+    LabelError
+        If cells have no label, training cells have only one, or validation cells have one that training lacks.
+    VocabularyMismatchError
+        If training cells, validation cells and model are not of one vocabulary.
+    TypeError
+        If this kind of model has no such option.
+    ValueError
+        If an option is out of range, the context does not fit into the model, or the training diverges.
+    MissingExtraError
+        If the model needs torch or transformers, which are not installed.
+    """
+    started = time.perf_counter()
+    if out is not None:
+        check_output(out, overwrite=overwrite)
+    kind = model_kind(str(model))
+    config = make_config(kind, seed=key_from_rng(rng) & 0xFFFF_FFFF, options=options)
+    if kind != "linear":
+        need_train_extra()
+    if kind != "checkpoint" and subfolder is not None:
+        raise ValueError(f"subfolder belongs to a checkpoint; model is {model!r}")
+    training = _open(tokens)
+    labels = LabelMap.from_tokens(training, label=label)
+    train = _Data(training, labels.classes(training, label=label, what="training"), _source(tokens))
+    held_out = None
+    if validation is not None:
+        opened = _open(validation)
+        opened.vocabulary.check_same(training.vocabulary, this="the validation tokens", that="the training tokens")
+        held_out = _Data(opened, labels.classes(opened, label=label, what="validation"), _source(validation))
+        if not len(opened):
+            raise ValueError("there are no validation cells: the data set is empty")
+    with _run_folder(out, overwrite=overwrite) as folder:
+        run, fit = _train(kind, config, train, held_out, labels, model=str(model), subfolder=subfolder, scratch=folder)
+        scores = None if held_out is None else evaluate(run, held_out.tokens, label=label)
+        facts: dict[str, object] = {
+            **fit.facts,
+            "training": _provenance(train, config, labels),
+            "validation": None if held_out is None else _provenance(held_out, config, labels),
+            "versions": package_versions(),
+            "seconds": round(time.perf_counter() - started, 3),
+        }
+        if out is not None:
+            metrics = {
+                "validation": None if scores is None else scores.to_dict(),
+                "best_epoch": fit.facts.get("best_epoch"),
+                "history": list(fit.history),
+                "loss_curve": list(fit.loss_curve),
+            }
+            run.save(folder, facts=facts, metrics=metrics)
+    return FinetuneResult(
+        path=None if out is None else Path(out),
+        validation=scores,
+        history=fit.history,
+        loss_curve=fit.loss_curve,
+        config=config,
+        labels=labels.names,
+        facts=facts,
+        run=run,
+    )
+
+
+def _train(
+    kind: ModelKind,
+    config: FinetuneConfig,
+    train: _Data,
+    validation: _Data | None,
+    labels: LabelMap,
+    *,
+    model: str,
+    subfolder: str | None,
+    scratch: Path,
+) -> tuple[Run, _Fit]:
+    """Train a model of any kind."""
+    vocabulary = train.tokens.vocabulary
+    if isinstance(config, LinearConfig):
+        from bulkgen.training.linear import LinearClassifier
+
+        linear, linear_fit = LinearClassifier.train(train.tokens, train.classes, config)
+        facts = {"model": {"source": model, "parameters": int(linear.weights.size)}, **asdict(linear_fit)}
+        return Run(kind, config, labels, vocabulary, linear), _Fit(facts)
+
+    from bulkgen.training.checkpoints import ModelStart, load_checkpoint
+    from bulkgen.training.model import new_tiny
+    from bulkgen.training.trainer import train_transformer
+    from bulkgen.training.transformer import TransformerClassifier
+
+    assert isinstance(config, TransformerConfig)
+    if isinstance(config, TinyConfig):
+        network = new_tiny(config, vocabulary, labels.names)
+        start = ModelStart(model, None, ("all",))
+    else:
+        network, start = load_checkpoint(
+            model, subfolder=subfolder, config=config, vocabulary=vocabulary, labels=labels.names
+        )
+    with tempfile.TemporaryDirectory(dir=scratch, prefix="checkpoints-") as checkpoints:
+        fit = train_transformer(
+            network,
+            train.tokens,
+            train.classes,
+            config,
+            labels=labels,
+            validation=None if validation is None else (validation.tokens, validation.classes),
+            checkpoints=Path(checkpoints),
+        )
+    parameters = sum(parameter.numel() for parameter in network.parameters())
+    facts = {"model": {**asdict(start), "parameters": parameters}, **asdict(fit)}
+    del facts["history"], facts["loss_curve"]
+    run = Run(kind, config, labels, vocabulary, TransformerClassifier(network, config))
+    return run, _Fit(facts, fit.history, fit.loss_curve)
+
+
+@contextmanager
+def _run_folder(out: str | Path | None, *, overwrite: bool) -> Iterator[Path]:
+    if out is None:
+        with tempfile.TemporaryDirectory(prefix="bulkgen-") as folder:
+            yield Path(folder)
+    else:
+        with atomic_directory(out, overwrite=overwrite) as folder:
+            yield folder
+
+
+def _open(tokens: TokenDataset | str | Path) -> TokenDataset:
+    return tokens if isinstance(tokens, TokenDataset) else TokenDataset.load(tokens)
+
+
+def _source(tokens: TokenDataset | str | Path) -> str | None:
+    return None if isinstance(tokens, TokenDataset) else str(tokens)
+
+
+def _provenance(data: _Data, config: FinetuneConfig, labels: LabelMap) -> dict[str, object]:
+    """Describe the cells of a run: enough to tell whether another run had the same."""
+    tokens, offsets = data.tokens.flat()
+    digest = hashlib.sha256()
+    for part in (tokens, offsets, data.classes):
+        # one byte order and width, so that the hash is of the content
+        digest.update(np.ascontiguousarray(part, dtype="<i8").tobytes())
+    context = getattr(config, "context", None)
+    counts = np.bincount(data.classes, minlength=len(labels.names)).tolist()
+    return {
+        "source": data.source,
+        "cells": len(data.tokens),
+        "cells_per_label": dict(zip(labels.names, counts, strict=True)),
+        "cells_cut": 0 if context is None else int((data.tokens.lengths > context).sum()),
+        "sha256": digest.hexdigest(),
+        "vocabulary": {
+            "name": data.tokens.vocabulary.name,
+            "fingerprint": data.tokens.vocabulary.fingerprint,
+        },
+        "tokenize": data.tokens.summary.to_dict(),
+        "made_by": dict(data.tokens.provenance),
+    }

@@ -1,0 +1,165 @@
+"""Outputs appear whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+
+import pytest
+
+from bulkgen.errors import BulkgenError, OutputExistsError
+from bulkgen.io import atomic_directory, atomic_file, check_output
+
+
+@pytest.fixture(params=[0o022, 0o077, 0o002], ids=oct)
+def umask(request):
+    before = os.umask(request.param)
+    yield request.param
+    os.umask(before)
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_a_file_appears_when_the_body_is_done(tmp_path):
+    target = tmp_path / "result.h5ad"
+    with atomic_file(target) as temporary:
+        assert temporary.parent == tmp_path
+        assert temporary.suffix == ".h5ad"
+        temporary.write_text("new")
+        assert not target.exists()
+    assert target.read_text() == "new"
+    assert names(tmp_path) == ["result.h5ad"]
+
+
+def test_a_folder_appears_when_the_body_is_done(tmp_path):
+    target = tmp_path / "result.dataset"
+    with atomic_directory(target) as temporary:
+        assert temporary.parent == tmp_path
+        (temporary / "inner").mkdir()
+        (temporary / "inner" / "part").write_text("new")
+        assert not target.exists()
+    assert (target / "inner" / "part").read_text() == "new"
+    assert names(tmp_path) == ["result.dataset"]
+
+
+@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt, SystemExit, GeneratorExit])
+@pytest.mark.parametrize("old", [False, True])
+def test_a_failure_leaves_no_file_and_keeps_the_old_one(tmp_path, error, old):
+    target = tmp_path / "result.txt"
+    if old:
+        target.write_text("old")
+    with pytest.raises(error), atomic_file(target, overwrite=True) as temporary:
+        temporary.write_text("half")
+        raise error
+    assert names(tmp_path) == (["result.txt"] if old else [])
+    assert not old or target.read_text() == "old"
+
+
+@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt, SystemExit])
+@pytest.mark.parametrize("old", [False, True])
+def test_a_failure_leaves_no_folder_and_keeps_the_old_one(tmp_path, error, old):
+    target = tmp_path / "result"
+    if old:
+        target.mkdir()
+        (target / "part").write_text("old")
+    with pytest.raises(error), atomic_directory(target, overwrite=True) as temporary:
+        (temporary / "part").write_text("half")
+        raise error
+    assert names(tmp_path) == (["result"] if old else [])
+    assert not old or (target / "part").read_text() == "old"
+
+
+def test_the_old_output_stays_until_the_new_one_is_complete(tmp_path):
+    file, folder = tmp_path / "file", tmp_path / "folder"
+    file.write_text("old")
+    folder.mkdir()
+    (folder / "old").write_text("old")
+    with atomic_file(file, overwrite=True) as temporary:
+        temporary.write_text("new")
+        assert file.read_text() == "old"
+    with atomic_directory(folder, overwrite=True) as temporary:
+        (temporary / "new").write_text("new")
+        assert names(folder) == ["old"]
+    assert file.read_text() == "new"
+    assert names(folder) == ["new"]
+    assert names(tmp_path) == ["file", "folder"]
+
+
+def test_a_folder_that_cannot_take_its_name_gives_the_old_one_back(tmp_path, monkeypatch):
+    target = tmp_path / "result"
+    target.mkdir()
+    (target / "part").write_text("old")
+    real = Path.replace
+    moved = []
+
+    def replace(path: Path, to: Path) -> Path:
+        if to == target and not moved:
+            moved.append(path)
+            raise OSError("the disk went away")
+        return real(path, to)
+
+    monkeypatch.setattr(Path, "replace", replace)
+    with pytest.raises(OSError, match="went away"), atomic_directory(target, overwrite=True) as temporary:
+        (temporary / "part").write_text("new")
+    assert moved
+    assert (target / "part").read_text() == "old"
+    assert names(tmp_path) == ["result"]
+
+
+@pytest.mark.parametrize("make", [atomic_file, atomic_directory])
+def test_an_existing_output_is_refused_before_the_body_runs(tmp_path, make):
+    target = tmp_path / "result"
+    target.write_text("old")
+    with pytest.raises(OutputExistsError, match=r"result exists.*overwrite=True \(--overwrite\)") as error:
+        with make(target):
+            pytest.fail("the body ran")
+    assert isinstance(error.value, BulkgenError)
+    assert isinstance(error.value, FileExistsError)
+    assert target.read_text() == "old"
+    assert names(tmp_path) == ["result"]
+
+
+def test_a_file_never_replaces_a_folder(tmp_path):
+    (tmp_path / "result").mkdir()
+    with pytest.raises(IsADirectoryError, match="is a folder"):
+        with atomic_file(tmp_path / "result", overwrite=True):
+            pytest.fail("the body ran")
+    assert names(tmp_path) == ["result"]
+
+
+@pytest.mark.parametrize("make", [atomic_file, atomic_directory])
+def test_a_missing_folder_is_named_with_the_remedy(tmp_path, make):
+    with pytest.raises(FileNotFoundError, match=r"nowhere does not exist; create it with: mkdir -p .*nowhere"):
+        with make(tmp_path / "nowhere" / "result"):
+            pytest.fail("the body ran")
+
+
+def test_permissions_are_those_of_the_umask(tmp_path, umask):
+    with atomic_file(tmp_path / "file") as temporary:
+        temporary.write_text("")
+    with atomic_directory(tmp_path / "folder"):
+        pass
+    assert stat.S_IMODE((tmp_path / "file").stat().st_mode) == 0o666 & ~umask
+    assert stat.S_IMODE((tmp_path / "folder").stat().st_mode) == 0o777 & ~umask
+    assert os.umask(umask) == umask  # and it was put back
+
+
+def test_relative_paths_work(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with atomic_file("file") as temporary:
+        temporary.write_text("x")
+    with atomic_directory("folder"):
+        pass
+    assert names(tmp_path) == ["file", "folder"]
+
+
+def test_check_output_passes_a_free_path_and_an_overwritten_one(tmp_path):
+    path = tmp_path / "x"
+    assert check_output(str(path), overwrite=False) == path
+    path.write_text("old")
+    assert check_output(path, overwrite=True) == path
+    with pytest.raises(OutputExistsError):
+        check_output(path, overwrite=False)

@@ -1,0 +1,143 @@
+"""``bulkgen finetune`` and ``bulkgen evaluate`` as real processes."""
+
+from __future__ import annotations
+
+import csv
+import json
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+from bulkgen.cli.evaluate import print_scores
+from bulkgen.training import evaluate
+from bulkgen.training.metrics import score
+
+SMALL = ["--epochs", "2", "--batch-size", "16", "--learning-rate", "0.005", "--threads", "1"]
+
+
+def command(*arguments):
+    return [sys.executable, "-m", "bulkgen", *map(str, arguments)]
+
+
+def run(*arguments):
+    return subprocess.run(command(*arguments), capture_output=True, text=True, timeout=120, check=False)
+
+
+@pytest.fixture(scope="module")
+def folders(training_cells, validation_cells, test_cells, tmp_path_factory):
+    """Folder of three token data sets: train, val, test."""
+    folder = tmp_path_factory.mktemp("tokens")
+    for name, data in (("train", training_cells), ("val", validation_cells), ("test", test_cells)):
+        data.save(folder / name)
+    return folder
+
+
+def test_tiny_is_trained_and_evaluated(folders, tmp_path):
+    pytest.importorskip("torch")
+    out = tmp_path / "run"
+    done = run("finetune", folders / "train", "--validation", folders / "val", *SMALL, "--rng", 3, "-o", out, "--json")
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    result = json.loads(done.stdout)
+    assert result["kind"] == "tiny"
+    assert result["config"]["epochs"] == 2
+    assert result["config"]["hidden_size"] == 64
+    assert [epoch["epoch"] for epoch in result["history"]] == [1, 2]
+    assert result["validation"]["n"] == 60
+    done = run("evaluate", out, folders / "test", "--json")
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    assert json.loads(done.stdout) == evaluate(out, folders / "test").to_dict()
+
+
+def test_linear_is_trained_and_evaluated_for_people_in_80_columns(folders, tmp_path):
+    out = tmp_path / "run"
+    done = run("finetune", folders / "train", "--validation", folders / "val", "--model", "linear", "-o", out)
+    assert done.returncode == 0, done.stderr
+    assert "alpha 75, beta 38, gamma 37" in done.stdout
+    assert "balanced accuracy" in done.stdout
+    scores, predictions = tmp_path / "scores.json", tmp_path / "p.csv"
+    done = run("evaluate", out, folders / "test", "-o", scores, "--predictions", predictions)
+    assert done.returncode == 0, done.stderr
+    expected = evaluate(out, folders / "test")
+    assert f"{expected.balanced_accuracy:.3f}  0.333" in " ".join(done.stdout.split()).replace(" ", "  ")
+    assert "all 'alpha'" in done.stdout
+    assert max(map(len, done.stdout.splitlines()[:-2])) <= 80
+    assert json.loads(scores.read_text()) == expected.to_dict()
+    rows = list(csv.DictReader(predictions.read_text().splitlines()))
+    assert len(rows) == 80
+    assert set(rows[0]) == {
+        *("cell_id", "label", "predicted"),
+        *("probability_alpha", "probability_beta", "probability_gamma"),
+    }
+    assert sum(row["label"] == row["predicted"] for row in rows) == np.diag(expected.confusion).sum()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--model", "linear", "--epochs", "3"], "model 'linear' has no option epochs"),
+        (["--label", "sort"], "no column 'sort'"),
+        (["--model", "linear", "--validation", "nothing"], "there is no token data set at nothing"),
+    ],
+)
+def test_errors_are_one_line_and_leave_nothing(folders, tmp_path, arguments, message):
+    done = run("finetune", folders / "train", *arguments, "-o", tmp_path / "run")
+    assert done.returncode == 1
+    assert done.stdout == ""
+    assert message in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_outputs_that_exist_are_refused_unless_overwritten(folders, linear_run, tmp_path):
+    (tmp_path / "run").mkdir()
+    done = run("finetune", folders / "train", "--model", "linear", "-o", tmp_path / "run")
+    assert done.returncode == 1
+    assert "--overwrite" in done.stderr
+    scores = tmp_path / "scores.json"
+    scores.write_text("mine")
+    assert run("evaluate", linear_run.path, folders / "test", "-o", scores).returncode == 1
+    assert scores.read_text() == "mine"
+    done = run("evaluate", linear_run.path, folders / "test", "-o", scores, "--overwrite")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(scores.read_text())["n"] == 80
+
+
+def test_an_interrupted_training_leaves_no_run_folder(folders, tmp_path):
+    pytest.importorskip("torch")
+    arguments = ["finetune", folders / "train", "--validation", folders / "val", *SMALL, "--epochs", "100000"]
+    process = subprocess.Popen(
+        command(*arguments, "-o", tmp_path / "run"), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    try:
+        deadline = time.monotonic() + 60
+        while not list(tmp_path.glob(".run.*/checkpoints-*/checkpoint-*")):
+            assert process.poll() is None, process.communicate()
+            assert time.monotonic() < deadline, "no epoch was finished in time"
+            time.sleep(0.05)
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=30)
+    finally:
+        process.kill()
+    assert process.returncode == 130
+    assert out == ""
+    assert err.strip().endswith("interrupted; no partial output was left")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("classes", [2, 9, 40])
+def test_tables_fit_80_columns_whatever_the_labels(classes, capsys):
+    labels = [f"a label with a very long name, number {i:02}" for i in range(classes)]
+    generator = np.random.default_rng(0)
+    scores = score(*generator.integers(0, classes, size=(2, 900)), labels=labels, majority=labels[1])
+    print_scores(scores)
+    shown = capsys.readouterr().out
+    assert max(map(len, shown.splitlines())) <= 80
+    assert ("too wide for this table" in shown) == (classes == 40)
+    if classes < 40:
+        assert str(scores.confusion[1, 1]) in shown.splitlines()[-classes + 1].split()[-classes + 1]
