@@ -17,9 +17,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from anndata import AnnData
-from machine import write_results
 
 import bulkgen as bg
+from machine import write_results
 
 LABEL = "cell_line"
 CELLS = 100  # synthetic cells per line

@@ -6,7 +6,6 @@ import numpy as np
 import pandas as pd
 import pytest
 import scipy.sparse as sp
-from count_cases import labelled_cells, make_cells, matrix_bytes, random_counts
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -15,6 +14,7 @@ from bulkgen.aggregate import group_sums, pseudobulk
 from bulkgen.errors import CountsError, LabelError
 from bulkgen.kernels import backend_names
 from bulkgen.splits import Groups, k_groups, strata_of
+from count_cases import labelled_cells, make_cells, matrix_bytes, random_counts
 
 SEEDS = st.integers(0, 10**6)
 

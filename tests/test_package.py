@@ -8,10 +8,10 @@ import sys
 from importlib.metadata import version
 
 import pytest
-from conftest import ROOT
 
 import bulkgen
 from bulkgen.kernels import backend_names
+from conftest import ROOT
 
 
 def test_version_is_the_same_everywhere():

@@ -7,7 +7,6 @@ from fractions import Fraction
 import numpy as np
 import pytest
 import scipy.sparse as sp
-from count_cases import labelled_cells, make_cells, matrix_bytes, random_counts
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -15,6 +14,7 @@ from bulkgen.errors import CountsError, LabelError
 from bulkgen.io import canonical_counts, provenance_of, read, write
 from bulkgen.kernels import backend_names
 from bulkgen.profiles import bulk_profiles, gene_moments
+from count_cases import labelled_cells, make_cells, matrix_bytes, random_counts
 
 FIELDS = ("n", "nonzeros", "sum", "mean", "variance", "max")
 
@@ -86,6 +86,14 @@ def test_the_variance_of_large_counts_keeps_its_digits_where_the_float_formula_l
     naive = (n * np.sum(counts.astype(float) ** 2) - np.sum(counts.astype(float)) ** 2) / (n * (n - 1))
     assert ulps(moments.variance[0, 0], exact) <= 2
     assert ulps(float(naive), exact) > 1000
+
+
+def test_the_variance_is_exact_also_where_its_numerator_needs_128_bits():
+    # n Σx² is around 2^65, beyond 64 bits; 400 genes, so that the two products carry and borrow in every way
+    counts = np.random.default_rng(3).integers(0, 10**9, (9, 400))
+    moments = moments_of(counts, np.zeros(9), 1)
+    for gene in range(400):
+        assert ulps(moments.variance[0, gene], exact_variance(counts[:, gene].tolist())) <= 2
 
 
 @pytest.mark.parametrize("n", [3, 100])

@@ -11,9 +11,9 @@ import sys
 import zipfile
 
 import pytest
-from conftest import ROOT
 
 from bulkgen.rng import STREAM_VERSION
+from conftest import ROOT
 
 
 @pytest.fixture(scope="module")

@@ -63,7 +63,7 @@ def test_none_is_fresh_entropy():
     "wrong", [True, False, np.True_, 1.0, np.float64(3), "1", [1, 2], np.random.RandomState(0)], ids=repr
 )
 def test_anything_else_is_refused(wrong):
-    with pytest.raises(TypeError, match="rng must be an int, a numpy.random.SeedSequence"):
+    with pytest.raises(TypeError, match=r"rng must be an int, a numpy\.random\.SeedSequence"):
         key_from_rng(wrong)
 
 

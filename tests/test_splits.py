@@ -8,7 +8,6 @@ from itertools import permutations
 import numpy as np
 import pandas as pd
 import pytest
-from count_cases import labelled_cells, make_cells, matrix_bytes
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from scipy import stats
@@ -18,6 +17,7 @@ from bulkgen.errors import LabelError
 from bulkgen.kernels import backend_names
 from bulkgen.rng import Purpose
 from bulkgen.splits import Groups, k_groups, shuffled, split_benchmark, strata_of
+from count_cases import labelled_cells, make_cells, matrix_bytes
 
 PARTS = ("train", "validation", "test")
 SIZES = st.lists(st.integers(3, 40), min_size=1, max_size=5)

@@ -58,7 +58,7 @@ _BLOCK = 128  # cells simulated at a time; part of the definition of the stream
 
 @dataclass(frozen=True)
 class _Drug:
-    """A drug's effect at dose 10: gene counts are per 20,000 genes, folds are log2, expression is UMI per cell."""
+    """A drug's effect at dose 10, for 20,000 genes; folds are log2, expression is mean UMI per control cell."""
 
     n_up: int
     n_down: int
@@ -72,10 +72,10 @@ class _Drug:
 # Sizes are ordered as published: Nutlin large, BMS and SAHA between, Dex small and in low-expressed genes. They, the
 # Hill curves and the responses were set so that a linear classifier finds the task about as hard as the real one.
 _DRUGS = {
-    "BMS": _Drug(200, 160, 1.7, (0.02, 1.0), ec50=5.0, hill=1.2, response=(3.0, 0.8)),
-    "Dex": _Drug(220, 0, 2.2, (0.01, 0.2), ec50=0.05, hill=1.0, response=(6.0, 0.6)),
-    "Nutlin": _Drug(320, 240, 1.7, (0.02, 1.0), ec50=3.0, hill=1.5, response=(1.2, 0.6)),
-    "SAHA": _Drug(180, 140, 1.7, (0.02, 1.0), ec50=1.0, hill=1.2, response=(4.0, 0.8)),
+    "BMS": _Drug(960, 600, 2.3, (0.005, 0.15), ec50=5.0, hill=1.2, response=(4.0, 0.8)),
+    "Dex": _Drug(640, 0, 3.0, (0.003, 0.06), ec50=0.05, hill=1.0, response=(6.0, 0.6)),
+    "Nutlin": _Drug(1300, 800, 2.3, (0.005, 0.15), ec50=3.0, hill=1.5, response=(1.2, 0.6)),
+    "SAHA": _Drug(900, 540, 2.3, (0.005, 0.15), ec50=1.0, hill=1.2, response=(4.0, 0.8)),
 }
 
 
@@ -199,7 +199,9 @@ def _gene_system(n_genes: int, generator: np.random.Generator) -> _GeneSystem:
     profile = np.exp(_PROFILE_SD * ndtri((np.arange(n_genes) + 0.5) / n_genes))
     profile = generator.permutation(profile / profile.sum())
     expected = _MEDIAN_LIBRARY * profile
-    dispersion = np.minimum(0.08 + 0.1 / np.sqrt(expected), 2.0) * generator.lognormal(0.0, 0.2, n_genes)
+    # both parts of the over-dispersion fall with expression, as in A549 cells (Tian et al. 2019): about 1.4 at 0.2 UMI
+    # per cell, 0.3 at 2 and 0.1 above 5
+    dispersion = np.minimum(0.03 + 0.16 / expected**0.8, 4.0) * generator.lognormal(0.0, 0.2, n_genes)
 
     symbols = [f"SIM{i:06d}" for i in range(1, n_genes + 1)]
     folds = {drug: _folds(effect, expected, generator) for drug, effect in _DRUGS.items()}
@@ -214,7 +216,8 @@ def _gene_system(n_genes: int, generator: np.random.Generator) -> _GeneSystem:
     shift = generator.normal(0.0, _REPLICATE_SD, (3, n_genes))
     # what a drug changes also varies between cells on its own: an untreated cell can look a little treated
     pathways = _PATHWAY_SD * np.log(np.vstack(list(folds.values())))
-    loadings = np.vstack([_loadings(n_genes, generator), pathways])
+    factors = _loadings(n_genes, generator) / np.sqrt(1.0 + expected)
+    loadings = np.vstack([factors, pathways])
     return _GeneSystem(symbols, profile, dispersion, loadings, shift, folds)
 
 
@@ -228,7 +231,7 @@ def _loadings(n_genes: int, generator: np.random.Generator) -> Floats:
     stress = generator.choice(n_genes, n_genes // 40, replace=False)
     loadings[2, stress] = generator.gamma(3.0, 0.2, len(stress))
     members = generator.random((8, n_genes)) < 0.2
-    loadings[3:] = members * generator.normal(0.0, 0.6, (8, n_genes))
+    loadings[3:] = members * generator.normal(0.0, 0.5, (8, n_genes))
     return loadings
 
 
@@ -236,7 +239,9 @@ def _folds(effect: _Drug, expected: Floats, generator: np.random.Generator) -> F
     """Mean fold of every gene at dose 10 against control; 1 where the drug does nothing."""
     n_genes = len(expected)
     low, high = effect.expression
-    candidates = np.flatnonzero((expected >= low) & (expected <= high))
+    # windows are stated for 20,000 genes: with fewer, every gene has a larger share of the same counts
+    usual = expected * n_genes / 20_000
+    candidates = np.flatnonzero((usual >= low) & (usual <= high))
     n_up, n_down = (max(1, round(n * n_genes / 20_000)) if n else 0 for n in (effect.n_up, effect.n_down))
     chosen = generator.choice(candidates, min(n_up + n_down, len(candidates)), replace=False)
     log2_fold = np.minimum(generator.gamma(8.0, effect.log2_fold / 8.0, len(chosen)), 4.0)

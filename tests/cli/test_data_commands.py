@@ -7,14 +7,16 @@ import os
 import re
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
-from count_cases import labelled_cells, matrix_bytes
 
 import bulkgen
 from bulkgen.io import read, write
+from count_cases import labelled_cells, matrix_bytes
 
 ANSI = re.compile(r"\x1b\[[0-9;]*m")
 
@@ -31,6 +33,12 @@ def run(*arguments: object, cwd: Path) -> subprocess.CompletedProcess[str]:
         timeout=120,
         check=False,
     )
+
+
+def run_all(*commands: tuple[object, ...], cwd: Path) -> list[subprocess.CompletedProcess[str]]:
+    """Run commands that do not touch each other's files, two at a time."""
+    with ThreadPoolExecutor(2) as pool:
+        return list(pool.map(lambda arguments: run(*arguments, cwd=cwd), commands))
 
 
 def names(folder: Path) -> list[str]:
@@ -118,13 +126,10 @@ def test_pseudobulk_and_synthesize_follow_a_split(work, split_run):
 
 def test_the_note_on_the_three_strategies_appears_where_it_matters(work):
     note = "sum, mean_k and mean give a rank-based model the same tokens"
-    for options, expected in (
-        (("--strategy", "mean"), True),
-        (("--strategy", "mean_k"), True),
-        (("--strategy", "sum"), False),
-        (("--strategy", "mean", "--round"), False),
-    ):
-        result = run("pseudobulk", "cells.h5ad", "--by", "label", *options, "-o", "n.h5ad", "--overwrite", cwd=work)
+    cases = {("mean",): True, ("mean_k",): True, ("sum",): False, ("mean", "--round"): False}
+    command = ("pseudobulk", "cells.h5ad", "--by", "label", "--strategy")
+    results = run_all(*((*command, *options, "-o", f"{'-'.join(options)}.h5ad") for options in cases), cwd=work)
+    for result, expected in zip(results, cases.values(), strict=True):
         assert result.returncode == 0, result.stderr
         # on standard error, so that the results alone are on standard output
         assert (note in result.stderr) == expected
@@ -146,21 +151,20 @@ def test_help_is_whole_at_80_columns(work, command):
 
 
 def test_a_wrong_usage_exits_with_2_and_names_what_is_wrong(work):
-    for arguments, words in (
-        (("pseudobulk", "cells.h5ad", "-o", "x.h5ad"), "--by"),
-        (("pseudobulk", "cells.h5ad", "--by", "label", "-k", "0", "-o", "x.h5ad"), "-k"),
-        (("synthesize", "cells.h5ad", "--by", "label", "--set", "round", "-o", "x.h5ad"), "NAME=VALUE"),
-    ):
-        result = run(*arguments, cwd=work)
+    cases = {
+        ("pseudobulk", "cells.h5ad", "-o", "x.h5ad"): "--by",
+        ("pseudobulk", "cells.h5ad", "--by", "label", "-k", "0", "-o", "x.h5ad"): "-k",
+        ("synthesize", "cells.h5ad", "--by", "label", "--set", "round", "-o", "x.h5ad"): "NAME=VALUE",
+    }
+    for result, words in zip(run_all(*cases, cwd=work), cases.values(), strict=True):
         assert result.returncode == 2
         assert words in result.stderr
         assert "Traceback" not in result.stderr
         assert not (work / "x.h5ad").exists()
 
 
-def failure(*arguments: object, cwd: Path) -> str:
+def error_line(result: subprocess.CompletedProcess[str]) -> str:
     """The one line of an error that exits with 1."""
-    result = run(*arguments, cwd=cwd)
     assert result.returncode == 1
     assert result.stdout == ""
     lines = result.stderr.splitlines()
@@ -175,22 +179,20 @@ def test_a_failure_is_one_line_that_exits_with_1_and_leaves_nothing(work, tmp_pa
     logged.X = np.log1p(logged.X)
     logged.write_h5ad(tmp_path / "logged.h5ad")
     before = names(tmp_path)
-    for arguments, words in (
-        (("pseudobulk", "gone.h5ad", "--by", "label", "-o", "x.h5ad"), r"no file gone\.h5ad"),
-        (("pseudobulk", "logged.h5ad", "--by", "label", "-o", "x.h5ad"), "log-normalised.*--layer counts"),
-        (("pseudobulk", cells, "--by", "drug", "-o", "x.h5ad"), "no column 'drug'; columns: 'label'"),
-        (("pseudobulk", "gone.h5ad", "--by", "label", "-o", "x.csv"), r"x\.csv must end in \.h5ad"),
-        (("synthesize", cells, "--by", "label", "--set", "sigma=1", "-o", "x.h5ad"), "'sigma' of method"),
-        (("synthesize", cells, "-o", "x.h5ad"), r"\(--by\)"),
-        (("split", cells, "--label", "partial", "--out", "parts"), "1 of 150 cells have no value.*--drop-unlabelled"),
-    ):
-        assert re.search(words, failure(*arguments, cwd=tmp_path))
-        assert names(tmp_path) == before
-
-
-def test_too_many_cells_for_the_memory_are_a_clear_failure(work, tmp_path):
-    line = failure("synthesize", work / "cells.h5ad", "--by", "label", "-n", 10**13, "-o", "x.h5ad", cwd=tmp_path)
-    assert "Unable to allocate" in line
+    cases = {
+        ("pseudobulk", "gone.h5ad", "--by", "label", "-o", "x.h5ad"): r"no file gone\.h5ad",
+        ("pseudobulk", "logged.h5ad", "--by", "label", "-o", "x.h5ad"): "log-normalised.*--layer counts",
+        ("pseudobulk", cells, "--by", "drug", "-o", "x.h5ad"): "no column 'drug'; columns: 'label'",
+        # an output that cannot be written is refused before the input is read
+        ("pseudobulk", "gone.h5ad", "--by", "label", "-o", "x.csv"): r"x\.csv must end in \.h5ad",
+        ("synthesize", cells, "--by", "label", "--set", "sigma=1", "-o", "x.h5ad"): "'sigma' of method",
+        ("synthesize", cells, "-o", "x.h5ad"): r"\(--by\)",
+        ("synthesize", cells, "--by", "label", "-n", 10**13, "-o", "x.h5ad"): "Unable to allocate",
+        ("split", cells, "--label", "partial", "--out", "p"): "1 of 150 cells have no value.*--drop-unlabelled",
+    }
+    for result, words in zip(run_all(*cases, cwd=tmp_path), cases.values(), strict=True):
+        assert re.search(words, error_line(result))
+    assert names(tmp_path) == before
 
 
 def test_debug_shows_the_traceback(work):
@@ -213,16 +215,17 @@ def test_a_layer_takes_the_place_of_the_matrix(work, tmp_path):
 
 def test_an_output_that_exists_is_refused_and_kept_without_overwrite(work, split_run, tmp_path):
     (tmp_path / "old.h5ad").write_text("old")
-    cells = work / "cells.h5ad"
-    for arguments in (
+    cells, out = work / "cells.h5ad", work / "deep" / "work"
+    before = {path.name: path.read_bytes() for path in out.iterdir()}
+    results = run_all(
         ("pseudobulk", cells, "--by", "label", "-o", "old.h5ad"),
         ("synthesize", cells, "--by", "label", "-o", "old.h5ad"),
-    ):
-        assert "old.h5ad exists" in failure(*arguments, cwd=tmp_path)
-        assert (tmp_path / "old.h5ad").read_text() == "old"
-    out = work / "deep" / "work"
-    before = {path.name: path.read_bytes() for path in out.iterdir()}
-    assert "exists; choose another output" in failure("split", cells, "--label", "label", "--out", out, cwd=work)
+        ("split", cells, "--label", "label", "--out", out),
+        cwd=tmp_path,
+    )
+    assert all("exists; choose another output" in error_line(result) for result in results)
+    assert names(tmp_path) == ["old.h5ad"]
+    assert (tmp_path / "old.h5ad").read_text() == "old"
     assert {path.name: path.read_bytes() for path in out.iterdir()} == before
 
 
@@ -234,17 +237,13 @@ def test_a_split_is_replaced_as_a_whole(work, tmp_path):
     # a failure while the new parts are written keeps every old one: a mixture would leak test cells into training
     (out / "test.h5ad").unlink()
     (out / "test.h5ad").mkdir()
-    failed = run("split", cells, "--label", "label", "--out", "parts", "--rng", 1, "--overwrite", cwd=tmp_path)
-    assert failed.returncode == 1
+    again = partial(run, "split", cells, "--label", "label", "--out", "parts", "--rng", 1, "--overwrite", cwd=tmp_path)
+    assert again().returncode == 1
     assert names(out) == sorted(first)
     assert all((out / name).read_bytes() == first[name] for name in ("train.h5ad", "val.h5ad", "split.json"))
     (out / "test.h5ad").rmdir()
     # and validation cells of an older split do not stay beside a split without any
-    result = run(
-        *("split", cells, "--label", "label", "--out", "parts", "--rng", 1, "--overwrite"),
-        *("--validation-fraction", 0, "--json"),
-        cwd=tmp_path,
-    )
+    result = again("--validation-fraction", 0, "--json")
     assert result.returncode == 0, result.stderr
     assert names(out) == ["split.json", "test.h5ad", "train.h5ad"]
     summary = json.loads(result.stdout)

@@ -8,13 +8,13 @@ import warnings
 import numpy as np
 import pandas as pd
 import pytest
-from count_cases import labelled_cells, make_cells, matrix_bytes
 
 import bulkgen
 from bulkgen.errors import CountsError, GeneOverlapError, LabelError
 from bulkgen.generators import FittedGenerator, Generator, TruncatedGaussian, generator_names, make_generator
 from bulkgen.io import content_hash, provenance_of, read, write
 from bulkgen.kernels import backend_names
+from count_cases import labelled_cells, make_cells, matrix_bytes
 
 
 @pytest.fixture(scope="module")

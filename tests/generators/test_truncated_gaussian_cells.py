@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from count_cases import make_cells
 from scipy import stats
 
 import bulkgen
+from count_cases import make_cells
 
 N = 4000
 SAMPLERS = ("rejection", "inverse")

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from kernel_cases import draw
 
 from bulkgen.kernels import get_kernels
 from bulkgen.rng import STREAM_VERSION, Purpose, key_from_rng
 from bulkgen.splits import k_groups, shuffled, strata_of
+from kernel_cases import draw
 
 
 def digest(array: np.ndarray) -> str:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import signal
 import stat
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -45,15 +47,69 @@ def test_a_folder_appears_when_the_body_is_done(tmp_path):
     assert names(tmp_path) == ["result.dataset"]
 
 
+@pytest.fixture
+def default_interrupts():
+    earlier = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, earlier)
+
+
+def interrupt_and_swallow_it() -> None:
+    """What happens to an interrupt in a callback of the garbage collector, where h5py's writes deliver it."""
+    try:
+        os.kill(os.getpid(), signal.SIGINT)
+    except KeyboardInterrupt:
+        return
+    pytest.fail("the signal did not arrive")
+
+
+@pytest.mark.usefixtures("default_interrupts")
+@pytest.mark.parametrize("make", [atomic_file, atomic_directory])
+def test_an_interrupt_that_was_swallowed_still_interrupts(tmp_path, make):
+    with pytest.raises(KeyboardInterrupt), make(tmp_path / "outer"), make(tmp_path / "inner"):
+        interrupt_and_swallow_it()
+    assert names(tmp_path) == []
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+@pytest.mark.parametrize("make", [atomic_file, atomic_directory])
+def test_a_handler_that_does_not_interrupt_is_left_to_its_work(tmp_path, make):
+    seen = []
+    earlier = signal.signal(signal.SIGINT, lambda number, frame: seen.append(number))
+    try:
+        with make(tmp_path / "out"):
+            os.kill(os.getpid(), signal.SIGINT)
+    finally:
+        signal.signal(signal.SIGINT, earlier)
+    assert seen == [signal.SIGINT]
+    assert names(tmp_path) == ["out"]
+
+
+@pytest.mark.parametrize("make", [atomic_file, atomic_directory])
+def test_outputs_can_be_written_from_other_threads(tmp_path, make):
+    def write(name: str) -> None:
+        with make(tmp_path / name):
+            pass
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(write, "abcdefgh"))
+    assert names(tmp_path) == list("abcdefgh")
+
+
 @pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt, SystemExit, GeneratorExit])
 @pytest.mark.parametrize("old", [False, True])
 def test_a_failure_leaves_no_file_and_keeps_the_old_one(tmp_path, error, old):
     target = tmp_path / "result.txt"
     if old:
         target.write_text("old")
-    with pytest.raises(error), atomic_file(target, overwrite=True) as temporary:
-        temporary.write_text("half")
-        raise error
+
+    def fail() -> None:
+        with atomic_file(target, overwrite=True) as temporary:
+            temporary.write_text("half")
+            raise error
+
+    with pytest.raises(error):
+        fail()
     assert names(tmp_path) == (["result.txt"] if old else [])
     assert not old or target.read_text() == "old"
 
@@ -65,9 +121,14 @@ def test_a_failure_leaves_no_folder_and_keeps_the_old_one(tmp_path, error, old):
     if old:
         target.mkdir()
         (target / "part").write_text("old")
-    with pytest.raises(error), atomic_directory(target, overwrite=True) as temporary:
-        (temporary / "part").write_text("half")
-        raise error
+
+    def fail() -> None:
+        with atomic_directory(target, overwrite=True) as temporary:
+            (temporary / "part").write_text("half")
+            raise error
+
+    with pytest.raises(error):
+        fail()
     assert names(tmp_path) == (["result"] if old else [])
     assert not old or (target / "part").read_text() == "old"
 
@@ -113,9 +174,9 @@ def test_a_folder_that_cannot_take_its_name_gives_the_old_one_back(tmp_path, mon
 def test_an_existing_output_is_refused_before_the_body_runs(tmp_path, make):
     target = tmp_path / "result"
     target.write_text("old")
-    with pytest.raises(OutputExistsError, match=r"result exists.*overwrite=True \(--overwrite\)") as error:
-        with make(target):
-            pytest.fail("the body ran")
+    remedy = r"result exists.*overwrite=True \(--overwrite\)"
+    with pytest.raises(OutputExistsError, match=remedy) as error, make(target):
+        pytest.fail("the body ran")
     assert isinstance(error.value, BulkgenError)
     assert isinstance(error.value, FileExistsError)
     assert target.read_text() == "old"
@@ -124,17 +185,16 @@ def test_an_existing_output_is_refused_before_the_body_runs(tmp_path, make):
 
 def test_a_file_never_replaces_a_folder(tmp_path):
     (tmp_path / "result").mkdir()
-    with pytest.raises(IsADirectoryError, match="is a folder"):
-        with atomic_file(tmp_path / "result", overwrite=True):
-            pytest.fail("the body ran")
+    with pytest.raises(IsADirectoryError, match="is a folder"), atomic_file(tmp_path / "result", overwrite=True):
+        pytest.fail("the body ran")
     assert names(tmp_path) == ["result"]
 
 
 @pytest.mark.parametrize("make", [atomic_file, atomic_directory])
 def test_a_missing_folder_is_named_with_the_remedy(tmp_path, make):
-    with pytest.raises(FileNotFoundError, match=r"nowhere does not exist; create it with: mkdir -p .*nowhere"):
-        with make(tmp_path / "nowhere" / "result"):
-            pytest.fail("the body ran")
+    remedy = r"nowhere does not exist; create it with: mkdir -p .*nowhere"
+    with pytest.raises(FileNotFoundError, match=remedy), make(tmp_path / "nowhere" / "result"):
+        pytest.fail("the body ran")
 
 
 def test_permissions_are_those_of_the_umask(tmp_path, umask):

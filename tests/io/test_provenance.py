@@ -7,12 +7,12 @@ import json
 import numpy as np
 import pytest
 import scipy.sparse as sp
-from count_cases import labelled_cells, make_cells
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import bulkgen
 from bulkgen.io import content_hash, provenance, provenance_of, read, write
+from count_cases import labelled_cells, make_cells
 
 NAMES = st.lists(st.text("ab|", max_size=3), min_size=2, max_size=2)
 
@@ -78,17 +78,21 @@ def test_a_matrix_and_its_transpose_differ_though_their_arrays_are_equal():
     assert len(hashes) == 2
 
 
+def test_other_number_types_have_other_hashes_even_where_their_bytes_are_equal():
+    hashes = {content_hash(make_cells(np.zeros((2, 2), dtype))) for dtype in (np.float32, np.int32, np.uint32)}
+    assert len(hashes) == 3
+
+
 @pytest.mark.parametrize("X", [np.zeros((0, 3)), np.zeros((2, 0)), sp.csr_matrix((2, 3))], ids=["0x3", "2x0", "empty"])
 def test_objects_without_counts_have_a_hash(X):
     assert len(content_hash(make_cells(X))) == 32
 
 
-@pytest.mark.parametrize("suffix", [".h5ad", ".zarr"])
-def test_a_record_survives_a_file(tmp_path, suffix):
+def test_a_record_survives_a_file(tmp_path):
     cells = labelled_cells(0, {"A": 20, "B": 20})
     pseudo = bulkgen.pseudobulk(cells, by=["label", "dose"], k=4, strategy="sum", rng=7)
-    write(pseudo, tmp_path / f"p{suffix}")
-    record = provenance_of(read(tmp_path / f"p{suffix}"))
+    write(pseudo, tmp_path / "pseudo.h5ad")
+    record = provenance_of(read(tmp_path / "pseudo.h5ad"))
     assert record == provenance_of(pseudo)
     assert record["kind"] == "pseudobulk"
     assert record["stream_version"] == bulkgen.STREAM_VERSION

@@ -9,10 +9,10 @@ from __future__ import annotations
 import json
 
 import pytest
-from conftest import ROOT
 
 from bulkgen.kernels import backend_names
 from bulkgen.rng import STREAM_VERSION, Purpose
+from conftest import ROOT
 
 GOLDEN = ROOT / "tests" / "golden"
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from kernel_cases import random_csr, sums, tokens
 
 from bulkgen.kernels import backend_names, get_kernels
+from kernel_cases import random_csr, sums, tokens
 
 both = pytest.mark.parametrize("backend", backend_names())
 GROUPS = (np.array([0, 1, 2], np.int64), np.array([0, 2, 3], np.int64))

@@ -6,17 +6,18 @@ import importlib.util
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
-from conftest import ROOT
-from kernel_cases import draw, sampled_paths_agree, same_bits
 
 from bulkgen.kernels import backend_names, get_kernels
+from conftest import ROOT
+from kernel_cases import draw, same_bits, sampled_paths_agree
 
 
 def cpu_has_fma() -> bool:
     try:
-        with open("/proc/cpuinfo") as file:
+        with Path("/proc/cpuinfo").open() as file:
             return any(" fma " in line for line in file if line.startswith("flags"))
     except OSError:
         return False

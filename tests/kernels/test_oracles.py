@@ -9,9 +9,9 @@ import pytest
 import scipy.sparse as sp
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from kernel_cases import moments_integer, moments_real, random_csr, random_groups, sums, tokens
 
 from bulkgen.kernels import backend_names, get_kernels
+from kernel_cases import moments_integer, moments_real, random_csr, random_groups, sums, tokens
 
 both = pytest.mark.parametrize("backend", backend_names())
 

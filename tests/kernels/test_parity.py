@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+
+from bulkgen.kernels import backend_names, get_kernels
 from kernel_cases import (
     INDEX_TYPES,
     VALUE_TYPES,
@@ -17,8 +19,6 @@ from kernel_cases import (
     sums,
     tokens,
 )
-
-from bulkgen.kernels import backend_names, get_kernels
 
 pytestmark = pytest.mark.skipif(len(backend_names()) < 2, reason="this installation has one backend only")
 

@@ -6,11 +6,11 @@ import csv
 
 import numpy as np
 import pytest
-from conftest import ROOT
 from hypothesis import given
 from hypothesis import strategies as st
 
 from bulkgen.kernels import backend_names, get_kernels
+from conftest import ROOT
 
 word = st.integers(0, 2**32 - 1)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from bulkgen.errors import LabelError
@@ -28,6 +29,24 @@ def test_the_warm_up_is_the_shorter_of_share_and_steps():
     assert config.warmup(10_000) == 500
     assert config.warmup(1_000) == 300
     assert TinyConfig(warmup_fraction=0.25).warmup(10_000) == 2_500
+
+
+def test_a_small_training_set_has_more_epochs_unless_epochs_were_asked_for():
+    config = make_config("tiny", seed=0, options={"minimum_steps": 50})
+    assert config.passes(1) == 50
+    assert config.passes(6) == 9
+    assert config.passes(7) == config.passes(1000) == 8
+    chosen = make_config("tiny", seed=0, options={"epochs": 3})
+    assert chosen.passes(1) == 3
+    both = make_config("tiny", seed=0, options={"epochs": 3, "minimum_steps": 10})
+    assert (both.passes(1), both.passes(5)) == (10, 3)
+    assert CheckpointConfig().passes(1) == 10
+
+
+def test_numpy_numbers_are_options_like_others():
+    config = make_config("tiny", seed=0, options={"epochs": np.int64(3), "learning_rate": np.float64(0.1)})
+    assert config.epochs == 3
+    assert config.learning_rate == 0.1
 
 
 def test_options_change_a_preset_and_leave_it_alone():

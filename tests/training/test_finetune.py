@@ -65,6 +65,13 @@ def test_the_loss_curve_and_the_epochs_agree(tiny_run):
     assert rates[-1] < 1e-4
 
 
+def test_a_small_training_set_is_trained_for_enough_steps(cells, quick):
+    options = {name: value for name, value in quick.items() if name != "epochs"}
+    result = finetune(cells(20), model="tiny", minimum_steps=21, **options)
+    assert result.facts["steps"] == 22
+    assert len(result.history) == 11
+
+
 def test_without_validation_the_last_weights_are_kept(training_cells, quick):
     result = finetune(training_cells, model="tiny", **quick)
     assert result.validation is None

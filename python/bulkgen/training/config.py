@@ -6,6 +6,7 @@ The defaults beside Geneformer's own for cell classification (its ``Classifier``
 option              ``tiny``            checkpoint          Geneformer
 ==================  ==================  ==================  ====================
 epochs              8                   10                  10
+steps               at least 200
 batch size          32                  12                  12
 learning rate       2e-3                5e-5                5e-5
 schedule            cosine              linear              linear
@@ -111,6 +112,9 @@ class TransformerConfig(FinetuneConfig):
     ----------
     epochs
         Passes over the training cells.
+    minimum_steps
+        The epochs are as many more as it takes to make so many steps, so that a small training set (pseudo-bulk
+        of a large k) is not simply trained less. It is 0 where `epochs` is chosen and this is not.
     batch_size
         Cells per step.
     evaluation_batch_size
@@ -137,6 +141,7 @@ class TransformerConfig(FinetuneConfig):
     """
 
     epochs: int = Field(ge=1)
+    minimum_steps: int = Field(default=0, ge=0)
     batch_size: int = Field(ge=1)
     evaluation_batch_size: int = Field(default=64, ge=1)
     learning_rate: float = Field(gt=0, allow_inf_nan=False)
@@ -148,6 +153,10 @@ class TransformerConfig(FinetuneConfig):
     context: int | None = Field(default=None, ge=3)
     pooling: Literal["first", "mean"]
     device: Device = "auto"
+
+    def passes(self, steps_per_epoch: int) -> int:
+        """Return the epochs that are trained where an epoch has so many steps."""
+        return max(self.epochs, -(-self.minimum_steps // steps_per_epoch))
 
     def warmup(self, steps: int) -> int:
         """Return the steps of warm-up in a training of so many `steps`."""
@@ -165,6 +174,7 @@ class TinyConfig(TransformerConfig):
     """
 
     epochs: int = Field(default=8, ge=1)
+    minimum_steps: int = Field(default=200, ge=0)
     batch_size: int = Field(default=32, ge=1)
     learning_rate: float = Field(default=2e-3, gt=0, allow_inf_nan=False)
     schedule: Literal["linear", "cosine", "constant"] = "cosine"
@@ -203,6 +213,7 @@ class FinetuneOptions(TypedDict, total=False):
     max_iterations: int
     tolerance: float
     epochs: int
+    minimum_steps: int
     batch_size: int
     evaluation_batch_size: int
     learning_rate: float
@@ -249,7 +260,9 @@ def make_config(kind: ModelKind, *, seed: int, options: Mapping[str, object]) ->
         known = ", ".join(name for name in type(preset).model_fields if name != "seed")
         model = "a checkpoint" if kind == "checkpoint" else f"model {kind!r}"
         raise TypeError(f"{model} has no option {', '.join(unknown)}; it has {known}")
-    return config_from_dict(kind, {**options, "seed": seed})
+    # epochs that were asked for are meant
+    fewest = {"minimum_steps": 0} if "epochs" in options else {}
+    return config_from_dict(kind, {**fewest, **options, "seed": seed})
 
 
 def config_from_dict(kind: ModelKind, values: Mapping[str, object]) -> FinetuneConfig:

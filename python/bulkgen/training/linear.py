@@ -42,7 +42,8 @@ def rank_features(tokens: TokenDataset, *, top_k: int = 2048, presence: bool = F
     Returns
     -------
     scipy.sparse.csr_matrix
-        Shape (cells, vocabulary size), float64, (K - rank) / K. The columns of special tokens are empty.
+        Shape (cells, vocabulary size), float64, (K - rank) / K; indices in the order of the ranks. The columns of
+        special tokens are empty.
     """
     flat, offsets = tokens.flat()
     special = np.fromiter(tokens.vocabulary.special_tokens.values(), dtype=flat.dtype)
@@ -56,9 +57,7 @@ def rank_features(tokens: TokenDataset, *, top_k: int = 2048, presence: bool = F
     values = np.ones(len(rank)) if presence else (top_k - rank) / top_k
     indptr = np.concatenate(([0], np.cumsum(np.minimum(np.diff(starts), top_k))))
     shape = (len(offsets) - 1, tokens.vocabulary.size)
-    features = sparse.csr_matrix((values, flat[kept].astype(np.int32), indptr), shape=shape)
-    features.sort_indices()
-    return features
+    return sparse.csr_matrix((values, flat[kept].astype(np.int32), indptr), shape=shape)
 
 
 @dataclass(frozen=True)
@@ -112,6 +111,7 @@ class LinearClassifier:
         """
         from sklearn.exceptions import ConvergenceWarning
         from sklearn.linear_model import LogisticRegression
+        from threadpoolctl import threadpool_limits
 
         features = rank_features(tokens, top_k=config.top_k, presence=config.features == "presence")
         scale = _inverse_deviation(features) if config.scaling == "deviation" else np.ones(features.shape[1])
@@ -122,7 +122,8 @@ class LinearClassifier:
             tol=config.tolerance,
             solver="lbfgs",
         )
-        with warnings.catch_warnings():
+        # one thread: vectors this short only lose by more, and the bits do not depend on their number
+        with warnings.catch_warnings(), threadpool_limits(limits=1):
             # reported as LinearFit.converged instead
             warnings.simplefilter("ignore", ConvergenceWarning)
             model.fit(features @ sparse.diags(scale) if config.scaling != "none" else features, classes)

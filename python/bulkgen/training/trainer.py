@@ -112,12 +112,13 @@ def train_transformer(
     """
     pick_device(config.device)
     steps_per_epoch = math.ceil(len(tokens) / config.batch_size)
-    steps = steps_per_epoch * config.epochs
+    epochs = config.passes(steps_per_epoch)
+    steps = steps_per_epoch * epochs
     cells = Cells(tokens, context=config.context, classes=classes)
     # sorted by length, because the Trainer evaluates in order
     held_out = validation and Cells(validation[0], context=config.context, classes=validation[1], sort_by_length=True)
     with quiet_transformers(), _random_state_kept(), cpu_threads(config.threads) as threads:
-        arguments = _arguments(config, checkpoints, steps=steps, validate=held_out is not None)
+        arguments = _arguments(config, checkpoints, epochs=epochs, steps=steps, validate=held_out is not None)
         with progress_bar("fine-tuning", steps) as advance:
             trainer = _Trainer(
                 model=model,
@@ -144,12 +145,12 @@ def train_transformer(
         )
 
 
-def _arguments(config: TransformerConfig, folder: Path, *, steps: int, validate: bool) -> TrainingArguments:
+def _arguments(config: TransformerConfig, folder: Path, *, epochs: int, steps: int, validate: bool) -> TrainingArguments:
     on_cpu = pick_device(config.device) == "cpu"
     each = "epoch" if validate else "no"
     arguments = TrainingArguments(
         output_dir=str(folder),
-        num_train_epochs=config.epochs,
+        num_train_epochs=epochs,
         per_device_train_batch_size=config.batch_size,
         per_device_eval_batch_size=config.evaluation_batch_size,
         learning_rate=config.learning_rate,
@@ -173,7 +174,7 @@ def _arguments(config: TransformerConfig, folder: Path, *, steps: int, validate:
         metric_for_best_model="macro_f1" if validate else None,
         greater_is_better=True if validate else None,
         logging_strategy="steps",
-        logging_steps=max(1, round(steps / config.epochs / _LOGS_PER_EPOCH)),
+        logging_steps=max(1, round(steps / epochs / _LOGS_PER_EPOCH)),
         logging_nan_inf_filter=False,
         log_level="error",
         disable_tqdm=True,
