@@ -51,7 +51,8 @@ _MEDIAN_LIBRARY = 4811.0  # UMI; the real file's median
 _LIBRARY_BOUNDS = (500.0, 12000.0)  # UMI; the real file's quality control
 _LIBRARY_CENTRE, _LIBRARY_SD = 4873.0, 0.45  # UMI, log: the median within the bounds is then 4,811
 _PROFILE_SD = 1.9  # of log expression: about 2,300 genes per cell out of 20,000
-_PATHWAY_SD = 0.15  # of a drug's targets in cells of any label, in units of the drug's log fold
+_COMMON_SHARE = 0.25  # of a drug's targets are a response to any drug
+_PATHWAY_SD = 0.2  # of a drug's targets in cells of any label, in units of the drug's log fold
 _REPLICATE_SD = 0.04  # of log expression between replicates
 _BLOCK = 128  # cells simulated at a time; part of the definition of the stream
 
@@ -72,10 +73,10 @@ class _Drug:
 # Sizes are ordered as published: Nutlin large, BMS and SAHA between, Dex small and in low-expressed genes. They, the
 # Hill curves and the responses were set so that a linear classifier finds the task about as hard as the real one.
 _DRUGS = {
-    "BMS": _Drug(960, 600, 2.3, (0.005, 0.15), ec50=5.0, hill=1.2, response=(4.0, 0.8)),
-    "Dex": _Drug(640, 0, 3.0, (0.003, 0.06), ec50=0.05, hill=1.0, response=(6.0, 0.6)),
-    "Nutlin": _Drug(1300, 800, 2.3, (0.005, 0.15), ec50=3.0, hill=1.5, response=(1.2, 0.6)),
-    "SAHA": _Drug(900, 540, 2.3, (0.005, 0.15), ec50=1.0, hill=1.2, response=(4.0, 0.8)),
+    "BMS": _Drug(960, 600, 2.4, (0.005, 0.15), ec50=5.0, hill=1.2, response=(4.0, 0.8)),
+    "Dex": _Drug(680, 0, 3.1, (0.003, 0.06), ec50=0.05, hill=1.0, response=(6.0, 0.6)),
+    "Nutlin": _Drug(1300, 800, 2.4, (0.005, 0.15), ec50=3.0, hill=1.5, response=(1.2, 0.6)),
+    "SAHA": _Drug(900, 540, 2.4, (0.005, 0.15), ec50=1.0, hill=1.2, response=(4.0, 0.8)),
 }
 
 
@@ -204,7 +205,8 @@ def _gene_system(n_genes: int, generator: np.random.Generator) -> _GeneSystem:
     dispersion = np.minimum(0.03 + 0.16 / expected**0.8, 4.0) * generator.lognormal(0.0, 0.2, n_genes)
 
     symbols = [f"SIM{i:06d}" for i in range(1, n_genes + 1)]
-    folds = {drug: _folds(effect, expected, generator) for drug, effect in _DRUGS.items()}
+    common = generator.permutation(n_genes)
+    folds = {drug: _folds(effect, expected, common, generator) for drug, effect in _DRUGS.items()}
     # the markers are low in control cells, as in the real data: nearest free genes to these expected counts
     for rank, (symbol, log2_fold) in enumerate(SCIPLEX2_MARKERS.items()):
         distance = np.abs(np.log(expected / (0.012 + 0.004 * rank)))
@@ -235,15 +237,23 @@ def _loadings(n_genes: int, generator: np.random.Generator) -> Floats:
     return loadings
 
 
-def _folds(effect: _Drug, expected: Floats, generator: np.random.Generator) -> Floats:
-    """Mean fold of every gene at dose 10 against control; 1 where the drug does nothing."""
+def _folds(effect: _Drug, expected: Floats, common: NDArray[np.int64], generator: np.random.Generator) -> Floats:
+    """Mean fold of every gene at dose 10 against control; 1 where the drug does nothing.
+
+    A share of the targets are the first of `common` that fit: different drugs have these in common.
+    """
     n_genes = len(expected)
     low, high = effect.expression
     # windows are stated for 20,000 genes: with fewer, every gene has a larger share of the same counts
     usual = expected * n_genes / 20_000
-    candidates = np.flatnonzero((usual >= low) & (usual <= high))
+    fits = (usual >= low) & (usual <= high)
     n_up, n_down = (max(1, round(n * n_genes / 20_000)) if n else 0 for n in (effect.n_up, effect.n_down))
-    chosen = generator.choice(candidates, min(n_up + n_down, len(candidates)), replace=False)
+    n_targets = min(n_up + n_down, int(fits.sum()))
+    shared = common[fits[common]][: int(_COMMON_SHARE * n_targets)]
+    fits[shared] = False
+    own = generator.choice(np.flatnonzero(fits), n_targets - len(shared), replace=False)
+    # shared targets come first, so they go up, whatever the drug
+    chosen = np.concatenate([shared, own])
     log2_fold = np.minimum(generator.gamma(8.0, effect.log2_fold / 8.0, len(chosen)), 4.0)
     log2_fold[n_up:] *= -1.0
     folds = np.ones(n_genes)

@@ -37,6 +37,7 @@ def _cells(name, kind, k=None, note=""):
         kind=kind,
         label_counts={"A": 60, "B": 30, "C": 10},
         token_lengths=np.arange(100, 200),
+        expressed_genes=np.arange(200, 300),
         library_sizes=np.linspace(1000.0, 9000.0, 100),
         aggregation=k,
         note=note,
@@ -88,7 +89,7 @@ def html(folder):
 
 def _render(report):
     """Render with empty pictures, which is quick."""
-    names = ("token_lengths", "library_sizes")
+    names = ("token_lengths", "expressed_genes", "library_sizes")
     return render(report, dict.fromkeys(names, b""), dict.fromkeys(names, "picture"))
 
 
@@ -175,7 +176,8 @@ def test_every_axis_names_its_quantity(report):
     for figure in (draw.k_curve(report), draw.confusion_matrix(report, run, scores)):
         assert figure.axes[0].get_xlabel()
         assert figure.axes[0].get_ylabel()
-    assert "tokens" in draw.distribution(report, "token_lengths").axes[0].get_xlabel()
+    assert "tokens per cell" in draw.distribution(report, "token_lengths").axes[0].get_xlabel()
+    assert "expressed genes per cell" in draw.distribution(report, "expressed_genes").axes[0].get_xlabel()
     assert "UMI" in draw.distribution(report, "library_sizes").axes[0].get_xlabel()
     assert "balanced accuracy" in draw.ladder(report).axes[0].get_xlabel()
 

@@ -184,7 +184,7 @@ def test_special_tokens_survive_the_cut(cells, vocabulary, quick):
 
 def test_a_diverging_training_stops(training_cells, quick, tmp_path):
     options = {**quick, "learning_rate": 1e30, "max_gradient_norm": 1e30}
-    with pytest.raises(ValueError, match=r"the training loss became (nan|inf) at step \d+; use a lower learning_rate"):
+    with pytest.raises(ValueError, match=r"the loss became (nan|inf) at step \d+; use a lower learning_rate"):
         finetune(training_cells, model="tiny", out=tmp_path / "run", **options)
     assert list(tmp_path.iterdir()) == []
 

@@ -43,15 +43,19 @@ def demo(
 
 
 def _print_table(report: Report) -> None:
+    from rich import box
     from rich.console import Console
     from rich.table import Table
 
     table = Table(
         title="SIMULATED data (a twin of sci-Plex2): scores on held-out cells",
+        box=box.SIMPLE_HEAD,
+        show_edge=False,
+        padding=(0, 1, 0, 0),
         caption=f"{report.test_set.n} test cells; ± is a 95 % interval from their number alone; one seed",
     )
-    table.add_column("training set")
-    table.add_column("model")
+    table.add_column("training set", no_wrap=True)
+    table.add_column("model", no_wrap=True)
     for name in ("samples", "balanced\naccuracy", "macro-\nF1", "accu-\nracy", "tokens", "s"):
         table.add_column(name, justify="right", no_wrap=True)
     for run, scores in report.scored:
@@ -64,9 +68,8 @@ def _print_table(report: Report) -> None:
             f"{scores.macro_f1:.3f}",
             f"{scores.accuracy:.3f}",
             f"{cells.median_tokens:.0f}",
-            f"{run.seconds:.1f}",
+            f"{run.seconds:.1f}" if run.seconds < 10 else f"{run.seconds:.0f}",
         )
-    table.add_section()
     majority = report.scored[0][1].majority
     floor = [f"{majority[name]:.3f}" for name in ("balanced_accuracy", "macro_f1", "accuracy")]
     table.add_row("majority label", "", "", f"{floor[0]}       ", *floor[1:], "", "", style="dim")

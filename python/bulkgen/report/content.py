@@ -82,6 +82,7 @@ class CellSet:
     kind: Kind
     label_counts: Mapping[str, int]
     token_lengths: NDArray[np.int64]  # tokens per cell, after the cut to the context
+    expressed_genes: NDArray[np.int64]  # genes with a count above 0 per cell
     library_sizes: NDArray[np.float64]  # total counts per cell
     aggregation: float | None = None  # k: mean number of cells per pseudo-bulk group
     note: str = ""

