@@ -82,6 +82,7 @@ def test_pseudobulk_of_one_cell_scores_as_the_real_cells(results):
     assert scores["pseudo-bulk k = 1"] == scores["real cells"]
 
 
+@pytest.mark.slow
 def test_command_of_the_report_gives_the_same_scores(place, results):
     words = shlex.split(results["command"])
     assert words[:2] == ["bulkgen", "demo"]

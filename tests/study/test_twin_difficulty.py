@@ -1,4 +1,4 @@
-"""The twin's task is about as hard as the real one, and a poor generator shows on it."""
+"""The twin's task can be learnt but not perfectly, and a poor generator shows on it."""
 
 from __future__ import annotations
 
