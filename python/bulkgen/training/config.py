@@ -71,12 +71,8 @@ class LinearConfig(FinetuneConfig):
     """Multinomial logistic regression on the ranks of the tokens.
 
     Neither centred nor scaled features, and no intercept, because the training cells may be pseudo-bulk or
-    synthetic and the test cells real. Measured on five classes of cells (the same real cells to test on), an
-    intercept lowers the balanced accuracy from .85 to .63 after training on pseudo-bulk of 5 cells, and from .73
-    to .65 after training on truncated Gaussian cells; features divided by their standard deviation lower it to
-    .32 and .23. Both tie the model to how many genes a *training* cell expresses. After training on real cells
-    all of them are within 3 points (.92, .92, .89). `inverse_regularization` from 0.01 to 10 changes none of
-    these by more than 2 points.
+    synthetic and the test cells real: an intercept, and features divided by their standard deviation, tie the model
+    to how many genes a *training* cell expresses, which differs between the two. Both remain as options.
 
     Attributes
     ----------
@@ -114,10 +110,7 @@ class TransformerConfig(FinetuneConfig):
         Passes over the training cells.
     minimum_steps
         The epochs are as many more as it takes to make so many steps, so that a small training set (pseudo-bulk
-        of a large k) is not simply trained less. It is 0 where `epochs` is chosen and this is not. Why 60 for
-        ``tiny``: 37 pseudo-bulk cells of five cell lines, tested on real cells, gave a balanced accuracy of .20
-        after the 16 steps of 8 epochs (1 seed), .99 after 60 steps and .83 after 120 (means of 3 seeds; no
-        validation cells).
+        of a large k) is not simply trained less. It is 0 where `epochs` is chosen and this is not.
     batch_size
         Cells per step.
     evaluation_batch_size

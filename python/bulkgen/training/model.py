@@ -39,8 +39,7 @@ class MeanPoolingBertForSequenceClassification(BertPreTrainedModel):
     """BERT whose classifier reads the mean of the last hidden states over the tokens that are not padding.
 
     Rank-value tokens have no ``<cls>`` in Geneformer V1, so that BERT's own pooler reads the most expressed gene.
-    From a random start that learns slowly: on five classes of 250 cells, the tiny model reached a balanced accuracy
-    of .70 with the mean and .32 with the first token; on control and stimulated blood cells, .982 and .973. The
+    From a random start the mean over all genes learns faster than the state of that one. The
     encoder is called ``bert`` as in BERT, so that any BERT checkpoint fits.
     """
 
