@@ -8,6 +8,8 @@ from bulkgen import _core
 from bulkgen.kernels.protocol import CsrReport
 
 if TYPE_CHECKING:
+    from types import ModuleType
+
     from bulkgen.kernels.protocol import IndexArray, Int64Array, Kernels, ValueArray
 
 __all__ = ["NativeKernels"]
@@ -19,18 +21,19 @@ class NativeKernels:
     name = "native"
 
     def __init__(self) -> None:
-        self.version: str = _core.__version__
-        self.compiler: str = _core.compiler
-        self._check_csr = _core.check_csr
-        self.philox_block = _core.philox_block
-        self.philox_words = _core.philox_words
-        self.group_moments_integer = _core.group_moments_integer
-        self.group_moments_real = _core.group_moments_real
-        self.group_sums_count = _core.group_sums_count
-        self.group_sums = _core.group_sums
-        self.count_tokens = _core.count_tokens
-        self.rank_tokens = _core.rank_tokens
-        self.truncated_gaussian = _core.truncated_gaussian
+        core: ModuleType = _core
+        self.version: str = core.__version__
+        self.compiler: str = core.compiler
+        self._check_csr = core.check_csr
+        self.philox_block = core.philox_block
+        self.philox_words = core.philox_words
+        self.group_moments_integer = core.group_moments_integer
+        self.group_moments_real = core.group_moments_real
+        self.group_sums_count = core.group_sums_count
+        self.group_sums = core.group_sums
+        self.count_tokens = core.count_tokens
+        self.rank_tokens = core.rank_tokens
+        self.truncated_gaussian = core.truncated_gaussian
 
     def check_csr(
         self,

@@ -77,7 +77,7 @@ def plan_truncated_gaussian(
     Notes
     -----
     The thresholds between proposals are Robert's (Statistics and Computing 5:121, 1995) where they need no
-    exponential, else simple products that keep the acceptance above 0.45.
+    exponential, else simple products that keep the acceptance above 0.4.
     """
     if sampler not in ("rejection", "inverse"):
         raise ValueError(f"sampler must be 'rejection' or 'inverse', got {sampler!r}")
