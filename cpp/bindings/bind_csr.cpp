@@ -20,7 +20,9 @@ void bind(py::module_& module) {
             CsrReport report;
             {
                 py::gil_scoped_release release;
-                report = check_csr(matrix, n_columns, first_row, last_row);
+                at_level(chosen_level, [&](auto level) {
+                    report = check_csr<level.level>(matrix, n_columns, first_row, last_row);
+                });
             }
             return py::make_tuple(report.bad_pointer, report.bad_index, report.unsorted, report.not_finite,
                                   report.negative, report.fractional, report.largest);

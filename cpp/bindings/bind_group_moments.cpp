@@ -27,7 +27,9 @@ void bind(py::module_& module) {
             const IntegerMoments out{output(nonzeros), output(sum), output(sum_squares), output(largest)};
             require_length(n_groups * n_genes, out.nonzeros, out.sum, out.sum_squares, out.largest);
             py::gil_scoped_release release;
-            group_moments_integer(matrix, groups, n_genes, first_group, last_group, out);
+            at_level(chosen_level, [&](auto level) {
+                group_moments_integer<level.level>(matrix, groups, n_genes, first_group, last_group, out);
+            });
         },
         py::arg("indptr").noconvert(), py::arg("indices").noconvert(), py::arg("data").noconvert(),
         py::arg("rows").noconvert(), py::arg("offsets").noconvert(), py::arg("nonzeros").noconvert(),
@@ -47,7 +49,9 @@ void bind(py::module_& module) {
                                   output(largest)};
             require_length(n_groups * n_genes, out.nonzeros, out.sum, out.mean, out.squares, out.largest);
             py::gil_scoped_release release;
-            group_moments_real(matrix, groups, n_genes, first_group, last_group, out);
+            at_level(chosen_level, [&](auto level) {
+                group_moments_real<level.level>(matrix, groups, n_genes, first_group, last_group, out);
+            });
         },
         py::arg("indptr").noconvert(), py::arg("indices").noconvert(), py::arg("data").noconvert(),
         py::arg("rows").noconvert(), py::arg("offsets").noconvert(), py::arg("nonzeros").noconvert(),

@@ -33,8 +33,10 @@ void bind_sums(py::module_& module) {
             std::vector<Sum> totals(n_genes);
             std::vector<std::int64_t> counts(n_groups);
             // counted again: a wrong out_indptr must not write outside the output
-            group_sums_count(matrix, groups, n_genes, first_group, last_group, std::span(seen),
-                             std::span(counts));
+            at_level(chosen_level, [&](auto level) {
+                group_sums_count<level.level>(matrix, groups, n_genes, first_group, last_group,
+                                              std::span(seen), std::span(counts));
+            });
             for (std::size_t g = first_group; g < last_group; ++g) {
                 if (pointers[g] < 0 || pointers[g + 1] - pointers[g] != counts[g] ||
                     static_cast<std::size_t>(pointers[g + 1]) > out_values.size()) {
@@ -42,8 +44,10 @@ void bind_sums(py::module_& module) {
                     throw py::value_error("out_indptr does not match the number of genes of each group");
                 }
             }
-            group_sums(matrix, groups, n_genes, first_group, last_group, std::span(seen), std::span(totals),
-                       pointers, out_columns, out_values);
+            at_level(chosen_level, [&](auto level) {
+                group_sums<level.level>(matrix, groups, n_genes, first_group, last_group, std::span(seen),
+                                        std::span(totals), pointers, out_columns, out_values);
+            });
         },
         py::arg("indptr").noconvert(), py::arg("indices").noconvert(), py::arg("data").noconvert(),
         py::arg("rows").noconvert(), py::arg("offsets").noconvert(), py::arg("out_indptr").noconvert(),
@@ -66,7 +70,10 @@ void bind(py::module_& module) {
             require(counts.size() == n_groups, "out must have one element per group");
             py::gil_scoped_release release;
             std::vector<std::uint64_t> seen((n_genes + 63) / 64);
-            group_sums_count(matrix, groups, n_genes, first_group, last_group, std::span(seen), counts);
+            at_level(chosen_level, [&](auto level) {
+                group_sums_count<level.level>(matrix, groups, n_genes, first_group, last_group,
+                                              std::span(seen), counts);
+            });
         },
         py::arg("indptr").noconvert(), py::arg("indices").noconvert(), py::arg("data").noconvert(),
         py::arg("rows").noconvert(), py::arg("offsets").noconvert(), py::arg("out").noconvert(),

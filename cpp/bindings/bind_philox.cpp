@@ -14,7 +14,9 @@ void register_philox(py::module_& module) {
             const auto n_positions = static_cast<std::size_t>(out.shape(1));
             require(n_positions <= (std::size_t{1} << 32), "out must have at most 2^32 positions");
             py::gil_scoped_release release;
-            philox_words(key, purpose, first_cell, n_positions, words);
+            at_level(chosen_level, [&](auto level) {
+                philox_words<level.level>(key, purpose, first_cell, n_positions, words);
+            });
         },
         py::arg("out").noconvert(), py::kw_only(), py::arg("key"), py::arg("purpose"), py::arg("first_cell"));
     module.def(

@@ -32,7 +32,9 @@ void bind_rank(py::module_& module) {
                     "out_counts must be empty or as long as out");
             py::gil_scoped_release release;
             std::vector<std::int64_t> genes(matrix.rows());
-            count_tokens(matrix, columns.token, first_row, last_row, std::span(genes));
+            at_level(chosen_level, [&](auto level) {
+                count_tokens<level.level>(matrix, columns.token, first_row, last_row, std::span(genes));
+            });
             const std::int64_t special = (cls >= 0) + (eos >= 0);
             std::size_t longest = 0;
             for (std::size_t row = first_row; row < last_row; ++row) {
@@ -47,8 +49,10 @@ void bind_rank(py::module_& module) {
                 }
             }
             std::vector<RankedGene> scratch(longest);
-            rank_tokens(matrix, columns, limits, first_row, last_row, offsets, std::span(scratch), tokens,
-                        counts);
+            at_level(chosen_level, [&](auto level) {
+                rank_tokens<level.level>(matrix, columns, limits, first_row, last_row, offsets,
+                                         std::span(scratch), tokens, counts);
+            });
         },
         py::arg("indptr").noconvert(), py::arg("indices").noconvert(), py::arg("data").noconvert(),
         py::arg("token").noconvert(), py::arg("median").noconvert(), py::arg("out_offsets").noconvert(),
@@ -69,7 +73,9 @@ void bind(py::module_& module) {
             const auto counts = output(out);
             require(counts.size() == matrix.rows(), "out must have one element per row");
             py::gil_scoped_release release;
-            count_tokens(matrix, columns, first_row, last_row, counts);
+            at_level(chosen_level, [&](auto level) {
+                count_tokens<level.level>(matrix, columns, first_row, last_row, counts);
+            });
         },
         py::arg("indptr").noconvert(), py::arg("indices").noconvert(), py::arg("data").noconvert(),
         py::arg("token").noconvert(), py::arg("out").noconvert(), py::kw_only(), py::arg("first_row"),

@@ -27,7 +27,9 @@ void bind(py::module_& module) {
             require(purpose < 256 && retry_purpose < 256, "a purpose must be below 256");
             const auto cells = output(out);
             py::gil_scoped_release release;
-            truncated_gaussian(key, purpose, retry_purpose, first_cell, plan, cells);
+            at_level(chosen_level, [&](auto level) {
+                truncated_gaussian<level.level>(key, purpose, retry_purpose, first_cell, plan, cells);
+            });
         },
         py::arg("out").noconvert(), py::arg("proposal").noconvert(), py::arg("location").noconvert(),
         py::arg("scale").noconvert(), py::arg("lower").noconvert(), py::arg("upper").noconvert(),

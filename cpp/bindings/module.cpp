@@ -10,6 +10,7 @@ PYBIND11_MODULE(_core, module, pybind11::mod_gil_not_used()) {
     bindings::register_csr(module);
     bindings::register_group_moments(module);
     bindings::register_group_sums(module);
+    bindings::register_level(module);
     bindings::register_philox(module);
     bindings::register_rank_tokens(module);
     bindings::register_truncated_gaussian(module);

@@ -7,7 +7,7 @@
 
 namespace bulkgen {
 
-template <typename Value, typename Index>
+template <Level level, typename Value, typename Index>
 CsrReport check_csr(const Csr<Value, Index>& matrix, std::size_t n_columns, std::size_t first_row,
                     std::size_t last_row) noexcept {
     CsrReport report;
@@ -47,9 +47,9 @@ CsrReport check_csr(const Csr<Value, Index>& matrix, std::size_t n_columns, std:
     return report;
 }
 
-#define BULKGEN_INSTANTIATE(VALUE, INDEX)                                                          \
-    template CsrReport check_csr<VALUE, INDEX>(const Csr<VALUE, INDEX>&, std::size_t, std::size_t, \
-                                               std::size_t) noexcept;
+#define BULKGEN_INSTANTIATE(VALUE, INDEX)                                                                   \
+    template CsrReport check_csr<Level::BULKGEN_LEVEL, VALUE, INDEX>(const Csr<VALUE, INDEX>&, std::size_t, \
+                                                                     std::size_t, std::size_t) noexcept;
 BULKGEN_FOR_EACH_CSR(BULKGEN_INSTANTIATE)
 #undef BULKGEN_INSTANTIATE
 

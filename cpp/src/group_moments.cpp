@@ -20,7 +20,7 @@ void for_each_slot(const Csr<Value, Index>& matrix, const Groups& groups, std::s
 
 }  // namespace
 
-template <typename Value, typename Index>
+template <Level level, typename Value, typename Index>
 void group_moments_integer(const Csr<Value, Index>& matrix, const Groups& groups, std::size_t n_genes,
                            std::size_t first_group, std::size_t last_group,
                            const IntegerMoments& out) noexcept {
@@ -34,7 +34,7 @@ void group_moments_integer(const Csr<Value, Index>& matrix, const Groups& groups
     });
 }
 
-template <typename Value, typename Index>
+template <Level level, typename Value, typename Index>
 void group_moments_real(const Csr<Value, Index>& matrix, const Groups& groups, std::size_t n_genes,
                         std::size_t first_group, std::size_t last_group, const RealMoments& out) noexcept {
     for_each_slot(matrix, groups, n_genes, first_group, last_group, [&](std::size_t slot, Value value) {
@@ -49,12 +49,13 @@ void group_moments_real(const Csr<Value, Index>& matrix, const Groups& groups, s
     });
 }
 
-#define BULKGEN_INSTANTIATE(VALUE, INDEX)                                                                   \
-    template void group_moments_integer<VALUE, INDEX>(const Csr<VALUE, INDEX>&, const Groups&, std::size_t, \
-                                                      std::size_t, std::size_t,                             \
-                                                      const IntegerMoments&) noexcept;                      \
-    template void group_moments_real<VALUE, INDEX>(const Csr<VALUE, INDEX>&, const Groups&, std::size_t,    \
-                                                   std::size_t, std::size_t, const RealMoments&) noexcept;
+#define BULKGEN_INSTANTIATE(VALUE, INDEX)                                               \
+    template void group_moments_integer<Level::BULKGEN_LEVEL, VALUE, INDEX>(            \
+        const Csr<VALUE, INDEX>&, const Groups&, std::size_t, std::size_t, std::size_t, \
+        const IntegerMoments&) noexcept;                                                \
+    template void group_moments_real<Level::BULKGEN_LEVEL, VALUE, INDEX>(               \
+        const Csr<VALUE, INDEX>&, const Groups&, std::size_t, std::size_t, std::size_t, \
+        const RealMoments&) noexcept;
 BULKGEN_FOR_EACH_CSR(BULKGEN_INSTANTIATE)
 #undef BULKGEN_INSTANTIATE
 

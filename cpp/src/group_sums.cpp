@@ -6,7 +6,7 @@
 
 namespace bulkgen {
 
-template <typename Value, typename Index>
+template <Level level, typename Value, typename Index>
 void group_sums_count(const Csr<Value, Index>& matrix, const Groups& groups, std::size_t n_genes,
                       std::size_t first_group, std::size_t last_group, std::span<std::uint64_t> seen,
                       std::span<std::int64_t> out) noexcept {
@@ -23,7 +23,7 @@ void group_sums_count(const Csr<Value, Index>& matrix, const Groups& groups, std
     }
 }
 
-template <typename Value, typename Index, typename Sum>
+template <Level level, typename Value, typename Index, typename Sum>
 void group_sums(const Csr<Value, Index>& matrix, const Groups& groups, std::size_t n_genes,
                 std::size_t first_group, std::size_t last_group, std::span<std::uint64_t> seen,
                 std::span<Sum> totals, std::span<const std::int64_t> out_indptr,
@@ -47,18 +47,18 @@ void group_sums(const Csr<Value, Index>& matrix, const Groups& groups, std::size
     }
 }
 
-#define BULKGEN_INSTANTIATE(VALUE, INDEX)                                                                \
-    template void group_sums_count<VALUE, INDEX>(const Csr<VALUE, INDEX>&, const Groups&, std::size_t,   \
-                                                 std::size_t, std::size_t, std::span<std::uint64_t>,     \
-                                                 std::span<std::int64_t>) noexcept;                      \
-    template void group_sums<VALUE, INDEX, std::int64_t>(                                                \
-        const Csr<VALUE, INDEX>&, const Groups&, std::size_t, std::size_t, std::size_t,                  \
-        std::span<std::uint64_t>, std::span<std::int64_t>, std::span<const std::int64_t>,                \
-        std::span<std::int32_t>, std::span<std::int64_t>) noexcept;                                      \
-    template void group_sums<VALUE, INDEX, double>(const Csr<VALUE, INDEX>&, const Groups&, std::size_t, \
-                                                   std::size_t, std::size_t, std::span<std::uint64_t>,   \
-                                                   std::span<double>, std::span<const std::int64_t>,     \
-                                                   std::span<std::int32_t>, std::span<double>) noexcept;
+#define BULKGEN_INSTANTIATE(VALUE, INDEX)                                                                    \
+    template void group_sums_count<Level::BULKGEN_LEVEL, VALUE, INDEX>(                                      \
+        const Csr<VALUE, INDEX>&, const Groups&, std::size_t, std::size_t, std::size_t,                      \
+        std::span<std::uint64_t>, std::span<std::int64_t>) noexcept;                                         \
+    template void group_sums<Level::BULKGEN_LEVEL, VALUE, INDEX, std::int64_t>(                              \
+        const Csr<VALUE, INDEX>&, const Groups&, std::size_t, std::size_t, std::size_t,                      \
+        std::span<std::uint64_t>, std::span<std::int64_t>, std::span<const std::int64_t>,                    \
+        std::span<std::int32_t>, std::span<std::int64_t>) noexcept;                                          \
+    template void group_sums<Level::BULKGEN_LEVEL, VALUE, INDEX, double>(                                    \
+        const Csr<VALUE, INDEX>&, const Groups&, std::size_t, std::size_t, std::size_t,                      \
+        std::span<std::uint64_t>, std::span<double>, std::span<const std::int64_t>, std::span<std::int32_t>, \
+        std::span<double>) noexcept;
 BULKGEN_FOR_EACH_CSR(BULKGEN_INSTANTIATE)
 #undef BULKGEN_INSTANTIATE
 

@@ -4,6 +4,7 @@
 
 namespace bulkgen {
 
+template <Level level>
 void philox_words(std::uint64_t key, std::uint32_t purpose, std::uint64_t first_cell, std::size_t n_positions,
                   std::span<std::uint32_t> out) noexcept {
     if (n_positions == 0) return;
@@ -23,5 +24,8 @@ void philox_words(std::uint64_t key, std::uint32_t purpose, std::uint64_t first_
         }
     }
 }
+
+template void philox_words<Level::BULKGEN_LEVEL>(std::uint64_t, std::uint32_t, std::uint64_t, std::size_t,
+                                                 std::span<std::uint32_t>) noexcept;
 
 }  // namespace bulkgen

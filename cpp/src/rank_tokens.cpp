@@ -6,7 +6,7 @@
 
 namespace bulkgen {
 
-template <typename Value, typename Index>
+template <Level level, typename Value, typename Index>
 void count_tokens(const Csr<Value, Index>& matrix, std::span<const std::int32_t> token, std::size_t first_row,
                   std::size_t last_row, std::span<std::int64_t> out) noexcept {
     for (std::size_t row = first_row; row < last_row; ++row) {
@@ -19,7 +19,7 @@ void count_tokens(const Csr<Value, Index>& matrix, std::span<const std::int32_t>
     }
 }
 
-template <typename Value, typename Index, typename Token>
+template <Level level, typename Value, typename Index, typename Token>
 void rank_tokens(const Csr<Value, Index>& matrix, const ColumnTokens& columns, const RankLimits& limits,
                  std::size_t first_row, std::size_t last_row, std::span<const std::int64_t> out_offsets,
                  std::span<RankedGene> scratch, std::span<Token> out, std::span<float> out_counts) noexcept {
@@ -55,13 +55,14 @@ void rank_tokens(const Csr<Value, Index>& matrix, const ColumnTokens& columns, c
 }
 
 #define BULKGEN_INSTANTIATE_TOKEN(VALUE, INDEX, TOKEN)                                              \
-    template void rank_tokens<VALUE, INDEX, TOKEN>(                                                 \
+    template void rank_tokens<Level::BULKGEN_LEVEL, VALUE, INDEX, TOKEN>(                           \
         const Csr<VALUE, INDEX>&, const ColumnTokens&, const RankLimits&, std::size_t, std::size_t, \
         std::span<const std::int64_t>, std::span<RankedGene>, std::span<TOKEN>, std::span<float>) noexcept;
-#define BULKGEN_INSTANTIATE(VALUE, INDEX)                                                                 \
-    template void count_tokens<VALUE, INDEX>(const Csr<VALUE, INDEX>&, std::span<const std::int32_t>,     \
-                                             std::size_t, std::size_t, std::span<std::int64_t>) noexcept; \
-    BULKGEN_INSTANTIATE_TOKEN(VALUE, INDEX, std::int16_t)                                                 \
+#define BULKGEN_INSTANTIATE(VALUE, INDEX)                                                  \
+    template void count_tokens<Level::BULKGEN_LEVEL, VALUE, INDEX>(                        \
+        const Csr<VALUE, INDEX>&, std::span<const std::int32_t>, std::size_t, std::size_t, \
+        std::span<std::int64_t>) noexcept;                                                 \
+    BULKGEN_INSTANTIATE_TOKEN(VALUE, INDEX, std::int16_t)                                  \
     BULKGEN_INSTANTIATE_TOKEN(VALUE, INDEX, std::int32_t)
 BULKGEN_FOR_EACH_CSR(BULKGEN_INSTANTIATE)
 #undef BULKGEN_INSTANTIATE

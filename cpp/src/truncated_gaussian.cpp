@@ -106,7 +106,7 @@ double draw(Proposal proposal, const Source& source, std::uint32_t word, const T
 
 }  // namespace
 
-template <typename Value>
+template <Level level, typename Value>
 void truncated_gaussian(std::uint64_t key, std::uint32_t purpose, std::uint32_t retry_purpose,
                         std::uint64_t first_cell, const TruncatedGaussianPlan& plan,
                         std::span<Value> out) noexcept {
@@ -141,9 +141,11 @@ void truncated_gaussian(std::uint64_t key, std::uint32_t purpose, std::uint32_t 
     }
 }
 
-template void truncated_gaussian<float>(std::uint64_t, std::uint32_t, std::uint32_t, std::uint64_t,
-                                        const TruncatedGaussianPlan&, std::span<float>) noexcept;
-template void truncated_gaussian<double>(std::uint64_t, std::uint32_t, std::uint32_t, std::uint64_t,
-                                         const TruncatedGaussianPlan&, std::span<double>) noexcept;
+template void truncated_gaussian<Level::BULKGEN_LEVEL, float>(std::uint64_t, std::uint32_t, std::uint32_t,
+                                                              std::uint64_t, const TruncatedGaussianPlan&,
+                                                              std::span<float>) noexcept;
+template void truncated_gaussian<Level::BULKGEN_LEVEL, double>(std::uint64_t, std::uint32_t, std::uint32_t,
+                                                               std::uint64_t, const TruncatedGaussianPlan&,
+                                                               std::span<double>) noexcept;
 
 }  // namespace bulkgen

@@ -3,9 +3,20 @@
 
 #include <cstdio>
 
+#include "bulkgen/level.hpp"
+
 namespace bulkgen::tests {
 inline int failed = 0;
 inline int failures() { return failed == 0 ? 0 : 1; }
+
+/// Run a test at every instruction-set level of this processor; the exit code of the program.
+template <typename Test>
+int at_each_level(Test&& test) {
+    for (const Level level : {Level::baseline, Level::v3, Level::v4}) {
+        if (level <= best_level()) at_level(level, test);
+    }
+    return failures();
+}
 }  // namespace bulkgen::tests
 
 #define CHECK(condition)                                                                 \

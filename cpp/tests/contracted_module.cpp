@@ -3,6 +3,8 @@
 
 #include "bindings.hpp"
 
+std::atomic<bulkgen::Level> bulkgen::bindings::chosen_level{bulkgen::Level::baseline};
+
 PYBIND11_MODULE(_contracted, module, pybind11::mod_gil_not_used()) {
     bulkgen::bindings::register_truncated_gaussian(module);
 }

@@ -8,13 +8,14 @@ using namespace bulkgen;
 
 namespace {
 
+template <Level level>
 struct Case {
     std::vector<std::int64_t> indptr{0, 2, 2, 4};
     std::vector<std::int32_t> indices{0, 3, 1, 2};
     std::vector<float> data{1, 2, 3, 4};
 
     CsrReport check() const {
-        return check_csr(Csr<float, std::int32_t>{indptr, indices, data}, 4, 0, indptr.size() - 1);
+        return check_csr<level>(Csr<float, std::int32_t>{indptr, indices, data}, 4, 0, indptr.size() - 1);
     }
 };
 
@@ -25,26 +26,30 @@ bool clean(const CsrReport& r) {
 
 }  // namespace
 
-int main() {
-    CHECK(clean(Case{}.check()) && Case{}.check().largest == 4.0);
+template <Level level>
+void test() {
+    CHECK(clean(Case<level>{}.check()) && Case<level>{}.check().largest == 4.0);
     for (const std::vector<std::int64_t>& indptr :
          {std::vector<std::int64_t>{1, 2, 2, 4}, {0, 2, 2, 5}, {0, 3, 2, 4}, {0, -1, 2, 4}, {0, 9, 9, 4}}) {
-        Case bad;
+        Case<level> bad;
         bad.indptr = indptr;
         CHECK(bad.check().bad_pointer >= 0);
     }
-    Case bad;
+    Case<level> bad;
     bad.indices = {0, 4, 1, 2};
     CHECK(bad.check().bad_index == 1);
     bad.indices = {0, -1, 1, 2};
     CHECK(bad.check().bad_index == 1 && bad.check().unsorted == 0);
-    bad = Case{};
+    bad = Case<level>{};
     bad.indices = {0, 3, 2, 2};
     CHECK(bad.check().unsorted == 2);
-    bad = Case{};
+    bad = Case<level>{};
     bad.data = {1, std::numeric_limits<float>::quiet_NaN(), -3, 0.5F};
     CHECK(bad.check().not_finite == 1 && bad.check().negative == 2 && bad.check().fractional == 3);
     bad.data = {1, 2, std::numeric_limits<float>::infinity(), 4};
     CHECK(bad.check().not_finite == 2);
-    return tests::failures();
+}
+
+int main() {
+    return tests::at_each_level([](auto level) { test<level.level>(); });
 }

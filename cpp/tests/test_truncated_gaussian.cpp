@@ -7,7 +7,8 @@
 
 using namespace bulkgen;
 
-int main() {
+template <Level level>
+void test() {
     // 70 genes, so that the second tile is a part: every kind of proposal, some of them with hopeless
     // parameters
     constexpr std::size_t n = 70;
@@ -27,7 +28,7 @@ int main() {
     location[1] = -1e9;
     const TruncatedGaussianPlan plan{proposal, location, scale, lower, upper, first, second, third};
     std::vector<double> all(4 * n);
-    truncated_gaussian<double>(7, 1, 2, 100, plan, all);
+    truncated_gaussian<level, double>(7, 1, 2, 100, plan, all);
     for (std::size_t i = 0; i < all.size(); ++i) {
         const std::size_t g = i % n;
         CHECK(all[i] >= lower[g] && all[i] <= upper[g]);
@@ -35,17 +36,20 @@ int main() {
     }
     // any cell can be made alone
     std::vector<double> one(n);
-    truncated_gaussian<double>(7, 1, 2, 102, plan, one);
+    truncated_gaussian<level, double>(7, 1, 2, 102, plan, one);
     for (std::size_t g = 0; g < n; ++g) CHECK(one[g] == all[2 * n + g]);
     // float is the rounded double
     std::vector<float> rounded(n);
-    truncated_gaussian<float>(7, 1, 2, 102, plan, rounded);
+    truncated_gaussian<level, float>(7, 1, 2, 102, plan, rounded);
     for (std::size_t g = 0; g < n; ++g) CHECK(rounded[g] == static_cast<float>(one[g]));
     // another key, another purpose: other cells
     std::vector<double> other(n);
-    truncated_gaussian<double>(8, 1, 2, 102, plan, other);
+    truncated_gaussian<level, double>(8, 1, 2, 102, plan, other);
     CHECK(other[11] != one[11]);
-    truncated_gaussian<double>(7, 3, 4, 102, plan, other);
+    truncated_gaussian<level, double>(7, 3, 4, 102, plan, other);
     CHECK(other[11] != one[11]);
-    return tests::failures();
+}
+
+int main() {
+    return tests::at_each_level([](auto level) { test<level.level>(); });
 }

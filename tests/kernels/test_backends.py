@@ -49,6 +49,16 @@ def test_a_core_that_does_not_load_is_an_error_not_a_switch_to_numba():
     assert "undefined symbol" in done.stderr
 
 
+@pytest.mark.skipif("native" not in backend_names(), reason="this installation has no compiled core")
+def test_the_environment_chooses_the_instruction_set():
+    level = "from bulkgen.kernels import get_kernels; print(get_kernels('native').level)"
+    for name in get_kernels("native").levels:
+        assert run(level, BULKGEN_ISA=name).stdout.strip() == name
+    wrong = run(level, BULKGEN_ISA="avx9")
+    assert wrong.returncode != 0
+    assert "BULKGEN_ISA must be one of" in wrong.stderr
+
+
 @pytest.mark.parametrize("size", [0, 1, 2, 7, 100])
 @pytest.mark.parametrize("threads", [1, 2, 3, 16])
 def test_ranges_cover_everything_once(size, threads):

@@ -28,9 +28,16 @@ all_types = pytest.mark.parametrize(
 )
 
 
-@pytest.fixture
-def backends():
-    return get_kernels("native"), get_kernels("numba")
+@pytest.fixture(params=["baseline", "x86-64-v3", "x86-64-v4"])
+def backends(request):
+    """The native backend at each instruction-set level, and Numba."""
+    native = get_kernels("native")
+    if request.param not in native.levels:
+        pytest.skip(f"this processor or build has no {request.param}")
+    before = native.level
+    native.use_level(request.param)
+    yield native, get_kernels("numba")
+    native.use_level(before)
 
 
 def all_same(first, second):

@@ -5,6 +5,8 @@
 #include <cstdint>
 #include <span>
 
+#include "bulkgen/level.hpp"
+
 namespace bulkgen {
 
 /// Column indices are int32 or int64; values float, double, int32 or int64; row pointers always int64.
@@ -35,7 +37,7 @@ struct CsrReport {
 /// Pre:  indptr.size() >= 1, indices.size() == data.size(), last_row <= rows.
 /// Pure: reads nothing outside the spans, whatever they hold; a bad row pointer ends the pass.
 /// Cost: one pass over the entries of the rows.
-template <typename Value, typename Index>
+template <Level level, typename Value, typename Index>
 CsrReport check_csr(const Csr<Value, Index>& matrix, std::size_t n_columns, std::size_t first_row,
                     std::size_t last_row) noexcept;
 

@@ -36,11 +36,11 @@ struct RealMoments {
 /// Law:  after all blocks of rows, the moments of the non-zero values of each gene in each group.
 /// Pure: a group's accumulators depend on its own rows in their order; blocks of rows may come in several
 /// calls. Cost: one pass over the stored entries of the rows.
-template <typename Value, typename Index>
+template <Level level, typename Value, typename Index>
 void group_moments_integer(const Csr<Value, Index>& matrix, const Groups& groups, std::size_t n_genes,
                            std::size_t first_group, std::size_t last_group,
                            const IntegerMoments& out) noexcept;
-template <typename Value, typename Index>
+template <Level level, typename Value, typename Index>
 void group_moments_real(const Csr<Value, Index>& matrix, const Groups& groups, std::size_t n_genes,
                         std::size_t first_group, std::size_t last_group, const RealMoments& out) noexcept;
 

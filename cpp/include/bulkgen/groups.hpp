@@ -18,8 +18,8 @@ struct Groups {
 /// Call visit(gene, value) for every non-zero entry of a group, in the order of its rows.
 /// Columns outside [0, n_genes) are skipped: no input may write outside the accumulators.
 template <typename Value, typename Index, typename Visit>
-void for_each_nonzero(const Csr<Value, Index>& matrix, const Groups& groups, std::size_t group,
-                      std::size_t n_genes, Visit&& visit) noexcept {
+static void for_each_nonzero(const Csr<Value, Index>& matrix, const Groups& groups, std::size_t group,
+                             std::size_t n_genes, Visit&& visit) noexcept {
     for (auto r = static_cast<std::size_t>(groups.offsets[group]);
          r < static_cast<std::size_t>(groups.offsets[group + 1]); ++r) {
         const auto row = static_cast<std::size_t>(groups.rows[r]);

@@ -1,7 +1,8 @@
 // Elementary functions of the sampled paths: own polynomials, so that no libm decides a bit.
 // Every function is a fixed sequence of IEEE additions, multiplications, divisions and square roots; the
 // Numba twin (kernels/numba_math.py) repeats it operation by operation. The stated errors are checked by
-// tests/test_math.cpp.
+// tests/test_math.cpp. Functions are static: each instruction-set level has copies of its own, which a
+// linker must not merge.
 #pragma once
 
 #include <bit>
@@ -13,14 +14,14 @@ namespace bulkgen {
 
 namespace detail {
 template <std::size_t N>
-constexpr double horner(const double (&coefficients)[N], double x) noexcept {
+static constexpr double horner(const double (&coefficients)[N], double x) noexcept {
     double value = coefficients[N - 1];
     for (std::size_t i = N - 1; i-- > 0;) value = value * x + coefficients[i];
     return value;
 }
 
 /// An integer below 2^52 as a double, by its bits: vectorises on every instruction set.
-constexpr double small_to_double(std::uint64_t value) noexcept {
+static constexpr double small_to_double(std::uint64_t value) noexcept {
     return std::bit_cast<double>(value | 0x4330000000000000U) - 0x1p52;
 }
 
@@ -45,7 +46,7 @@ inline constexpr double ln2 = 0.6931471805599453;
 }  // namespace detail
 
 /// Natural logarithm of a positive normal double; relative error below 5e-12.
-constexpr double log_positive(double x) noexcept {
+static constexpr double log_positive(double x) noexcept {
     constexpr std::uint64_t sqrt_half = 0x3fe6a09e667f3bcdU;
     // biased so that the exponent field of the difference is k + 1024 for x = 2^k m, m in [sqrt(1/2),
     // sqrt(2))
@@ -57,12 +58,12 @@ constexpr double log_positive(double x) noexcept {
 }
 
 /// A word as a uniform in the open interval (0, 1): (word + 1/2) / 2^32.
-constexpr double unit_uniform(std::uint32_t word) noexcept {
+static constexpr double unit_uniform(std::uint32_t word) noexcept {
     return (detail::small_to_double(word) + 0.5) * 0x1p-32;
 }
 
 /// A standard exponential from one word: -log(uniform); at most 22.9.
-constexpr double standard_exponential(std::uint32_t word) noexcept {
+static constexpr double standard_exponential(std::uint32_t word) noexcept {
     return -log_positive(unit_uniform(word));
 }
 
@@ -73,7 +74,7 @@ struct NormalPair {
 
 /// Two independent standard normals from two words (Box and Muller 1958); |value| at most 6.7.
 /// The angle is uniform on a half circle and one bit gives the sign of the cosine.
-inline NormalPair standard_normals(std::uint32_t word0, std::uint32_t word1) noexcept {
+static inline NormalPair standard_normals(std::uint32_t word0, std::uint32_t word1) noexcept {
     const double radius = std::sqrt(2.0 * standard_exponential(word0));
     const double turn = (detail::small_to_double(word1 & 0x7fffffffU) + 0.5) * 0x1p-31 - 0.5;
     const double square = turn * turn;
@@ -85,7 +86,7 @@ inline NormalPair standard_normals(std::uint32_t word0, std::uint32_t word1) noe
 
 /// Quantile of the standard normal from both of its tails, lower + upper = 1, each known to full relative
 /// precision. Relative error below 2e-9 for tails of at least 1e-20.
-inline double normal_quantile(double lower, double upper) noexcept {
+static inline double normal_quantile(double lower, double upper) noexcept {
     const double tail = lower < upper ? lower : upper;
     const double square = -2.0 * log_positive(2.0 * tail);
     // 2 * tail may round to just above one
@@ -98,7 +99,7 @@ inline double normal_quantile(double lower, double upper) noexcept {
 
 /// Mills ratio (1 - Phi(x)) / phi(x) for x >= 5, by its continued fraction (Laplace); relative error below
 /// 1e-12.
-constexpr double mills_ratio_tail(double x) noexcept {
+static constexpr double mills_ratio_tail(double x) noexcept {
     double fraction = x;
     for (int level = 40; level >= 1; --level) fraction = x + static_cast<double>(level) / fraction;
     return 1.0 / fraction;

@@ -7,12 +7,14 @@
 #include <cstdint>
 #include <span>
 
+#include "bulkgen/level.hpp"
+
 namespace bulkgen {
 
 using Block = std::array<std::uint32_t, 4>;
 
 /// Ten rounds of Philox4x32 over one counter. Pure.
-constexpr Block philox(Block counter, std::uint64_t key) noexcept {
+static constexpr Block philox(Block counter, std::uint64_t key) noexcept {
     constexpr std::uint64_t multiplier0 = 0xD2511F53U;
     constexpr std::uint64_t multiplier1 = 0xCD9E8D57U;
     auto key0 = static_cast<std::uint32_t>(key);
@@ -38,8 +40,8 @@ static_assert(philox({0x243f6a88U, 0x85a308d3U, 0x13198a2eU, 0x03707344U}, 0x299
               Block{0xd16cfe09U, 0x94fdccebU, 0x5001e420U, 0x24126ea1U});
 
 /// Address of a block: (position, cell, purpose, attempt); attempt < 2^24.
-constexpr Block address(std::uint32_t position, std::uint64_t cell, std::uint32_t purpose,
-                        std::uint32_t attempt) noexcept {
+static constexpr Block address(std::uint32_t position, std::uint64_t cell, std::uint32_t purpose,
+                               std::uint32_t attempt) noexcept {
     return {position, static_cast<std::uint32_t>(cell), static_cast<std::uint32_t>(cell >> 32),
             (purpose << 24) | attempt};
 }
@@ -49,10 +51,10 @@ constexpr Block address(std::uint32_t position, std::uint64_t cell, std::uint32_
 inline constexpr std::size_t tile_size = 64;
 inline constexpr std::size_t tile_lanes = 16;
 
-constexpr std::uint32_t tile_block(std::size_t position) noexcept {
+static constexpr std::uint32_t tile_block(std::size_t position) noexcept {
     return static_cast<std::uint32_t>(position / tile_size * tile_lanes + position % tile_lanes);
 }
-constexpr std::size_t tile_word(std::size_t position) noexcept { return position / tile_lanes % 4; }
+static constexpr std::size_t tile_word(std::size_t position) noexcept { return position / tile_lanes % 4; }
 
 /// The random word of each position of each cell, in tile order of addresses.
 ///
@@ -60,6 +62,7 @@ constexpr std::size_t tile_word(std::size_t position) noexcept { return position
 /// Law:  independent uniform 32-bit words.
 /// Pure: out[c, p] depends on (key, purpose, first_cell + c, p) alone.
 /// Cost: one Philox block per four words.
+template <Level level>
 void philox_words(std::uint64_t key, std::uint32_t purpose, std::uint64_t first_cell, std::size_t n_positions,
                   std::span<std::uint32_t> out) noexcept;
 

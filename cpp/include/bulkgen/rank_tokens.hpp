@@ -27,7 +27,7 @@ struct RankLimits {
 /// Pre:  columns outside token are skipped; out.size() == rows.
 /// Pure: writes out[first_row .. last_row).
 /// Cost: one pass over the stored entries of the rows.
-template <typename Value, typename Index>
+template <Level level, typename Value, typename Index>
 void count_tokens(const Csr<Value, Index>& matrix, std::span<const std::int32_t> token, std::size_t first_row,
                   std::size_t last_row, std::span<std::int64_t> out) noexcept;
 
@@ -47,7 +47,7 @@ struct RankedGene {
 /// Law:  descending value; ties by ascending column; zeros and columns without a token are left out.
 /// Pure: a row's tokens depend on that row alone.
 /// Cost: n log n of the row's genes.
-template <typename Value, typename Index, typename Token>
+template <Level level, typename Value, typename Index, typename Token>
 void rank_tokens(const Csr<Value, Index>& matrix, const ColumnTokens& columns, const RankLimits& limits,
                  std::size_t first_row, std::size_t last_row, std::span<const std::int64_t> out_offsets,
                  std::span<RankedGene> scratch, std::span<Token> out, std::span<float> out_counts) noexcept;

@@ -7,6 +7,8 @@
 #include <cstdint>
 #include <span>
 
+#include "bulkgen/level.hpp"
+
 namespace bulkgen {
 
 /// How the variate t of one gene is drawn; its value is location + scale * t, within [lower, upper].
@@ -45,7 +47,7 @@ struct TruncatedGaussianPlan {
 /// 256 blocks of
 ///       attempts (chance below 1e-100 for a consistent plan) it returns the location clipped to the bounds.
 /// Cost: about 1.5 Philox words per value where the mean lies inside the interval.
-template <typename Value>
+template <Level level, typename Value>
 void truncated_gaussian(std::uint64_t key, std::uint32_t purpose, std::uint32_t retry_purpose,
                         std::uint64_t first_cell, const TruncatedGaussianPlan& plan,
                         std::span<Value> out) noexcept;

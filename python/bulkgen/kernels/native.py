@@ -1,7 +1,12 @@
-"""The compiled backend: the one place that imports ``bulkgen._core``."""
+"""The compiled backend: the one place that imports ``bulkgen._core``.
+
+The kernels are compiled for several instruction-set levels that give the same bits; the highest one that the processor
+runs is used. ``BULKGEN_ISA=baseline|x86-64-v3|x86-64-v4`` forces one.
+"""
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 from bulkgen import _core
@@ -24,6 +29,12 @@ class NativeKernels:
         core: ModuleType = _core
         self.version: str = core.__version__
         self.compiler: str = core.compiler
+        self.levels: tuple[str, ...] = tuple(core.levels())
+        self._level = core.level
+        self._use_level = core.use_level
+        named = os.environ.get("BULKGEN_ISA")
+        if named is not None:
+            self.use_level(named)
         self._check_csr = core.check_csr
         self.philox_block = core.philox_block
         self.philox_words = core.philox_words
@@ -34,6 +45,20 @@ class NativeKernels:
         self.count_tokens = core.count_tokens
         self.rank_tokens = core.rank_tokens
         self.truncated_gaussian = core.truncated_gaussian
+
+    @property
+    def level(self) -> str:
+        """The instruction-set level that the kernels run at."""
+        return str(self._level())
+
+    def use_level(self, name: str) -> None:
+        """Run the kernels at another level, one of `levels`."""
+        if name not in self.levels:
+            raise ValueError(
+                f"BULKGEN_ISA must be one of the levels that this build and this processor have "
+                f"({', '.join(self.levels)}), got {name!r}"
+            )
+        self._use_level(name)
 
     def check_csr(
         self,

@@ -1,0 +1,31 @@
+#include "bulkgen/level.hpp"
+
+namespace bulkgen {
+
+Level best_level() noexcept {
+#ifdef BULKGEN_X86_LEVELS
+    // asks the operating system too: registers that it does not save cannot be used
+    __builtin_cpu_init();
+    const bool v3 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi") &&
+                    __builtin_cpu_supports("bmi2") && __builtin_cpu_supports("fma");
+    const bool v4 = v3 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+                    __builtin_cpu_supports("avx512cd") && __builtin_cpu_supports("avx512dq") &&
+                    __builtin_cpu_supports("avx512vl");
+    return v4 ? Level::v4 : (v3 ? Level::v3 : Level::baseline);
+#else
+    return Level::baseline;
+#endif
+}
+
+std::string_view level_name(Level level) noexcept {
+    return level == Level::v4 ? "x86-64-v4" : (level == Level::v3 ? "x86-64-v3" : "baseline");
+}
+
+std::optional<Level> level_of_name(std::string_view name) noexcept {
+    for (const Level level : {Level::baseline, Level::v3, Level::v4}) {
+        if (level_name(level) == name) return level;
+    }
+    return std::nullopt;
+}
+
+}  // namespace bulkgen

@@ -1,0 +1,13 @@
+# Every symbol that the objects of a level define for others carries the level in its name.
+string(REPLACE "|" ";" OBJECTS "${OBJECTS}")
+execute_process(COMMAND ${NM} --defined-only --extern-only ${OBJECTS} OUTPUT_VARIABLE symbols COMMAND_ERROR_IS_FATAL ANY)
+string(REGEX MATCHALL "[A-Za-z] _Z[^\n]*" symbols "${symbols}")
+list(LENGTH symbols found)
+if(found EQUAL 0)
+  message(FATAL_ERROR "no symbols in ${OBJECTS}")
+endif()
+foreach(symbol IN LISTS symbols)
+  if(NOT symbol MATCHES "LNS_5LevelE${LEVEL}E")
+    message(FATAL_ERROR "${symbol} could be merged with another level's copy: make it static")
+  endif()
+endforeach()
