@@ -100,13 +100,19 @@ def truncated_gaussian_parameters(n_genes=700, seed=0):
     return mean, sd, lower, upper
 
 
-def draw(kernels: Kernels, sampler, *, cells=60, dtype=np.float64, key=20240131, first_cell=0, threads=1):
+def draw(kernels: Kernels, sampler, *, cells=60, key=20240131, first_cell=0, threads=1, masked=False):
     plan = plan_truncated_gaussian(*truncated_gaussian_parameters(), sampler=sampler)
-    out = np.empty((cells, plan.location.size), dtype)
+    if masked:
+        plan = plan.masked(np.random.default_rng(1).random(plan.n_genes).round(1))
+    out = np.empty((cells, plan.n_genes), np.float32)
     draw_truncated_gaussian(plan, out, key=key, first_cell=first_cell, threads=threads, kernels=kernels)
     return out
 
 
 def sampled_paths_agree(first: Kernels, second: Kernels) -> bool:
     """Whether two backends draw the same bits: what a fused multiply-add must break."""
-    return all(same_bits(draw(first, sampler), draw(second, sampler)) for sampler in ("rejection", "inverse"))
+    return all(
+        same_bits(draw(first, sampler, masked=masked), draw(second, sampler, masked=masked))
+        for sampler in ("rejection", "inverse")
+        for masked in (False, True)
+    )

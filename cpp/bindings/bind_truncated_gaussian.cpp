@@ -1,47 +1,36 @@
+#include <array>
+
 #include "arrays.hpp"
 #include "bindings.hpp"
+#include "bulkgen/philox.hpp"
 #include "bulkgen/truncated_gaussian.hpp"
+#include "truncated_gaussian_plan.hpp"
 
 namespace bulkgen::bindings {
 
-namespace {
-
-template <typename Value>
-void bind(py::module_& module) {
+void register_truncated_gaussian(py::module_& module) {
     module.def(
         "truncated_gaussian",
-        [](Array<Value>& out, const Array<std::uint8_t>& proposal, const Array<double>& location,
-           const Array<double>& scale, const Array<double>& lower, const Array<double>& upper,
-           const Array<double>& first, const Array<double>& second, const Array<double>& third,
-           std::uint64_t key, std::uint32_t purpose, std::uint32_t retry_purpose, std::uint64_t first_cell) {
-            const TruncatedGaussianPlan plan{input(proposal), input(location), input(scale),  input(lower),
-                                             input(upper),    input(first),    input(second), input(third)};
-            const std::size_t n = plan.location.size();
-            require(plan.proposal.size() == n && plan.scale.size() == n && plan.lower.size() == n &&
-                        plan.upper.size() == n && plan.first.size() == n && plan.second.size() == n &&
-                        plan.third.size() == n,
-                    "every array of the plan must have one element per gene");
-            require(out.ndim() == 2 && static_cast<std::size_t>(out.shape(1)) == n,
-                    "out must have two dimensions: cells x genes");
-            require(n < (std::size_t{1} << 32), "at most 2^32 - 1 genes can be addressed");
-            require(purpose < 256 && retry_purpose < 256, "a purpose must be below 256");
+        [](Array<float>& out, const Array<float>& common, const Array<std::uint32_t>& keep,
+           const Array<std::uint32_t>& odd_gene, const Array<std::uint8_t>& odd_proposal,
+           const Array<double>& odd, bool inverse, bool round, std::uint64_t key,
+           const std::array<std::uint32_t, 3>& purposes, std::uint64_t first_cell) {
+            require(out.ndim() == 2, "out must have two dimensions: cells x genes");
+            const auto n_genes = static_cast<std::size_t>(out.shape(1));
+            const TruncatedGaussianPlan plan =
+                checked_plan(common, keep, odd_gene, odd_proposal, odd, inverse, round, n_genes);
+            const TruncatedGaussianPurposes checked = checked_purposes(purposes);
             const auto cells = output(out);
+            if (n_genes == 0) return;
             py::gil_scoped_release release;
             at_level(chosen_level, [&](auto level) {
-                truncated_gaussian<level.level>(key, purpose, retry_purpose, first_cell, plan, cells);
+                truncated_gaussian<level.level>(key, checked, first_cell, plan, n_genes, cells);
             });
         },
-        py::arg("out").noconvert(), py::arg("proposal").noconvert(), py::arg("location").noconvert(),
-        py::arg("scale").noconvert(), py::arg("lower").noconvert(), py::arg("upper").noconvert(),
-        py::arg("first").noconvert(), py::arg("second").noconvert(), py::arg("third").noconvert(),
-        py::kw_only(), py::arg("key"), py::arg("purpose"), py::arg("retry_purpose"), py::arg("first_cell"));
-}
-
-}  // namespace
-
-void register_truncated_gaussian(py::module_& module) {
-    bind<float>(module);
-    bind<double>(module);
+        py::arg("out").noconvert(), py::arg("common").noconvert(), py::arg("keep").noconvert(),
+        py::arg("odd_gene").noconvert(), py::arg("odd_proposal").noconvert(), py::arg("odd").noconvert(),
+        py::kw_only(), py::arg("inverse"), py::arg("round"), py::arg("key"), py::arg("purposes"),
+        py::arg("first_cell"));
 }
 
 }  // namespace bulkgen::bindings

@@ -1,6 +1,6 @@
 #include "bulkgen/philox.hpp"
 
-#include <algorithm>
+#include <cstring>
 
 namespace bulkgen {
 
@@ -11,16 +11,11 @@ void philox_words(std::uint64_t key, std::uint32_t purpose, std::uint64_t first_
     const std::size_t n_cells = out.size() / n_positions;
     for (std::size_t cell = 0; cell < n_cells; ++cell) {
         std::uint32_t* row = out.data() + cell * n_positions;
-        for (std::size_t tile = 0; tile < n_positions; tile += tile_size) {
-            const std::size_t lanes = std::min(tile_lanes, n_positions - tile);
-            for (std::size_t lane = 0; lane < lanes; ++lane) {
-                const Block words =
-                    philox(address(tile_block(tile + lane), first_cell + cell, purpose, 0), key);
-                for (std::size_t word = 0; word < 4; ++word) {
-                    const std::size_t position = tile + word * tile_lanes + lane;
-                    if (position < n_positions) row[position] = words[word];
-                }
-            }
+        for (std::size_t first = 0; first < n_positions; first += tile_size) {
+            std::uint32_t words[tile_size];
+            philox_tile(key, purpose, first_cell + cell, first, words);
+            const std::size_t wanted = n_positions - first < tile_size ? n_positions - first : tile_size;
+            std::memcpy(row + first, words, wanted * sizeof(std::uint32_t));
         }
     }
 }

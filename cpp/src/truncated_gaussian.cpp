@@ -1,8 +1,9 @@
 #include "bulkgen/truncated_gaussian.hpp"
 
-#include <algorithm>
+#include <cstring>
 
 #include "bulkgen/math.hpp"
+#include "bulkgen/math_single.hpp"
 #include "bulkgen/philox.hpp"
 
 namespace bulkgen {
@@ -10,30 +11,182 @@ namespace bulkgen {
 namespace {
 
 constexpr std::uint32_t retry_blocks = 256;
-
-double clip(double value, double lower, double upper) noexcept {
+template <typename Real>
+Real clip(Real value, Real lower, Real upper) noexcept {
     return value < lower ? lower : (value > upper ? upper : value);
 }
 
-/// Where the words of one value come from.
-struct Source {
+/// The cell that is being drawn.
+struct Stream {
     std::uint64_t key;
+    TruncatedGaussianPurposes purposes;
     std::uint64_t cell;
-    std::uint32_t position;
-    std::uint32_t retry_purpose;
 
-    Block block(std::uint32_t attempt) const noexcept {
-        return philox(address(position, cell, retry_purpose, attempt), key);
+    Block retry(std::uint32_t gene, std::uint32_t attempt) const noexcept {
+        return philox(address(gene, cell, purposes.retry, attempt), key);
+    }
+    std::uint32_t word(std::size_t gene) const noexcept {
+        return philox(address(tile_block(gene), cell, purposes.draw, 0), key)[tile_word(gene)];
     }
 };
 
-double redraw_normal(const Source& source, const TruncatedGaussianPlan& plan, std::size_t g) noexcept {
-    const double location = plan.location[g], scale = plan.scale[g];
-    const double lower = plan.lower[g], upper = plan.upper[g];
+/// Call change(first, values) for the tiles of genes [begin, end) of a row; a last, shorter one goes through
+/// a whole buffer.
+template <typename Change>
+void for_each_tile(float* row, std::size_t begin, std::size_t end, Change&& change) noexcept {
+    std::size_t first = begin;
+    for (; first + tile_size <= end; first += tile_size) change(first, row + first);
+    if (first < end) {
+        alignas(64) float values[tile_size] = {};
+        std::memcpy(values, row + first, (end - first) * sizeof(float));
+        change(first, values);
+        std::memcpy(row + first, values, (end - first) * sizeof(float));
+    }
+}
+
+// ---- common genes: tile by tile in single precision, in stages short enough to overlap ----
+
+void draw_inverse(const Stream& stream, const CommonGenes& genes, std::size_t first, float* out) noexcept {
+    alignas(64) std::uint32_t words[tile_size];
+    alignas(64) float argument[tile_size];
+    alignas(64) float scale[tile_size];
+    philox_tile(stream.key, stream.purposes.draw, stream.cell, first, words);
+    const float* below = genes.row(first, CommonGenes::first);
+    const float* mass = genes.row(first, CommonGenes::second);
+    const float* beyond = genes.row(first, CommonGenes::third);
+    const float* deviation = genes.row(first, CommonGenes::scale);
+    for (std::size_t i = 0; i < tile_size; ++i) {
+        // both tails to full relative precision
+        const float lower = below[i] + unit_uniform_single(words[i]) * mass[i];
+        const float upper = beyond[i] + unit_uniform_single(~words[i]) * mass[i];
+        scale[i] = lower < upper ? -deviation[i] : deviation[i];
+        argument[i] = lower < upper ? lower : upper;
+    }
+    for (std::size_t i = 0; i < tile_size; ++i) argument[i] = quantile_argument(argument[i]);
+    const float* location = genes.row(first, CommonGenes::location);
+    const float* least = genes.row(first, CommonGenes::lower);
+    const float* most = genes.row(first, CommonGenes::upper);
+    for (std::size_t i = 0; i < tile_size; ++i) {
+        out[i] = clip(location[i] + scale[i] * quantile_magnitude(argument[i]), least[i], most[i]);
+    }
+}
+
+/// First normals of a tile; appends the genes that fell outside their bounds to `outside`, n so far.
+std::size_t draw_normal(const Stream& stream, const CommonGenes& genes, std::size_t first, std::size_t wanted,
+                        float* out, std::uint32_t* outside, std::size_t n) noexcept {
+    alignas(64) std::uint32_t words[tile_size];
+    alignas(64) float normals[tile_size];
+    alignas(64) std::uint32_t failed[tile_size];
+    philox_tile(stream.key, stream.purposes.draw, stream.cell, first, words);
+    for (std::size_t pair = 0; pair < tile_size; pair += 2 * tile_lanes) {
+        for (std::size_t lane = 0; lane < tile_lanes; ++lane) {
+            const NormalPairSingle z =
+                standard_normals_single(words[pair + lane], words[pair + tile_lanes + lane]);
+            normals[pair + lane] = z.first;
+            normals[pair + tile_lanes + lane] = z.second;
+        }
+    }
+    const float* location = genes.row(first, CommonGenes::location);
+    const float* scale = genes.row(first, CommonGenes::scale);
+    const float* least = genes.row(first, CommonGenes::lower);
+    const float* most = genes.row(first, CommonGenes::upper);
+    for (std::size_t i = 0; i < tile_size; ++i) {
+        const float x = location[i] + scale[i] * normals[i];
+        out[i] = x;
+        failed[i] = !((x >= least[i]) & (x <= most[i]));
+    }
+    // whatever the plan says beyond the last gene, nothing is redrawn there
+    for (std::size_t i = 0; i < wanted; ++i) {
+        outside[n] = static_cast<std::uint32_t>(first + i);
+        n += failed[i];
+    }
+    return n;
+}
+
+/// Four more normals for each of n <= 256 genes; the first inside its bounds counts. Writes the values to
+/// those of the genes from begin, and the genes still outside to `left`, which may be `genes_outside` itself;
+/// returns their number.
+std::size_t redraw(const Stream& stream, const CommonGenes& genes, std::uint32_t attempt,
+                   const std::uint32_t* genes_outside, std::size_t n, std::size_t begin, float* values,
+                   std::uint32_t* left) noexcept {
+    alignas(64) std::uint32_t gene[tile_size], words[4 * tile_size], inside[tile_size];
+    alignas(64) float location[tile_size], scale[tile_size], lower[tile_size], upper[tile_size],
+        value[tile_size];
+    // filled up to whole vectors: a scalar rest would cost more than all lanes
+    const std::size_t padded = (n + 15) / 16 * 16;
+    for (std::size_t i = 0; i < padded; ++i) gene[i] = genes_outside[i < n ? i : 0];
+    for (std::size_t i = 0; i < padded; ++i) {
+        location[i] = genes.at(gene[i], CommonGenes::location);
+        scale[i] = genes.at(gene[i], CommonGenes::scale);
+        lower[i] = genes.at(gene[i], CommonGenes::lower);
+        upper[i] = genes.at(gene[i], CommonGenes::upper);
+        inside[i] = 0;
+        value[i] = lower[i];
+    }
+    philox_blocks(stream.key, stream.purposes.retry, stream.cell, attempt, gene, padded, tile_size, words);
+    for (const std::uint32_t* pair : {words, words + 2 * tile_size}) {
+        for (std::size_t i = 0; i < padded; ++i) {
+            const NormalPairSingle z = standard_normals_single(pair[i], pair[tile_size + i]);
+            const float x0 = location[i] + scale[i] * z.first;
+            const float x1 = location[i] + scale[i] * z.second;
+            const std::uint32_t inside0 = (x0 >= lower[i]) & (x0 <= upper[i]);
+            const std::uint32_t inside1 = (x1 >= lower[i]) & (x1 <= upper[i]);
+            const float x = inside0 != 0 ? x0 : x1;
+            value[i] = (inside[i] == 0) & ((inside0 | inside1) != 0) ? x : value[i];
+            inside[i] |= inside0 | inside1;
+        }
+    }
+    std::size_t n_left = 0;
+    for (std::size_t i = 0; i < n; ++i) {
+        values[gene[i] - begin] = value[i];
+        left[n_left] = gene[i];
+        n_left += 1 - inside[i];
+    }
+    return n_left;
+}
+
+/// First normals of chunks of tiles, then all that fell outside in a chunk together, until none is left.
+void draw_rejection(const Stream& stream, const CommonGenes& genes, float* row,
+                    std::size_t n_genes) noexcept {
+    // few enough for the first-level cache, enough for full vectors in the last rounds
+    constexpr std::size_t chunk = 8 * tile_size;
+    alignas(64) float values[chunk];
+    std::uint32_t outside[chunk + 1];
+    for (std::size_t begin = 0; begin < n_genes; begin += chunk) {
+        const std::size_t n_chunk = n_genes - begin < chunk ? n_genes - begin : chunk;
+        std::size_t n_outside = 0;
+        for (std::size_t first = 0; first < n_chunk; first += tile_size) {
+            const std::size_t wanted = n_chunk - first < tile_size ? n_chunk - first : tile_size;
+            n_outside = draw_normal(stream, genes, begin + first, wanted, values + first, outside, n_outside);
+        }
+        for (std::uint32_t attempt = 0; attempt < retry_blocks && n_outside > 0; ++attempt) {
+            std::size_t left = 0;
+            for (std::size_t start = 0; start < n_outside; start += tile_size) {
+                const std::size_t n = n_outside - start < tile_size ? n_outside - start : tile_size;
+                left += redraw(stream, genes, attempt, outside + start, n, begin, values, outside + left);
+            }
+            n_outside = left;
+        }
+        std::memcpy(row + begin, values, n_chunk * sizeof(float));
+    }
+}
+
+void apply_mask(const Stream& stream, std::span<const std::uint32_t> keep, std::size_t first,
+                float* out) noexcept {
+    alignas(64) std::uint32_t words[tile_size];
+    philox_tile(stream.key, stream.purposes.mask, stream.cell, first, words);
+    for (std::size_t i = 0; i < tile_size; ++i) out[i] = words[i] <= keep[first + i] ? out[i] : 0.0F;
+}
+
+// ---- odd genes: one by one in double precision ----
+
+double redraw_normal(const Stream& stream, const OddGenes& genes, std::size_t i) noexcept {
+    const double location = genes.location[i], scale = genes.scale[i];
+    const double lower = genes.lower[i], upper = genes.upper[i];
     for (std::uint32_t attempt = 0; attempt < retry_blocks; ++attempt) {
-        const Block words = source.block(attempt);
-        for (std::size_t i = 0; i < 4; i += 2) {
-            const NormalPair z = standard_normals(words[i], words[i + 1]);
+        const Block words = stream.retry(genes.gene[i], attempt);
+        for (std::size_t j = 0; j < 4; j += 2) {
+            const NormalPair z = standard_normals(words[j], words[j + 1]);
             const double x0 = location + scale * z.first;
             if (x0 >= lower && x0 <= upper) return z.first;
             const double x1 = location + scale * z.second;
@@ -45,12 +198,13 @@ double redraw_normal(const Source& source, const TruncatedGaussianPlan& plan, st
 
 /// The first of the proposals that is kept: propose(word) gives t, excess(t) what an exponential must reach.
 template <typename Propose, typename Excess>
-double first_kept(const Source& source, double most, Propose&& propose, Excess&& excess) noexcept {
+double first_kept(const Stream& stream, std::uint32_t gene, double most, Propose&& propose,
+                  Excess&& excess) noexcept {
     for (std::uint32_t attempt = 0; attempt < retry_blocks; ++attempt) {
-        const Block words = source.block(attempt);
-        for (std::size_t i = 0; i < 4; i += 2) {
-            const double t = propose(words[i]);
-            if (t <= most && standard_exponential(words[i + 1]) >= excess(t)) return t;
+        const Block words = stream.retry(gene, attempt);
+        for (std::size_t j = 0; j < 4; j += 2) {
+            const double t = propose(words[j]);
+            if (t <= most && standard_exponential(words[j + 1]) >= excess(t)) return t;
         }
     }
     return 0.0;
@@ -67,37 +221,37 @@ double invert_tail(double a, double mills_at_a, double v) noexcept {
     return t > 0.0 ? t : 0.0;
 }
 
-/// The variate of a gene that does not take the first normal of the tile.
-double draw(Proposal proposal, const Source& source, std::uint32_t word, const TruncatedGaussianPlan& plan,
-            std::size_t g) noexcept {
-    const double first = plan.first[g], second = plan.second[g], third = plan.third[g];
-    switch (proposal) {
+double odd_variate(const Stream& stream, const OddGenes& genes, std::size_t i) noexcept {
+    const double first = genes.first[i], second = genes.second[i], third = genes.third[i];
+    const std::uint32_t gene = genes.gene[i];
+    switch (static_cast<Proposal>(genes.proposal[i])) {
         case Proposal::normal:
-            return redraw_normal(source, plan, g);
+            return redraw_normal(stream, genes, i);
         case Proposal::uniform:
-            return first_kept(source, 1.0, unit_uniform, [=](double t) {
+            return first_kept(stream, gene, 1.0, unit_uniform, [=](double t) {
                 const double z = first + second * t;
                 return 0.5 * z * z;
             });
         case Proposal::tail:
             return first_kept(
-                source, third, [=](std::uint32_t w) { return standard_exponential(w) / (first + second); },
+                stream, gene, third,
+                [=](std::uint32_t w) { return standard_exponential(w) / (first + second); },
                 [=](double t) {
                     const double off = t - second;
                     return 0.5 * off * off;
                 });
         case Proposal::narrow:
             return first_kept(
-                source, third, [=](std::uint32_t w) { return unit_uniform(w) * third; },
+                stream, gene, third, [=](std::uint32_t w) { return unit_uniform(w) * third; },
                 [=](double t) { return t * (first + 0.5 * t); });
         case Proposal::inverse: {
-            const double u = unit_uniform(word);
+            const double u = unit_uniform(stream.word(gene));
             return normal_quantile(first + u * second, third + (1.0 - u) * second);
         }
         case Proposal::flat:
-            return unit_uniform(word);
+            return unit_uniform(stream.word(gene));
         case Proposal::inverse_tail:
-            return invert_tail(first, third, -log_positive(1.0 - unit_uniform(word) * second));
+            return invert_tail(first, third, -log_positive(1.0 - unit_uniform(stream.word(gene)) * second));
         case Proposal::constant:
             break;
     }
@@ -106,46 +260,42 @@ double draw(Proposal proposal, const Source& source, std::uint32_t word, const T
 
 }  // namespace
 
-template <Level level, typename Value>
-void truncated_gaussian(std::uint64_t key, std::uint32_t purpose, std::uint32_t retry_purpose,
-                        std::uint64_t first_cell, const TruncatedGaussianPlan& plan,
-                        std::span<Value> out) noexcept {
-    const std::size_t n_genes = plan.location.size();
-    if (n_genes == 0) return;
+template <Level level>
+void truncated_gaussian(std::uint64_t key, const TruncatedGaussianPurposes& purposes,
+                        std::uint64_t first_cell, const TruncatedGaussianPlan& plan, std::size_t n_genes,
+                        std::span<float> out) noexcept {
+    const CommonGenes& common = plan.common;
+    const OddGenes& odd = plan.odd;
     const std::size_t n_cells = out.size() / n_genes;
     for (std::size_t c = 0; c < n_cells; ++c) {
-        const std::uint64_t cell = first_cell + c;
-        Value* row = out.data() + c * n_genes;
-        for (std::size_t tile = 0; tile < n_genes; tile += tile_size) {
-            const std::size_t lanes = std::min(tile_lanes, n_genes - tile);
-            for (std::size_t lane = 0; lane < lanes; ++lane) {
-                const Block words = philox(address(tile_block(tile + lane), cell, purpose, 0), key);
-                const NormalPair near = standard_normals(words[0], words[1]);
-                const NormalPair far = standard_normals(words[2], words[3]);
-                const double normals[4] = {near.first, near.second, far.first, far.second};
-                for (std::size_t word = 0; word < 4; ++word) {
-                    const std::size_t g = tile + word * tile_lanes + lane;
-                    if (g >= n_genes) break;
-                    const auto proposal = static_cast<Proposal>(plan.proposal[g]);
-                    const double location = plan.location[g], scale = plan.scale[g];
-                    double x = location + scale * normals[word];
-                    if (!(proposal == Proposal::normal && x >= plan.lower[g] && x <= plan.upper[g])) {
-                        const Source source{key, cell, static_cast<std::uint32_t>(g), retry_purpose};
-                        const double t = draw(proposal, source, words[word], plan, g);
-                        x = clip(location + scale * t, plan.lower[g], plan.upper[g]);
-                    }
-                    row[g] = static_cast<Value>(x);
-                }
-            }
+        const Stream stream{key, purposes, first_cell + c};
+        float* row = out.data() + c * n_genes;
+        if (plan.sampler == Sampler::inverse) {
+            for_each_tile(row, 0, n_genes, [&](std::size_t first, float* values) {
+                draw_inverse(stream, common, first, values);
+            });
+        } else {
+            draw_rejection(stream, common, row, n_genes);
+        }
+        for (std::size_t i = 0; i < odd.gene.size(); ++i) {
+            const double x = odd.location[i] + odd.scale[i] * odd_variate(stream, odd, i);
+            const std::uint32_t g = odd.gene[i];
+            row[g] = clip(static_cast<float>(clip(x, odd.lower[i], odd.upper[i])),
+                          common.at(g, CommonGenes::lower), common.at(g, CommonGenes::upper));
+        }
+        if (!common.keep.empty()) {
+            for_each_tile(row, 0, n_genes, [&](std::size_t first, float* values) {
+                apply_mask(stream, common.keep, first, values);
+            });
+        }
+        if (plan.round) {
+            for (std::size_t g = 0; g < n_genes; ++g) row[g] = round_count(row[g]);
         }
     }
 }
 
-template void truncated_gaussian<Level::BULKGEN_LEVEL, float>(std::uint64_t, std::uint32_t, std::uint32_t,
-                                                              std::uint64_t, const TruncatedGaussianPlan&,
-                                                              std::span<float>) noexcept;
-template void truncated_gaussian<Level::BULKGEN_LEVEL, double>(std::uint64_t, std::uint32_t, std::uint32_t,
-                                                               std::uint64_t, const TruncatedGaussianPlan&,
-                                                               std::span<double>) noexcept;
+template void truncated_gaussian<Level::BULKGEN_LEVEL>(std::uint64_t, const TruncatedGaussianPurposes&,
+                                                       std::uint64_t, const TruncatedGaussianPlan&,
+                                                       std::size_t, std::span<float>) noexcept;
 
 }  // namespace bulkgen

@@ -314,7 +314,7 @@ def _group_sizes(n_cells: int, *, k: float, cv: float, key: int, stratum: int) -
     most = int(n_cells / max(1.0, k * (1 - cv))) + 64
     plan = plan_truncated_gaussian(np.full(most, float(k)), cv * k, -np.inf, np.inf)
     while True:
-        sizes = np.empty((1, most))
+        sizes = np.empty((1, most), np.float32)
         draw_truncated_gaussian(plan, sizes, key=key, first_cell=stratum, purpose=Purpose.GROUP_SIZE, threads=1)
         rounded: Int64Array = np.maximum(1, np.floor(sizes[0] + 0.5)).astype(np.int64)
         if rounded.sum() >= n_cells:

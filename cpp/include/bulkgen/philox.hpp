@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <span>
 
+#include "bulkgen/lanes.hpp"
 #include "bulkgen/level.hpp"
 
 namespace bulkgen {
@@ -46,15 +47,54 @@ static constexpr Block address(std::uint32_t position, std::uint64_t cell, std::
             (purpose << 24) | attempt};
 }
 
-/// Positions are served in tiles of 64: block 16 * tile + lane holds the words of positions
-/// 64 * tile + lane + {0, 16, 32, 48}, so that sixteen lanes of a vector unit store contiguously.
-inline constexpr std::size_t tile_size = 64;
-inline constexpr std::size_t tile_lanes = 16;
+/// Positions are served in tiles of 256: block 64 * tile + lane holds the words of positions
+/// 256 * tile + lane + {0, 64, 128, 192}, so that consecutive lanes of a vector unit store contiguously.
+inline constexpr std::size_t tile_size = 256;
+inline constexpr std::size_t tile_lanes = 64;
 
 static constexpr std::uint32_t tile_block(std::size_t position) noexcept {
     return static_cast<std::uint32_t>(position / tile_size * tile_lanes + position % tile_lanes);
 }
 static constexpr std::size_t tile_word(std::size_t position) noexcept { return position / tile_lanes % 4; }
+
+/// The blocks of n positions of a cell, n a multiple of eight: word i of the block of positions[lane] goes to
+/// words[i * stride + lane]. The same rounds as philox(), on lanes whose high halves hold what a product
+/// left.
+static inline void philox_blocks(std::uint64_t key, std::uint32_t purpose, std::uint64_t cell,
+                                 std::uint32_t attempt, const std::uint32_t* positions, std::size_t n,
+                                 std::size_t stride, std::uint32_t* words) noexcept {
+    const Block counter = address(0, cell, purpose, attempt);
+    const Lanes multiplier0 = Lanes::all(0xD2511F53U), multiplier1 = Lanes::all(0xCD9E8D57U);
+    for (std::size_t lane = 0; lane < n; lane += Lanes::size) {
+        Lanes x0 = Lanes::load(positions + lane), x1 = Lanes::all(counter[1]), x2 = Lanes::all(counter[2]),
+              x3 = Lanes::all(counter[3]);
+        auto key0 = static_cast<std::uint32_t>(key);
+        auto key1 = static_cast<std::uint32_t>(key >> 32);
+        for (int round = 0; round < 10; ++round) {
+            const Lanes product0 = x0.times(multiplier0), product1 = x2.times(multiplier1);
+            x0 = product1.high() ^ x1 ^ Lanes::all(key0);
+            x2 = product0.high() ^ x3 ^ Lanes::all(key1);
+            x1 = product1;
+            x3 = product0;
+            key0 += 0x9E3779B9U;
+            key1 += 0xBB67AE85U;
+        }
+        x0.store(words + lane);
+        x1.store(words + stride + lane);
+        x2.store(words + 2 * stride + lane);
+        x3.store(words + 3 * stride + lane);
+    }
+}
+
+/// The words of the tile of positions from first_position, a multiple of 256, in the order of the positions.
+static inline void philox_tile(std::uint64_t key, std::uint32_t purpose, std::uint64_t cell,
+                               std::size_t first_position, std::uint32_t (&words)[tile_size]) noexcept {
+    std::uint32_t blocks[tile_lanes];
+    for (std::size_t lane = 0; lane < tile_lanes; ++lane) {
+        blocks[lane] = tile_block(first_position) + static_cast<std::uint32_t>(lane);
+    }
+    philox_blocks(key, purpose, cell, 0, blocks, tile_lanes, tile_lanes, words);
+}
 
 /// The random word of each position of each cell, in tile order of addresses.
 ///

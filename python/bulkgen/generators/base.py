@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 if TYPE_CHECKING:
     import pandas as pd
 
-    from bulkgen.kernels.protocol import Float64Array, RealArray
+    from bulkgen.kernels.protocol import Float32Array, Float64Array
     from bulkgen.profiles import GeneMoments
 
 __all__ = ["Bulk", "FittedGenerator", "Generator", "Reference", "generator_names", "make_generator"]
@@ -64,7 +64,7 @@ class Reference:
 class FittedGenerator(Protocol):
     """Draws cells of the strata it was fitted to."""
 
-    def sample(self, stratum: int, out: RealArray, *, key: int, first_cell: int, threads: int | None) -> None:
+    def sample(self, stratum: int, out: Float32Array, *, key: int, first_cell: int, threads: int | None) -> None:
         """Fill `out` (cells x genes) with cells ``first_cell, first_cell + 1, …`` of a stratum."""
 
 

@@ -6,30 +6,25 @@ other generators are measured against, and faithful to its definition.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
 from bulkgen.errors import LabelError
 from bulkgen.generators.base import Bulk, Generator, Reference
-from bulkgen.kernels import get_kernels
 from bulkgen.kernels.truncated_gaussian import (
     TruncatedGaussianPlan,
     draw_truncated_gaussian,
     plan_truncated_gaussian,
 )
-from bulkgen.rng import Purpose
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from bulkgen.kernels.protocol import Float64Array, RealArray, UInt32Array
+    from bulkgen.kernels.protocol import Float32Array, Float64Array
 
 __all__ = ["TruncatedGaussian"]
-
-#: Rows of random words held at once for the zero mask.
-_MASK_ROWS = 256
 
 
 class TruncatedGaussian(Generator):
@@ -43,7 +38,7 @@ class TruncatedGaussian(Generator):
     control
         Value of the first grouping column that marks control cells; needed by ``variance_from="control"``.
     sampler
-        ``rejection`` or ``inverse``: the same law by other draws.
+        ``inverse`` or ``rejection``: the same law by other draws, the first in half of the time.
     round
         Round to whole counts.
     zero_mask
@@ -52,14 +47,13 @@ class TruncatedGaussian(Generator):
 
     variance_from: Literal["stratum", "all", "control"] = "stratum"
     control: str | None = None
-    sampler: Literal["rejection", "inverse"] = "rejection"
+    sampler: Literal["inverse", "rejection"] = "inverse"
     round: bool = False
     zero_mask: bool = False
 
     def fit(self, bulk: Bulk, reference: Reference) -> FittedTruncatedGaussian:
         """Plan every gene of every stratum."""
         plans = []
-        detections = []
         for stratum, (variance, largest, detection) in enumerate(self._spread(bulk, reference)):
             mean = bulk.mean[stratum]
             deviation = np.sqrt(np.nan_to_num(variance))
@@ -67,9 +61,10 @@ class TruncatedGaussian(Generator):
             fixed = deviation == 0
             lower = np.where(fixed, mean, 0.0)
             upper = np.where(fixed, mean, largest)
-            plans.append(plan_truncated_gaussian(mean, deviation, lower, upper, sampler=self.sampler))
-            detections.append(detection)
-        return FittedTruncatedGaussian(self, tuple(plans), tuple(detections))
+            plan = plan_truncated_gaussian(mean, deviation, lower, upper, sampler=self.sampler)
+            plan = plan.masked(detection) if self.zero_mask else plan
+            plans.append(replace(plan, round=self.round))
+        return FittedTruncatedGaussian(tuple(plans))
 
     def _spread(self, bulk: Bulk, reference: Reference) -> Iterator[tuple[Float64Array, Float64Array, Float64Array]]:
         """Yield variance, largest count and detection rate of each gene, stratum by stratum of the bulk."""
@@ -109,29 +104,13 @@ class TruncatedGaussian(Generator):
 
 @dataclass(frozen=True)
 class FittedTruncatedGaussian:
-    """Plans and detection rates, one per stratum."""
+    """Plans, one per stratum."""
 
-    parameters: TruncatedGaussian
     plans: tuple[TruncatedGaussianPlan, ...]
-    detections: tuple[Float64Array, ...]
 
-    def sample(self, stratum: int, out: RealArray, *, key: int, first_cell: int, threads: int | None) -> None:
+    def sample(self, stratum: int, out: Float32Array, *, key: int, first_cell: int, threads: int | None) -> None:
         """Fill `out` (cells x genes) with cells ``first_cell, first_cell + 1, …`` of a stratum."""
         draw_truncated_gaussian(self.plans[stratum], out, key=key, first_cell=first_cell, threads=threads)
-        if self.parameters.zero_mask:
-            _mask_zeros(out, self.detections[stratum], key=key, first_cell=first_cell)
-        if self.parameters.round:
-            np.rint(out, out=out)
-
-
-def _mask_zeros(out: RealArray, detection: Float64Array, *, key: int, first_cell: int) -> None:
-    kernels = get_kernels()
-    threshold = np.floor(detection * 2.0**32)
-    for start in range(0, len(out), _MASK_ROWS):
-        rows = out[start : start + _MASK_ROWS]
-        words: UInt32Array = np.empty(rows.shape, np.uint32)
-        kernels.philox_words(words, key=key, purpose=int(Purpose.ZERO_MASK), first_cell=first_cell + start)
-        rows[words >= threshold] = 0
 
 
 def _name(row: tuple[object, ...]) -> str:

@@ -8,7 +8,7 @@ import numpy as np
 from numba import njit
 
 from bulkgen.kernels import numba_sparse, numba_truncated_gaussian
-from bulkgen.kernels.numba_math import philox, tile_block
+from bulkgen.kernels.numba_math import TILE, philox, philox_tile
 from bulkgen.kernels.protocol import CsrReport
 
 if TYPE_CHECKING:
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
         Int32Array,
         Int64Array,
         Kernels,
-        RealArray,
         SumArray,
         TokenArray,
         UInt8Array,
@@ -31,9 +30,6 @@ if TYPE_CHECKING:
 
 __all__ = ["NumbaKernels"]
 
-_LOW = np.uint64(0xFFFFFFFF)
-_SHIFT = np.uint64(32)
-_PURPOSE = np.uint64(24)
 _VALUES = (np.float32, np.float64, np.int32, np.int64)
 _INDICES = (np.int32, np.int64)
 
@@ -48,16 +44,13 @@ def _philox_block(out, counter, key):  # type: ignore[no-untyped-def]
 @njit(cache=True, nogil=True)
 def _philox_words(out, key, purpose, first_cell):  # type: ignore[no-untyped-def]
     n_cells, n_positions = out.shape
-    last = np.uint64(purpose << _PURPOSE)
+    words = np.empty(TILE, np.uint32)
     for c in range(n_cells):
         cell = np.uint64(first_cell + np.uint64(c))
-        for tile in range(0, n_positions, 64):
-            for lane in range(min(16, n_positions - tile)):
-                words = philox(tile_block(tile + lane), cell & _LOW, cell >> _SHIFT, last, key)
-                for word in range(4):
-                    position = tile + 16 * word + lane
-                    if position < n_positions:
-                        out[c, position] = words[word]
+        for first in range(0, n_positions, TILE):
+            philox_tile(key, purpose, cell, first, words)
+            n = min(TILE, n_positions - first)
+            out[c, first : first + n] = words[:n]
 
 
 def _exact(name: str, array: NDArray[np.generic], *types: type[np.generic]) -> None:
@@ -359,40 +352,51 @@ class NumbaKernels:
 
     def truncated_gaussian(
         self,
-        out: RealArray,
-        proposal: UInt8Array,
-        location: Float64Array,
-        scale: Float64Array,
-        lower: Float64Array,
-        upper: Float64Array,
-        first: Float64Array,
-        second: Float64Array,
-        third: Float64Array,
+        out: Float32Array,
+        common: Float32Array,
+        keep: UInt32Array,
+        odd_gene: UInt32Array,
+        odd_proposal: UInt8Array,
+        odd: Float64Array,
         *,
+        inverse: bool,
+        round: bool,
         key: int,
-        purpose: int,
-        retry_purpose: int,
+        purposes: tuple[int, int, int],
         first_cell: int,
     ) -> None:
-        """Draw cells (rows of `out`) from per-gene truncated normals, by the plan of the same names."""
-        _exact("out", out, np.float32, np.float64)
-        _exact("proposal", proposal, np.uint8)
-        plan = (location, scale, lower, upper, first, second, third)
-        for array in plan:
-            _exact("every array of the plan", array, np.float64)
+        """Draw cells (rows of `out`) from per-gene truncated normals."""
+        _exact("out", out, np.float32)
+        _exact("common", common, np.float32)
+        _exact("keep", keep, np.uint32)
+        _exact("odd_gene", odd_gene, np.uint32)
+        _exact("odd_proposal", odd_proposal, np.uint8)
+        _exact("odd", odd, np.float64)
+        _require(out.ndim == 2, "out must have two dimensions: cells x genes")
+        n_genes = out.shape[1]
+        tiles = -(-n_genes // TILE)
+        _require(common.shape == (tiles, 7, TILE), "common must have shape (genes / 256, rounded up; 7; 256)")
+        _require(keep.size in (0, tiles * TILE), "keep must be empty or have an element per gene of the tiles")
         _require(
-            all(array.size == location.size for array in (proposal, *plan)),
-            "every array of the plan must have one element per gene",
+            odd.shape == (7, odd_gene.size) and odd_proposal.size == odd_gene.size,
+            "odd must have shape (7, odd genes), odd_proposal one element per odd gene",
         )
-        _require(out.ndim == 2 and out.shape[1] == location.size, "out must have two dimensions: cells x genes")
-        _require(0 <= purpose < 256 and 0 <= retry_purpose < 256, "a purpose must be below 256")
+        _require(
+            bool(odd_gene.size == 0 or (odd_gene[-1] < n_genes and np.all(odd_gene[:-1] < odd_gene[1:]))),
+            "odd_gene must be ascending genes of the rows of out",
+        )
+        _require(all(0 <= purpose < 256 for purpose in purposes), "a purpose must be below 256")
         numba_truncated_gaussian.truncated_gaussian(
             out,
-            proposal,
-            *plan,
+            common,
+            keep,
+            odd_gene,
+            odd_proposal,
+            odd,
+            inverse,
+            round,
             np.uint64(key),
-            np.uint64(purpose),
-            np.uint64(retry_purpose),
+            *(np.uint64(purpose) for purpose in purposes),
             np.uint64(first_cell),
         )
 

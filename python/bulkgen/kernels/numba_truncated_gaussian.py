@@ -6,14 +6,23 @@ import numpy as np
 from numba import njit
 
 from bulkgen.kernels.numba_math import (
+    LANES,
+    TILE,
     log_positive,
     mills_ratio_tail,
     normal_quantile,
     philox,
+    philox_blocks,
+    philox_tile,
+    quantile_argument,
+    quantile_magnitude,
+    round_count,
     standard_exponential,
     standard_normals,
+    standard_normals_single,
     tile_block,
     unit_uniform,
+    unit_uniform_single,
 )
 
 __all__ = ["truncated_gaussian"]
@@ -22,6 +31,9 @@ _RETRY_BLOCKS = 256
 _LOW = np.uint64(0xFFFFFFFF)
 _SHIFT = np.uint64(32)
 _PURPOSE = np.uint64(24)
+_ZERO = np.float32(0.0)
+# rows of the arrays of a plan
+_LOCATION, _SCALE, _LOWER, _UPPER, _FIRST, _SECOND, _THIRD = range(7)
 
 
 @njit(cache=True, nogil=True, inline="always")
@@ -29,10 +41,88 @@ def _clip(value, lower, upper):  # type: ignore[no-untyped-def]
     return lower if value < lower else (upper if value > upper else value)
 
 
+# a tile is one array, indexed by field: with an array per field there would be more pairs of arrays that might
+# overlap than LLVM checks, and its loops would not vectorise
+
+
+# a division that may raise does not vectorise, and inlined functions take the error model of their caller
+@njit(cache=True, nogil=True, error_model="numpy")
+def _draw_inverse(key, purpose, cell, tile, first, out, words, argument, scale):  # type: ignore[no-untyped-def]
+    philox_tile(key, purpose, cell, first, words)
+    for i in range(TILE):
+        mass = tile[_SECOND, i]
+        lower = tile[_FIRST, i] + unit_uniform_single(words[i]) * mass
+        upper = tile[_THIRD, i] + unit_uniform_single(np.uint32(~words[i])) * mass
+        deviation = tile[_SCALE, i]
+        scale[i] = -deviation if lower < upper else deviation
+        argument[i] = lower if lower < upper else upper
+    for i in range(TILE):
+        argument[i] = quantile_argument(argument[i])
+    for i in range(TILE):
+        x = tile[_LOCATION, i] + scale[i] * quantile_magnitude(argument[i])
+        out[i] = _clip(x, tile[_LOWER, i], tile[_UPPER, i])
+
+
+@njit(cache=True, nogil=True)
+def _draw_normal(key, purpose, cell, tile, first, out, outside, n, words, normals, failed):  # type: ignore[no-untyped-def]
+    philox_tile(key, purpose, cell, first, words)
+    for pair in range(0, TILE, 2 * LANES):
+        radius_words, angle_words = words[pair : pair + LANES], words[pair + LANES : pair + 2 * LANES]
+        near, far = normals[pair : pair + LANES], normals[pair + LANES : pair + 2 * LANES]
+        for lane in range(LANES):
+            near[lane], far[lane] = standard_normals_single(radius_words[lane], angle_words[lane])
+    for i in range(TILE):
+        x = tile[_LOCATION, i] + tile[_SCALE, i] * normals[i]
+        out[i] = x
+        failed[i] = np.uint32(0) if (x >= tile[_LOWER, i]) & (x <= tile[_UPPER, i]) else np.uint32(1)
+    for i in range(TILE):
+        outside[n] = first + i
+        n += np.int64(failed[i])
+    return n
+
+
+@njit(cache=True, nogil=True)
+def _redraw(  # type: ignore[no-untyped-def]
+    key, purpose, cell, common, attempt, outside, start, n, row, left, gene, words, bounds, value, inside
+):
+    for i in range(n):
+        g = outside[start + i]
+        gene[i] = np.uint64(g)
+        for field in range(4):
+            bounds[field, i] = common[g // TILE, field, g % TILE]
+        inside[i] = np.uint32(0)
+        value[i] = bounds[_LOWER, i]
+    philox_blocks(key, purpose, cell, attempt, gene, n, TILE, words)
+    for pair in (0, 2 * TILE):
+        radius_words, angle_words = words[pair : pair + TILE], words[pair + TILE : pair + 2 * TILE]
+        for i in range(n):
+            near, far = standard_normals_single(radius_words[i], angle_words[i])
+            lower, upper = bounds[_LOWER, i], bounds[_UPPER, i]
+            x0 = bounds[_LOCATION, i] + bounds[_SCALE, i] * near
+            x1 = bounds[_LOCATION, i] + bounds[_SCALE, i] * far
+            inside0 = (x0 >= lower) & (x0 <= upper)
+            inside1 = (x1 >= lower) & (x1 <= upper)
+            x = x0 if inside0 else x1
+            value[i] = x if (inside[i] == np.uint32(0)) & (inside0 | inside1) else value[i]
+            inside[i] |= np.uint32(inside0 | inside1)
+    for i in range(n):
+        g = outside[start + i]
+        row[g] = value[i]
+        outside[left] = g
+        left += 1 - np.int64(inside[i])
+    return left
+
+
 @njit(cache=True, nogil=True, inline="always")
 def _retry_block(key, cell, g, purpose, attempt):  # type: ignore[no-untyped-def]
     last = np.uint64(np.uint64(purpose << _PURPOSE) | np.uint64(attempt))
     return philox(np.uint64(g), cell & _LOW, cell >> _SHIFT, last, key)
+
+
+@njit(cache=True, nogil=True)
+def _word(key, purpose, cell, g):  # type: ignore[no-untyped-def]
+    words = philox(tile_block(g), cell & _LOW, cell >> _SHIFT, np.uint64(purpose << _PURPOSE), key)
+    return words[g // LANES % 4]
 
 
 @njit(cache=True, nogil=True)
@@ -91,68 +181,86 @@ def _invert_tail(a, mills_at_a, v):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def _draw(proposal, key, cell, g, purpose, word, location, scale, lower, upper, first, second, third):  # type: ignore[no-untyped-def]
+def _odd_variate(key, draw, retry, cell, g, proposal, odd, i):  # type: ignore[no-untyped-def]
+    first, second, third = odd[_FIRST, i], odd[_SECOND, i], odd[_THIRD, i]
     if proposal == 1:
-        return _redraw_normal(key, cell, g, purpose, location, scale, lower, upper)
+        return _redraw_normal(key, cell, g, retry, odd[_LOCATION, i], odd[_SCALE, i], odd[_LOWER, i], odd[_UPPER, i])
     if proposal == 2 or proposal == 3 or proposal == 4:
-        return _first_kept(key, cell, g, purpose, proposal, first, second, third)
+        return _first_kept(key, cell, g, retry, proposal, first, second, third)
     if proposal == 5:
-        u = unit_uniform(word)
+        u = unit_uniform(_word(key, draw, cell, g))
         return normal_quantile(first + u * second, third + (1.0 - u) * second)
     if proposal == 6:
-        return unit_uniform(word)
+        return unit_uniform(_word(key, draw, cell, g))
     if proposal == 7:
-        return _invert_tail(first, third, -log_positive(1.0 - unit_uniform(word) * second))
+        return _invert_tail(first, third, -log_positive(1.0 - unit_uniform(_word(key, draw, cell, g)) * second))
     return 0.0
 
 
 @njit(cache=True, nogil=True)
+def _apply_mask(key, purpose, cell, keep, row, n_genes, words):  # type: ignore[no-untyped-def]
+    for first in range(0, n_genes, TILE):
+        philox_tile(key, purpose, cell, first, words)
+        for i in range(min(TILE, n_genes - first)):
+            row[first + i] = row[first + i] if words[i] <= keep[first + i] else _ZERO
+
+
+@njit(cache=True, nogil=True)
 def truncated_gaussian(  # type: ignore[no-untyped-def]
-    out,
-    proposal,
-    location,
-    scale,
-    lower,
-    upper,
-    first,
-    second,
-    third,
-    key,
-    purpose,
-    retry_purpose,
-    first_cell,
+    out, common, keep, odd_gene, odd_proposal, odd, inverse, rounded, key, draw, retry, mask, first_cell
 ):
     """Draw cells first_cell, first_cell + 1, ... into the rows of `out`."""
     n_cells, n_genes = out.shape
-    tile_purpose = np.uint64(purpose << _PURPOSE)
+    padded = common.shape[0] * TILE
+    row = np.empty(padded, np.float32)
+    outside = np.empty(padded + 1, np.int64)
+    words = np.empty(TILE, np.uint32)
+    retry_words = np.empty(4 * TILE, np.uint32)
+    gene = np.empty(TILE, np.uint64)
+    inside = np.empty(TILE, np.uint32)
+    bounds = np.empty((4, TILE), np.float32)
+    value = np.empty(TILE, np.float32)
+    scale = np.empty(TILE, np.float32)
     for c in range(n_cells):
         cell = np.uint64(first_cell + np.uint64(c))
-        for tile in range(0, n_genes, 64):
-            for lane in range(min(16, n_genes - tile)):
-                words = philox(tile_block(tile + lane), cell & _LOW, cell >> _SHIFT, tile_purpose, key)
-                z0, z1 = standard_normals(words[0], words[1])
-                z2, z3 = standard_normals(words[2], words[3])
-                normals = (z0, z1, z2, z3)
-                for word in range(4):
-                    g = tile + 16 * word + lane
-                    if g >= n_genes:
-                        break
-                    x = location[g] + scale[g] * normals[word]
-                    if not (proposal[g] == 1 and x >= lower[g] and x <= upper[g]):
-                        t = _draw(
-                            proposal[g],
-                            key,
-                            cell,
-                            g,
-                            retry_purpose,
-                            words[word],
-                            location[g],
-                            scale[g],
-                            lower[g],
-                            upper[g],
-                            first[g],
-                            second[g],
-                            third[g],
-                        )
-                        x = _clip(location[g] + scale[g] * t, lower[g], upper[g])
-                    out[c, g] = x
+        n_outside = np.int64(0)
+        for first in range(0, padded, TILE):
+            tile, values = common[first // TILE], row[first : first + TILE]
+            if inverse:
+                _draw_inverse(key, draw, cell, tile, first, values, words, value, scale)
+            else:
+                n_outside = _draw_normal(key, draw, cell, tile, first, values, outside, n_outside, words, value, inside)
+        for attempt in range(_RETRY_BLOCKS):
+            if n_outside == 0:
+                break
+            left = np.int64(0)
+            for start in range(0, n_outside, TILE):
+                left = _redraw(
+                    key,
+                    retry,
+                    cell,
+                    common,
+                    attempt,
+                    outside,
+                    start,
+                    min(TILE, n_outside - start),
+                    row,
+                    left,
+                    gene,
+                    retry_words,
+                    bounds,
+                    value,
+                    inside,
+                )
+            n_outside = left
+        for i in range(odd_gene.size):
+            g = np.int64(odd_gene[i])
+            t = _odd_variate(key, draw, retry, cell, g, odd_proposal[i], odd, i)
+            x = _clip(odd[_LOCATION, i] + odd[_SCALE, i] * t, odd[_LOWER, i], odd[_UPPER, i])
+            row[g] = _clip(np.float32(x), common[g // TILE, _LOWER, g % TILE], common[g // TILE, _UPPER, g % TILE])
+        if keep.size > 0:
+            _apply_mask(key, mask, cell, keep, row, n_genes, words)
+        if rounded:
+            for g in range(n_genes):
+                row[g] = round_count(row[g])
+        out[c] = row[:n_genes]

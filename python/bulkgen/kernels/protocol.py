@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     ValueArray: TypeAlias = NDArray[np.float32] | NDArray[np.float64] | NDArray[np.int32] | NDArray[np.int64]
     TokenArray: TypeAlias = NDArray[np.int16] | NDArray[np.int32]
     SumArray: TypeAlias = NDArray[np.int64] | NDArray[np.float64]
-    RealArray: TypeAlias = NDArray[np.float32] | NDArray[np.float64]
 
 __all__ = ["CsrReport", "Kernels"]
 
@@ -173,19 +172,17 @@ class Kernels(Protocol):
 
     def truncated_gaussian(
         self,
-        out: RealArray,
-        proposal: UInt8Array,
-        location: Float64Array,
-        scale: Float64Array,
-        lower: Float64Array,
-        upper: Float64Array,
-        first: Float64Array,
-        second: Float64Array,
-        third: Float64Array,
+        out: Float32Array,
+        common: Float32Array,
+        keep: UInt32Array,
+        odd_gene: UInt32Array,
+        odd_proposal: UInt8Array,
+        odd: Float64Array,
         *,
+        inverse: bool,
+        round: bool,
         key: int,
-        purpose: int,
-        retry_purpose: int,
+        purposes: tuple[int, int, int],
         first_cell: int,
     ) -> None:
-        """Draw cells (rows of `out`) from per-gene truncated normals, by the plan of the same names."""
+        """Draw cells (rows of `out`) from per-gene truncated normals, by a ``TruncatedGaussianPlan``."""

@@ -6,7 +6,7 @@ which NumPy rounds the same way everywhere; so no library's ``exp`` or ``erf`` d
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -17,7 +17,7 @@ from bulkgen.rng import Purpose
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
-    from bulkgen.kernels.protocol import Float64Array, Kernels, RealArray, UInt8Array
+    from bulkgen.kernels.protocol import Float32Array, Float64Array, Kernels, UInt8Array, UInt32Array
 
 __all__ = ["TruncatedGaussianPlan", "draw_truncated_gaussian", "plan_truncated_gaussian"]
 
@@ -27,22 +27,66 @@ _CONSTANT, _NORMAL, _UNIFORM, _TAIL, _NARROW, _INVERSE, _FLAT, _INVERSE_TAIL = r
 #: Beyond this many standard deviations the law is a point for every purpose (and squares would overflow).
 _FARTHEST = 1e100
 _SQRT_TWO_PI = 2.5066282746310002
-#: The quantile polynomial holds down to tails of 1e-20.
+#: Single precision: the quantile polynomial holds down to such tails, quantiles of a smaller mass would be coarse,
+#: and values stay below such a size.
+_SMALLEST_SINGLE_TAIL = 2.0**-35
+_SMALLEST_SINGLE_MASS = 2.0**-10
+_LARGEST = 1e30
+#: Genes of a tile of random words.
+_TILE = 256
+#: The quantile polynomial in double precision holds down to tails of 1e-20.
 _SMALLEST_TAIL = 1e-20
 
 
 @dataclass(frozen=True)
 class TruncatedGaussianPlan:
-    """How each gene is sampled; arrays of shape (n_genes,), as ``truncated_gaussian.hpp`` describes them."""
+    """How each gene is sampled, as ``truncated_gaussian.hpp`` describes it.
 
-    proposal: UInt8Array
-    location: Float64Array
-    scale: Float64Array
-    lower: Float64Array
-    upper: Float64Array
-    first: Float64Array
-    second: Float64Array
-    third: Float64Array
+    Attributes
+    ----------
+    n_genes
+        Number of genes.
+    inverse
+        Whether the common genes are drawn by inversion, else by rejection.
+    common
+        Location, scale, lower, upper, first, second, third of every gene in single precision, in tiles of 256
+        genes; shape (tiles, 7, 256).
+    odd_gene, odd_proposal, odd
+        The genes that single precision does not serve, drawn one by one in double precision: their number, their
+        proposal, and the same seven rows.
+    keep
+        Zero mask: empty, or the largest word for which a value stays, one per gene of the tiles.
+    round
+        Round to whole counts; bounds must not be negative then.
+    """
+
+    n_genes: int
+    inverse: bool
+    common: Float32Array
+    odd_gene: UInt32Array
+    odd_proposal: UInt8Array
+    odd: Float64Array
+    keep: UInt32Array
+    round: bool = False
+
+    def masked(self, detection: Float64Array) -> TruncatedGaussianPlan:
+        """Return the plan whose values stay with the chance `detection` (n_genes,) and become 0 otherwise."""
+        threshold = np.floor(detection * 2.0**32)
+        keep = np.full(self.common.shape[0] * _TILE, 2**32 - 1, np.uint32)
+        keep[: self.n_genes] = np.maximum(threshold - 1, 0)
+        common = self.common.copy()
+        # no word is below 0: a gene that is never seen is the constant 0
+        never = np.flatnonzero(threshold == 0)
+        common[never // _TILE, :4, never % _TILE] = 0
+        kept = threshold[self.odd_gene] > 0
+        return replace(
+            self,
+            common=common,
+            keep=keep,
+            odd_gene=self.odd_gene[kept],
+            odd_proposal=self.odd_proposal[kept],
+            odd=np.ascontiguousarray(self.odd[:, kept]),
+        )
 
 
 def plan_truncated_gaussian(
@@ -51,7 +95,7 @@ def plan_truncated_gaussian(
     lower: ArrayLike,
     upper: ArrayLike,
     *,
-    sampler: Sampler = "rejection",
+    sampler: Sampler = "inverse",
 ) -> TruncatedGaussianPlan:
     """Choose how to sample each gene's Normal(mean, sd²) conditioned on [lower, upper].
 
@@ -61,9 +105,9 @@ def plan_truncated_gaussian(
         Shape (n_genes,) or broadcastable to it; bounds may be infinite. ``standard_deviation`` 0 gives the mean
         clipped to the bounds.
     sampler
-        ``rejection``: the normal itself where it lands inside the bounds at least about half of the time, Robert's
-        exponential proposal in a tail, a uniform proposal on a narrow interval. ``inverse``: the quantile of one
-        uniform word.
+        ``inverse``: the quantile of one uniform word. ``rejection``: the normal itself where it lands inside the
+        bounds at least about half of the time, Robert's exponential proposal in a tail, a uniform proposal on a
+        narrow interval.
 
     Returns
     -------
@@ -72,7 +116,8 @@ def plan_truncated_gaussian(
     Raises
     ------
     ValueError
-        For non-finite means, negative or non-finite deviations, or bounds that leave no interval.
+        For non-finite means, negative or non-finite deviations, bounds that leave no interval, or finite values of
+        1e30 and more, since cells are stored in single precision.
 
     Notes
     -----
@@ -141,12 +186,53 @@ def plan_truncated_gaussian(
             ratio = _exp(-0.5 * (end - start) * (end + start)) * _mills_ratio(end) / mills
         first[far_tail], second[far_tail], third[far_tail] = start, 1.0 - np.nan_to_num(ratio), mills
         location[far_tail], scale[far_tail] = edge[far_tail], step[far_tail]
-    return TruncatedGaussianPlan(proposal, location, scale, lower, upper, first, second, third)
+    rows = np.stack([location, scale, lower, upper, first, second, third])
+    # single precision serves ordinary intervals whose deviation is not lost beside the mean
+    served = proposal == (_INVERSE if sampler == "inverse" else _NORMAL)
+    served &= sd > 1e-4 * np.abs(mean)
+    if sampler == "inverse":
+        served &= (least >= _SMALLEST_SINGLE_TAIL) & (mass >= _SMALLEST_SINGLE_MASS)
+    odd = np.flatnonzero(~served & ~constant)
+    return TruncatedGaussianPlan(
+        n_genes=mean.size,
+        inverse=sampler == "inverse",
+        common=_single(rows, served, constant),
+        odd_gene=odd.astype(np.uint32),
+        odd_proposal=proposal[odd],
+        odd=np.ascontiguousarray(rows[:, odd]),
+        keep=np.empty(0, np.uint32),
+    )
+
+
+def _single(rows: Float64Array, served: np.ndarray, constant: np.ndarray) -> Float32Array:
+    """Return the plan in single precision, in whole tiles; genes that it does not serve get any value in bounds."""
+    n_genes = rows.shape[1]
+    common = np.zeros((7, -(-n_genes // _TILE) * _TILE), np.float32)
+    # harmless for genes that are not drawn this way
+    common[4:] = np.array([[0.25], [0.5], [0.25]], np.float32)
+    genes = common[:, :n_genes]
+    genes[4:, served] = rows[4:, served]
+    lower, upper = _inner_bounds(rows[2], rows[3])
+    genes[0] = np.where(served, rows[0], np.clip(np.where(constant, rows[0], 0.0).astype(np.float32), lower, upper))
+    genes[1] = np.where(served, rows[1], 0.0)
+    genes[2], genes[3] = lower, upper
+    return np.ascontiguousarray(common.reshape(7, -1, _TILE).swapaxes(0, 1))
+
+
+def _inner_bounds(lower: Float64Array, upper: Float64Array) -> tuple[Float32Array, Float32Array]:
+    """Round bounds to single precision so that they stay inside; where no such number is between, to the lower."""
+    single_lower, single_upper = lower.astype(np.float32), upper.astype(np.float32)
+    infinity = np.float32(np.inf)
+    single_lower = np.where(single_lower < lower, np.nextafter(single_lower, infinity), single_lower)
+    single_upper = np.where(single_upper > upper, np.nextafter(single_upper, -infinity), single_upper)
+    empty = single_lower > single_upper
+    nearest = lower.astype(np.float32)
+    return np.where(empty, nearest, single_lower), np.where(empty, nearest, single_upper)
 
 
 def draw_truncated_gaussian(
     plan: TruncatedGaussianPlan,
-    out: RealArray,
+    out: Float32Array,
     *,
     key: int,
     first_cell: int = 0,
@@ -154,7 +240,7 @@ def draw_truncated_gaussian(
     threads: int | None = None,
     kernels: Kernels | None = None,
 ) -> None:
-    """Fill `out` (cells x genes, float32 or float64) with cells ``first_cell, first_cell + 1, …`` of the plan.
+    """Fill `out` (cells x genes, float32) with cells ``first_cell, first_cell + 1, …`` of the plan.
 
     The retry attempts use the purpose that follows `purpose` in the table of :mod:`bulkgen.rng`.
     """
@@ -163,17 +249,15 @@ def draw_truncated_gaussian(
     def draw(first: int, last: int) -> None:
         kernels.truncated_gaussian(
             out[first:last],
-            plan.proposal,
-            plan.location,
-            plan.scale,
-            plan.lower,
-            plan.upper,
-            plan.first,
-            plan.second,
-            plan.third,
+            plan.common,
+            plan.keep,
+            plan.odd_gene,
+            plan.odd_proposal,
+            plan.odd,
+            inverse=plan.inverse,
+            round=plan.round,
             key=key,
-            purpose=int(purpose),
-            retry_purpose=int(purpose) + 1,
+            purposes=(int(purpose), int(purpose) + 1, int(Purpose.ZERO_MASK)),
             first_cell=first_cell + first,
         )
 
@@ -190,6 +274,13 @@ def _validate(mean: Float64Array, sd: Float64Array, lower: Float64Array, upper: 
         if bad.any():
             g = int(np.argmax(bad))
             raise ValueError(f"{name} of gene {g} is {values[g]}; it must be a finite number, deviations >= 0")
+        large = np.isfinite(values) & (np.abs(values) >= _LARGEST)
+        if large.any():
+            g = int(np.argmax(large))
+            raise ValueError(
+                f"{name} of gene {g} is {values[g]:g}; cells are stored in single precision, which holds values below "
+                f"{_LARGEST:g}"
+            )
     # a fixed gene needs no interval, only bounds that are in order
     bad = (lower > upper) | ((lower == upper) & (sd > 0))
     if bad.any():
