@@ -396,7 +396,9 @@ class NumbaKernels:
             inverse,
             round,
             np.uint64(key),
-            *(np.uint64(purpose) for purpose in purposes),
+            np.uint64(purposes[0]),
+            np.uint64(purposes[1]),
+            np.uint64(purposes[2]),
             np.uint64(first_cell),
         )
 

@@ -223,7 +223,7 @@ def truncated_gaussian(  # type: ignore[no-untyped-def]
     scale = np.empty(TILE, np.float32)
     for c in range(n_cells):
         cell = np.uint64(first_cell + np.uint64(c))
-        n_outside = np.int64(0)
+        n_outside = 0
         for first in range(0, padded, TILE):
             tile, values = common[first // TILE], row[first : first + TILE]
             if inverse:
@@ -233,7 +233,7 @@ def truncated_gaussian(  # type: ignore[no-untyped-def]
         for attempt in range(_RETRY_BLOCKS):
             if n_outside == 0:
                 break
-            left = np.int64(0)
+            left = 0
             for start in range(0, n_outside, TILE):
                 left = _redraw(
                     key,
