@@ -261,6 +261,6 @@ def truncated_gaussian(  # type: ignore[no-untyped-def]
         if keep.size > 0:
             _apply_mask(key, mask, cell, keep, row, n_genes, words)
         if rounded:
-            for g in range(n_genes):
-                row[g] = round_count(row[g])
+            for i in range(n_genes):
+                row[i] = round_count(row[i])
         out[c] = row[:n_genes]
