@@ -68,17 +68,19 @@ def sums(kernels: Kernels, csr, groups, n_genes, sum_type):
     return indptr, indices, data
 
 
-def tokens(kernels: Kernels, csr, token, median, *, most_genes, cls, eos, token_type):
+def tokens(
+    kernels: Kernels, csr, token, median, first_column=(), *, most_genes, cls=-1, eos=-1, token_type=np.int32, room=None
+):
+    """Genes and tokens of each row, then all tokens and counts end to end."""
     rows = csr[0].size - 1
-    counts = np.zeros(rows, np.int64)
-    kernels.count_tokens(*csr, token, counts, first_row=0, last_row=rows)
-    lengths = np.minimum(counts, most_genes) + (cls >= 0) + (eos >= 0)
-    offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
-    out, values = np.empty(offsets[-1], token_type), np.empty(offsets[-1], np.float32)
-    kernels.rank_tokens(
-        *csr, token, median, offsets, out, values, most_genes=most_genes, cls=cls, eos=eos, first_row=0, last_row=rows
-    )
-    return counts, offsets, out, values
+    most = np.minimum(np.diff(csr[0]), most_genes) + (cls >= 0) + (eos >= 0)
+    genes, lengths = np.full((2, rows), -1, np.int64)
+    out = np.empty(most.sum() if room is None else room, token_type)
+    counts = np.empty(out.size, np.float32)
+    first_column = np.asarray(first_column, np.int32)
+    options = {"most_genes": most_genes, "cls": cls, "eos": eos, "first_row": 0, "last_row": rows}
+    kernels.rank_tokens(*csr, token, median, first_column, out, counts, lengths, genes, **options)
+    return genes, lengths, out[: lengths.sum()], counts[: lengths.sum()]
 
 
 def truncated_gaussian_parameters(n_genes=700, seed=0):

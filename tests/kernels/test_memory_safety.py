@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from bulkgen.kernels import backend_names, get_kernels
-from kernel_cases import random_csr, sums, tokens
+from kernel_cases import random_csr, sums
 
 both = pytest.mark.parametrize("backend", backend_names())
 GROUPS = (np.array([0, 1, 2], np.int64), np.array([0, 2, 3], np.int64))
@@ -47,11 +47,6 @@ def test_columns_out_of_range_are_skipped_not_followed(backend, column):
     expected = call_sums(kernels, (shorter, indices[kept], data[kept]), GROUPS)
     for got, wanted in zip(call_sums(kernels, (indptr, wild, data), GROUPS), expected, strict=True):
         assert np.array_equal(got, wanted)
-    token, median = np.arange(130, dtype=np.int32), np.ones(130)
-    lengths = tokens(kernels, (indptr, wild, data), token, median, most_genes=99, cls=-1, eos=-1, token_type=np.int16)[
-        1
-    ]
-    assert lengths[-1] <= (data[kept] != 0).sum()
 
 
 @both
@@ -73,28 +68,9 @@ def test_malformed_groups_are_refused(backend, groups):
 @both
 def test_outputs_that_do_not_fit_are_refused(backend):
     kernels, csr = get_kernels(backend), random_csr(0)
-    n = csr[0].size - 1
     args = {"n_genes": 130, "first_group": 0, "last_group": 2}
     with pytest.raises(ValueError, match="out_indptr"):
         kernels.group_sums(*csr, *GROUPS, np.array([0, 1, 2]), np.empty(2, np.int32), np.empty(2, np.int64), **args)
-    token, median = np.arange(130, dtype=np.int32), np.ones(130)
-    for offsets in (np.zeros(n + 1, np.int64), np.full(n + 1, -5, np.int64)):
-        with pytest.raises(ValueError, match="out_offsets"):
-            kernels.rank_tokens(
-                *csr,
-                token,
-                median,
-                offsets,
-                np.empty(3, np.int16),
-                np.empty(0, np.float32),
-                most_genes=5,
-                cls=-1,
-                eos=-1,
-                first_row=0,
-                last_row=n,
-            )
-    with pytest.raises(ValueError, match="range"):
-        kernels.count_tokens(*csr, token, np.empty(n, np.int64), first_row=0, last_row=n + 1)
     accumulators = [np.zeros(130, np.int64)] * 3 + [np.zeros(130)]
     with pytest.raises(ValueError, match="accumulator"):
         kernels.group_moments_integer(*csr, *GROUPS, *accumulators, **args)

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bulkgen.kernels import backend_names, get_kernels
-from kernel_cases import moments_integer, moments_real, random_csr, random_groups, sums, tokens
+from kernel_cases import moments_integer, moments_real, random_csr, random_groups, sums
 
 both = pytest.mark.parametrize("backend", backend_names())
 
@@ -81,33 +81,3 @@ def test_running_moments_survive_a_large_common_offset(backend):
     csr = (np.arange(5, dtype=np.int64), np.zeros(4, np.int32), values)
     *_, squares, _ = moments_real(get_kernels(backend), csr, (np.arange(4), np.array([0, 4])), 1)
     assert squares[0, 0] == pytest.approx(0.3125, rel=1e-6)
-
-
-def plain_tokens(row, token, median, most_genes, cls, eos):
-    """Stable sort by descending count / median of the non-zero genes that have a token."""
-    genes = [g for g in np.nonzero(row)[0] if token[g] >= 0]
-    values = np.array([float(row[g]) / float(median[g]) for g in genes])
-    order = np.argsort(-values, kind="stable")[:most_genes]
-    middle = [int(token[genes[i]]) for i in order]
-    return [cls] * (cls >= 0) + middle + [eos] * (eos >= 0)
-
-
-@both
-@given(seed=st.integers(0, 10**6), most_genes=st.integers(0, 40), special=st.booleans(), ties=st.booleans())
-@settings(max_examples=40)
-def test_rank_tokens_are_a_stable_descending_sort(backend, seed, most_genes, special, ties):
-    rng = np.random.default_rng(seed)
-    csr = random_csr(seed, cells=12, genes=60)
-    token = np.where(rng.random(60) < 0.7, rng.permutation(60) + 4, -1).astype(np.int32)
-    median = rng.choice([0.5, 1.0, 2.0], 60) if ties else rng.lognormal(0, 1, 60)
-    cls, eos = (2, 3) if special else (-1, -1)
-    _, offsets, out, values = tokens(
-        get_kernels(backend), csr, token, median, most_genes=most_genes, cls=cls, eos=eos, token_type=np.int16
-    )
-    matrix = dense(csr, 60)
-    for row in range(12):
-        cell = out[offsets[row] : offsets[row + 1]].tolist()
-        assert cell == plain_tokens(matrix[row], token, median, most_genes, cls, eos)
-        gene_of = {int(t): g for g, t in enumerate(token) if t >= 0}
-        counts = [0.0 if t in (cls, eos) and special else matrix[row, gene_of[t]] for t in cell]
-        assert values[offsets[row] : offsets[row + 1]].tolist() == counts

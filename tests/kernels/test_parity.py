@@ -65,17 +65,28 @@ def test_group_sums_are_the_same_bits(backends, value, index, sum_type):
 
 @all_types
 @pytest.mark.parametrize("token_type", [np.int16, np.int32])
-@pytest.mark.parametrize(("most_genes", "cls", "eos"), [(2048, -1, -1), (12, 2, 3), (0, 2, 3), (1, -1, 3)])
-def test_rank_tokens_are_the_same_bits(backends, value, index, token_type, most_genes, cls, eos):
+@pytest.mark.parametrize("first_column", [(), np.arange(N_GENES) // 3 * 3], ids=["alone", "merged"])
+def test_rank_tokens_are_the_same_bits(backends, value, index, token_type, first_column):
     rng = np.random.default_rng(1)
     token = np.where(rng.random(N_GENES) < 0.8, np.arange(4, N_GENES + 4), -1).astype(np.int32)
     median = rng.choice([0.5, 1.0, 1.7, 3.0], N_GENES)  # few values: many ties
-    csr = random_csr(9, value=value, index=index)
-    results = [
-        tokens(kernels, csr, token, median, most_genes=most_genes, cls=cls, eos=eos, token_type=token_type)
-        for kernels in backends
-    ]
-    assert all_same(*results)
+    if len(first_column):
+        token, median = token[first_column], median[first_column]
+    fractional = np.issubdtype(value, np.floating)
+    csr = random_csr(9, value=value, index=index, density=0.6, fractional=fractional)
+    for most_genes, cls, eos in [(2048, -1, -1), (12, 2, 3), (0, 2, 3), (1, -1, 3)]:
+        options = {"most_genes": most_genes, "cls": cls, "eos": eos, "token_type": token_type}
+        assert all_same(*(tokens(kernels, csr, token, median, first_column, **options) for kernels in backends))
+
+
+@all_types
+def test_long_rows_are_ranked_to_the_same_bits(backends, value, index):
+    # both sizes of digits, with and without a cut
+    rng = np.random.default_rng(2)
+    token, median = np.arange(6000, dtype=np.int32), rng.lognormal(0, 1, 6000)
+    csr = random_csr(4, cells=3, genes=6000, density=0.7, value=value, index=index)
+    for most_genes in (100, 1500, 6000):
+        assert all_same(*(tokens(kernels, csr, token, median, most_genes=most_genes) for kernels in backends))
 
 
 @all_types

@@ -11,7 +11,7 @@ def rank_tokens(row, token, median, *, most_genes, cls=-1, eos=-1):
     for column, count in enumerate(row):
         if count != 0 and token[column] >= 0:
             value = float(count) / float(median[column])
-            assert math.isfinite(value)
+            assert not math.isnan(value)
             candidates.append((-value, column))
     ranked = [column for _, column in sorted(candidates)][:most_genes]
     tokens = [int(token[column]) for column in ranked]

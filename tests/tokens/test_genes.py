@@ -65,7 +65,7 @@ def test_each_column_gets_the_token_and_median_of_its_gene(plain_vocabulary):
     np.testing.assert_array_equal(genes.token, [4, -1, 2])
     np.testing.assert_array_equal(genes.median, [0.5, 1.0, 1.0])
     assert genes.token.dtype == np.int32
-    assert genes.first_column is None
+    assert genes.first_column.size == 0
     assert (genes.mapped, genes.versioned, genes.collapsed) == (2, 0, 0)
     assert genes.fraction == pytest.approx(2 / 3)
 
@@ -78,6 +78,7 @@ def test_versioned_ids_are_reported(plain_vocabulary):
 def test_columns_of_one_gene_lead_to_the_first_of_them(mapped_vocabulary):
     genes = map_genes(var(["x", "G1P2", GENES[1], "ISG15", GENES[0], "x"]), mapped_vocabulary)
     np.testing.assert_array_equal(genes.first_column, [0, 1, 2, 1, 1, 5])
+    assert genes.first_column.dtype == np.int32
     np.testing.assert_array_equal(genes.token, [-1, 4, 5, 4, 4, -1])
     assert (genes.mapped, genes.collapsed) == (4, 2)
 

@@ -42,7 +42,6 @@ class NativeKernels:
         self.group_moments_real = core.group_moments_real
         self.group_sums_count = core.group_sums_count
         self.group_sums = core.group_sums
-        self.count_tokens = core.count_tokens
         self.rank_tokens = core.rank_tokens
         self.truncated_gaussian = core.truncated_gaussian
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numba import njit
 
-from bulkgen.kernels import numba_sparse, numba_truncated_gaussian
+from bulkgen.kernels import numba_rank_tokens, numba_sparse, numba_truncated_gaussian
 from bulkgen.kernels.numba_math import TILE, philox, philox_tile
 from bulkgen.kernels.protocol import CsrReport
 
@@ -78,6 +78,29 @@ def _check_pointers(indptr: Int64Array, data: ValueArray) -> None:
         "indptr must run from 0 to the number of stored entries",
     )
     _require(bool(np.all(indptr[:-1] <= indptr[1:])), "indptr must not decrease")
+
+
+def _check_row_pointers(indptr: Int64Array, n_entries: int) -> None:
+    """Check the pointers of a range of rows."""
+    _require(
+        bool(indptr[0] >= 0 and indptr[-1] <= n_entries and np.all(indptr[:-1] <= indptr[1:])),
+        "indptr must not decrease, from 0 to the number of stored entries",
+    )
+
+
+def _check_column_tokens(token: Int32Array, median: Float64Array, first_column: Int32Array) -> None:
+    _exact("token", token, np.int32)
+    _exact("median", median, np.float64)
+    _exact("first_column", first_column, np.int32)
+    _require(token.size == median.size, "token and median must have equal length")
+    _require(first_column.size in (0, token.size), "first_column must be empty or as long as token")
+    _require(
+        bool(
+            np.all((first_column >= 0) & (first_column <= np.arange(first_column.size)))
+            and np.all(first_column[first_column] == first_column)
+        ),
+        "first_column must give each column the first of its gene",
+    )
 
 
 def _check_groups(rows: Int64Array, offsets: Int64Array, n_rows: int) -> None:
@@ -282,26 +305,6 @@ class NumbaKernels:
             "out_indptr does not match the number of genes of each group",
         )
 
-    def count_tokens(
-        self,
-        indptr: Int64Array,
-        indices: IndexArray,
-        data: ValueArray,
-        token: Int32Array,
-        out: Int64Array,
-        *,
-        first_row: int,
-        last_row: int,
-    ) -> None:
-        """Count the non-zero genes of each row that have a token."""
-        _check_matrix(indptr, indices, data)
-        _check_pointers(indptr, data)
-        _check_range(first_row, last_row, indptr.size - 1, "row")
-        _exact("token", token, np.int32)
-        _exact("out", out, np.int64)
-        _require(out.size == indptr.size - 1, "out must have one element per row")
-        numba_sparse.count_tokens(indptr, indices, data, token, out, first_row, last_row)
-
     def rank_tokens(
         self,
         indptr: Int64Array,
@@ -309,9 +312,11 @@ class NumbaKernels:
         data: ValueArray,
         token: Int32Array,
         median: Float64Array,
-        out_offsets: Int64Array,
+        first_column: Int32Array,
         out: TokenArray,
         out_counts: Float32Array,
+        lengths: Int64Array,
+        genes: Int64Array,
         *,
         most_genes: int,
         cls: int,
@@ -321,34 +326,37 @@ class NumbaKernels:
     ) -> None:
         """Write the tokens of each row in descending order of count / median."""
         _check_matrix(indptr, indices, data)
-        _check_pointers(indptr, data)
         _check_range(first_row, last_row, indptr.size - 1, "row")
-        _exact("token", token, np.int32)
-        _exact("median", median, np.float64)
-        _exact("out_offsets", out_offsets, np.int64)
+        _check_row_pointers(indptr[first_row : last_row + 1], data.size)
+        _check_column_tokens(token, median, first_column)
         _exact("out", out, np.int16, np.int32)
         _exact("out_counts", out_counts, np.float32)
-        _require(token.size == median.size, "token and median must have equal length")
-        _require(out_offsets.size == indptr.size, "out_offsets must have one element more than rows")
+        _exact("lengths", lengths, np.int64)
+        _exact("genes", genes, np.int64)
         _require(out_counts.size in (0, out.size), "out_counts must be empty or as long as out")
         _require(
-            numba_sparse.rank_tokens(
-                indptr,
-                indices,
-                data,
-                token,
-                median,
-                out_offsets,
-                out,
-                out_counts,
-                most_genes,
-                cls,
-                eos,
-                first_row,
-                last_row,
-            ),
-            "out_offsets does not match the number of tokens of each row",
+            lengths.size == indptr.size - 1 and genes.size == indptr.size - 1,
+            "lengths and genes must have one element per row",
         )
+        row = numba_rank_tokens.rank_tokens(
+            indptr,
+            indices,
+            data,
+            token,
+            median,
+            first_column,
+            out,
+            out_counts,
+            lengths,
+            genes,
+            np.int64 if data.dtype.kind == "i" else np.float64,
+            most_genes,
+            cls,
+            eos,
+            first_row,
+            last_row,
+        )
+        _require(row < 0, f"out has no room for the tokens of row {row}")
 
     def truncated_gaussian(
         self,

@@ -1,4 +1,4 @@
-"""Numba twins of the kernels over sparse matrices: csr, group_moments, group_sums, rank_tokens."""
+"""Numba twins of the kernels over sparse matrices: csr, group_moments, group_sums."""
 
 from __future__ import annotations
 
@@ -7,12 +7,10 @@ from numba import njit
 
 __all__ = [
     "check_csr",
-    "count_tokens",
     "group_moments_integer",
     "group_moments_real",
     "group_sums",
     "group_sums_count",
-    "rank_tokens",
 ]
 
 
@@ -165,74 +163,4 @@ def group_sums(  # type: ignore[no-untyped-def]
                 slot += 1
         if slot != out_indptr[group + 1]:
             return False
-    return True
-
-
-@njit(cache=True, nogil=True)
-def count_tokens(indptr, indices, data, token, out, first_row, last_row):  # type: ignore[no-untyped-def]
-    """Count the non-zero genes of each row that have a token."""
-    n_columns = token.size
-    for row in range(first_row, last_row):
-        count = 0
-        for i in range(indptr[row], indptr[row + 1]):
-            column = np.int64(indices[i])
-            if data[i] != 0 and column >= 0 and column < n_columns and token[column] >= 0:
-                count += 1
-        out[row] = count
-
-
-@njit(cache=True, nogil=True)
-def rank_tokens(  # type: ignore[no-untyped-def]
-    indptr,
-    indices,
-    data,
-    token,
-    median,
-    out_offsets,
-    out,
-    out_counts,
-    most_genes,
-    cls,
-    eos,
-    first_row,
-    last_row,
-):
-    """Tokens by descending value, ties by ascending column; returns False where `out_offsets` does not match."""
-    n_columns = token.size
-    longest = 0
-    for row in range(first_row, last_row):
-        longest = max(longest, indptr[row + 1] - indptr[row])
-    negated = np.empty(longest, np.float64)
-    entry = np.empty(longest, np.int64)
-    special = np.int64(cls >= 0) + np.int64(eos >= 0)
-    for row in range(first_row, last_row):
-        n = 0
-        for i in range(indptr[row], indptr[row + 1]):
-            column = np.int64(indices[i])
-            if data[i] != 0 and column >= 0 and column < n_columns and token[column] >= 0:
-                # negated so that an ascending stable sort leaves ties in column order
-                negated[n] = -(np.float64(data[i]) / median[column])
-                entry[n] = i
-                n += 1
-        kept = min(n, most_genes)
-        slot = out_offsets[row]
-        end = out_offsets[row + 1]
-        if slot < 0 or end - slot != kept + special or end > out.size:
-            return False
-        order = np.argsort(negated[:n], kind="mergesort")
-        if cls >= 0:
-            out[slot] = cls
-            if out_counts.size > 0:
-                out_counts[slot] = 0.0
-            slot += 1
-        for j in range(kept):
-            i = entry[order[j]]
-            out[slot] = token[indices[i]]
-            if out_counts.size > 0:
-                out_counts[slot] = data[i]
-            slot += 1
-        if eos >= 0:
-            out[slot] = eos
-            if out_counts.size > 0:
-                out_counts[slot] = 0.0
     return True

@@ -138,19 +138,6 @@ class Kernels(Protocol):
     ) -> None:
         """Write the sums of each group as a row of a sparse matrix."""
 
-    def count_tokens(
-        self,
-        indptr: Int64Array,
-        indices: IndexArray,
-        data: ValueArray,
-        token: Int32Array,
-        out: Int64Array,
-        *,
-        first_row: int,
-        last_row: int,
-    ) -> None:
-        """Count the non-zero genes of each row that have a token."""
-
     def rank_tokens(
         self,
         indptr: Int64Array,
@@ -158,9 +145,11 @@ class Kernels(Protocol):
         data: ValueArray,
         token: Int32Array,
         median: Float64Array,
-        out_offsets: Int64Array,
+        first_column: Int32Array,
         out: TokenArray,
         out_counts: Float32Array,
+        lengths: Int64Array,
+        genes: Int64Array,
         *,
         most_genes: int,
         cls: int,
@@ -168,7 +157,7 @@ class Kernels(Protocol):
         first_row: int,
         last_row: int,
     ) -> None:
-        """Write the tokens of each row in descending order of count / median."""
+        """Write the tokens of each row in descending order of count / median, end to end from ``out[0]`` on."""
 
     def truncated_gaussian(
         self,

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, cast
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import xxhash
 
 from bulkgen.errors import VocabularyMismatchError
@@ -25,6 +26,7 @@ from bulkgen.tokens.summary import TokenizeSummary
 from bulkgen.tokens.vocabulary import VOCABULARY_FILE, Vocabulary
 
 if TYPE_CHECKING:
+    import io
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
     import numpy.typing as npt
@@ -102,8 +104,7 @@ def write_folder(
         features[CLASS_COLUMN] = {"names": list(label_names), "_type": "ClassLabel"}
     schema = schema.with_metadata({"huggingface": json.dumps({"info": {"features": features}})})
     with atomic_directory(path, overwrite=overwrite) as folder:
-        files, rows = _write_shards(folder, schema, batches)
-        fingerprint = _fingerprint([folder / name for name in files])
+        files, rows, fingerprint = _write_shards(folder, schema, batches)
         info = {"citation": "", "description": "", "features": features, "homepage": "", "license": ""}
         _write_json(folder / "dataset_info.json", info)
         state: dict[str, object] = {
@@ -210,34 +211,59 @@ def _read_manifest(folder: Path) -> dict[str, object]:
     return manifest
 
 
-def _write_shards(folder: Path, schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> tuple[list[str], int]:
-    """Write the shards; return their names and the number of rows. Their count is known last: rename then."""
+def _write_shards(
+    folder: Path, schema: pa.Schema, batches: Iterable[pa.RecordBatch]
+) -> tuple[list[str], int, str]:
+    """Write the shards; return their names, the number of rows, and the XXH3-128 of the shards one after the other.
+
+    `datasets` keeps what it derives from a data set under that fingerprint.
+    """
     parts: list[Path] = []
     rows = 0
+    digest = xxhash.xxh3_128()
     # slices: no copy
     source = (batch.slice(row, ROWS_PER_BATCH) for batch in batches for row in range(0, batch.num_rows, ROWS_PER_BATCH))
     batch = next(source, None)
     while batch is not None or not parts:
         parts.append(folder / f"part-{len(parts)}")
-        with pa.OSFile(str(parts[-1]), "wb") as sink, pa.ipc.new_stream(sink, schema) as writer:
-            while batch is not None and sink.tell() < SHARD_BYTES:
+        with (
+            parts[-1].open("wb", buffering=0) as file,
+            pa.PythonFile(_Digested(file, digest), "w") as sink,
+            pa.ipc.new_stream(sink, schema) as writer,
+        ):
+            while batch is not None and file.tell() < SHARD_BYTES:
                 writer.write_batch(batch.replace_schema_metadata(schema.metadata))
                 rows += batch.num_rows
                 batch = next(source, None)
+    # their count is known last
     names = [f"data-{i:05d}-of-{len(parts):05d}.arrow" for i in range(len(parts))]
     for part, name in zip(parts, names, strict=True):
         part.rename(folder / name)
-    return names, rows
+    return names, rows, digest.hexdigest()
 
 
-def _fingerprint(files: Sequence[Path]) -> str:
-    """Return the XXH3-128 of the shards; `datasets` keeps what it derives from a data set under its fingerprint."""
-    digest = xxhash.xxh3_128()
-    for file in files:
-        with file.open("rb") as shard:
-            while part := shard.read(2**20):
-                digest.update(part)
-    return digest.hexdigest()
+class _Digested:
+    """A file that is hashed while it is written."""
+
+    closed = False
+
+    def __init__(self, file: io.RawIOBase, digest: xxhash.xxh3_128) -> None:
+        self._file, self._digest = file, digest
+
+    def write(self, data: pa.Buffer | bytes) -> int:
+        self._digest.update(data)
+        left = memoryview(data)
+        while left:
+            # a raw file may take a part only
+            left = left[self._file.write(left) :]
+        return len(data)
+
+    def flush(self) -> None:
+        """Nothing is held back."""
+
+    def close(self) -> None:
+        """Leave the file to whoever opened it."""
+        self.closed = True
 
 
 def _class_schema(schema: pa.Schema, label: str) -> pa.Schema:
@@ -250,13 +276,10 @@ def _class_schema(schema: pa.Schema, label: str) -> pa.Schema:
 
 
 def _with_classes(batches: Iterable[pa.RecordBatch], label: str, names: Sequence[str]) -> Iterator[pa.RecordBatch]:
-    class_ids = {name: i for i, name in enumerate(names)}
     for batch in batches:
         schema = _class_schema(batch.schema, label)
-        values = [class_ids[str(value)] for value in batch.column(label).to_pylist()]
-        columns = [
-            pa.array(values, pa.int64()) if field.name == CLASS_COLUMN else batch.column(field.name) for field in schema
-        ]
+        class_ids = pc.index_in(batch.column(label), value_set=pa.array(names, pa.string())).cast(pa.int64())
+        columns = [class_ids if field.name == CLASS_COLUMN else batch.column(field.name) for field in schema]
         yield pa.record_batch(columns, schema=schema)
 
 

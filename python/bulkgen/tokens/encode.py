@@ -168,11 +168,10 @@ def _encode(
     seen: set[str] = set()
     with progress_bar("tokenize", obs.num_rows) as advance:
         for first, block in row_blocks(adata, rows=rows, allow_fractional=allow_fractional):
-            here = obs.slice(first, block.shape[0])
-            batch = encoder.encode(block, here)
-            if label is not None:
-                seen.update(batch.column(label).unique().to_pylist())
-            yield batch
+            for batch in encoder.encode(block, obs.slice(first, block.shape[0])):
+                if label is not None:
+                    seen.update(batch.column(label).unique().to_pylist())
+                yield batch
             advance(block.shape[0])
     if encoder.cells_out == 0:
         raise CountsError(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -9,15 +11,19 @@ import numpy as np
 import pyarrow as pa
 
 from bulkgen.io import library_sizes
-from bulkgen.kernels import get_kernels, parallel_ranges
+from bulkgen.kernels import get_kernels, resolve_threads
+from bulkgen.tokens.arrow import ROWS_PER_BATCH
 from bulkgen.tokens.obs import CELL_ID
-from bulkgen.tokens.rows import TARGET_SUM, collapse_columns
+from bulkgen.tokens.rows import TARGET_SUM
 from bulkgen.tokens.summary import TokenizeSummary
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     import numpy.typing as npt
     import scipy.sparse as sp
 
+    from bulkgen.tokens.dataset import Tokens
     from bulkgen.tokens.genes import GeneMap
     from bulkgen.tokens.vocabulary import Vocabulary
 
@@ -54,20 +60,65 @@ class Encoder:
             fields.append(pa.field("counts", pa.list_(pa.float32())))
         return pa.schema([*fields, *obs.schema])
 
-    def encode(self, block: sp.csr_matrix, obs: pa.Table) -> pa.RecordBatch:
-        """Encode the cells of a block, whose `obs` rows are given."""
+    def encode(self, block: sp.csr_matrix, obs: pa.Table) -> Iterator[pa.RecordBatch]:
+        """Encode the cells of a block, whose `obs` rows are given; one batch is put together while others are encoded."""
         sizes = library_sizes(block) if self.counts else None
-        if self.genes.first_column is not None:
-            block = collapse_columns(block, self.genes.first_column)
-        vocabulary, schema = self.vocabulary, self.schema(obs)
-        expressed, offsets, tokens, values = self._rank(block, schema.field("input_ids").type.value_type)
-        lengths = np.diff(offsets)
-        if sizes is not None:
-            # an empty cell has no counts to scale
-            values *= np.repeat(TARGET_SUM / np.where(sizes > 0, sizes, 1), lengths)
-        empty = expressed == 0
-        self.cells_in += len(empty)
-        self.saturated += int(np.count_nonzero(expressed >= vocabulary.max_genes))
+        schema, limits = self.schema(obs), self.vocabulary
+        token_type = schema.field("input_ids").type.value_type.to_pandas_dtype()
+        kernels = get_kernels()
+        indptr = np.ascontiguousarray(block.indptr, dtype=np.int64)
+        room = np.minimum(np.diff(indptr), limits.max_genes) + (limits.context - limits.max_genes)
+        lengths, genes = np.empty((2, block.shape[0]), dtype=np.int64)
+
+        def rank(first: int) -> tuple[int, int, Tokens, npt.NDArray[np.float32]]:
+            last = min(first + ROWS_PER_BATCH, len(room))
+            tokens = np.empty(int(room[first:last].sum()), dtype=token_type)
+            values = np.empty(len(tokens) if self.counts else 0, dtype=np.float32)
+            kernels.rank_tokens(
+                indptr,
+                block.indices,
+                block.data,
+                self.genes.token,
+                self.genes.median,
+                self.genes.first_column,
+                tokens,
+                values,
+                lengths,
+                genes,
+                most_genes=limits.max_genes,
+                cls=-1 if limits.cls is None else limits.cls,
+                eos=-1 if limits.eos is None else limits.eos,
+                first_row=first,
+                last_row=last,
+            )
+            return first, last, tokens, values
+
+        starts = range(0, len(room), ROWS_PER_BATCH)
+        threads = min(resolve_threads(self.threads), len(starts))
+        with ThreadPoolExecutor(threads) if threads > 1 else nullcontext() as pool:
+            for first, last, tokens, values in (map if pool is None else pool.map)(rank, starts):
+                if sizes is not None:
+                    # an empty cell has no counts to scale
+                    here = sizes[first:last]
+                    values = values[: lengths[first:last].sum()]
+                    values *= np.repeat(TARGET_SUM / np.where(here > 0, here, 1), lengths[first:last])
+                yield self._batch(
+                    schema, obs.slice(first, last - first), genes[first:last], lengths[first:last], tokens, values
+                )
+
+    def _batch(
+        self,
+        schema: pa.Schema,
+        obs: pa.Table,
+        genes: npt.NDArray[np.int64],
+        lengths: npt.NDArray[np.int64],
+        tokens: Tokens,
+        values: npt.NDArray[np.float32],
+    ) -> pa.RecordBatch:
+        """Put the cells of a batch together, without those that are empty."""
+        self.cells_in += len(genes)
+        self.saturated += int(np.count_nonzero(genes >= self.vocabulary.max_genes))
+        empty = genes == 0
         if empty.any():
             self.empty += int(np.count_nonzero(empty))
             room = LISTED_CELLS - len(self.empty_cells)
@@ -75,56 +126,17 @@ class Encoder:
             if not self.keep_empty:
                 kept = ~empty
                 inside = np.repeat(kept, lengths)
-                tokens, values = tokens[inside], values[inside] if sizes is not None else values
-                lengths = lengths[kept]
-                offsets = np.concatenate(([0], np.cumsum(lengths)))
-                obs = obs.filter(pa.array(kept))
+                tokens, values = tokens[: len(inside)][inside], values[inside] if self.counts else values
+                lengths, obs = lengths[kept], obs.filter(pa.array(kept))
         self.cells_out += len(lengths)
         self.lengths.append(lengths)
-        offset_array = pa.array(offsets.astype(np.int32))
-        columns = [pa.ListArray.from_arrays(offset_array, pa.array(tokens)), pa.array(lengths)]
-        if sizes is not None:
-            columns.append(pa.ListArray.from_arrays(offset_array, pa.array(values)))
+        offsets = np.zeros(len(lengths) + 1, dtype=np.int32)
+        np.cumsum(lengths, out=offsets[1:])
+        columns = [pa.ListArray.from_arrays(pa.array(offsets), pa.array(tokens[: offsets[-1]])), pa.array(lengths)]
+        if self.counts:
+            columns.append(pa.ListArray.from_arrays(pa.array(offsets), pa.array(values)))
         columns += [column.combine_chunks() for column in obs.columns]
         return pa.record_batch(columns, schema=schema)
-
-    def _rank(
-        self, block: sp.csr_matrix, token_type: pa.DataType
-    ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.int16], npt.NDArray[np.float32]]:
-        """Run the kernels: genes expressed, offsets, tokens, and the tokens' counts (empty if not wanted)."""
-        kernels, vocabulary = get_kernels(), self.vocabulary
-        n_rows = block.shape[0]
-        indptr = np.ascontiguousarray(block.indptr, dtype=np.int64)
-        matrix = (indptr, block.indices, block.data)
-        expressed = np.zeros(n_rows, dtype=np.int64)
-
-        def count(first: int, last: int) -> None:
-            kernels.count_tokens(*matrix, self.genes.token, expressed, first_row=first, last_row=last)
-
-        parallel_ranges(count, n_rows, threads=self.threads, weights=indptr)
-        special = vocabulary.context - vocabulary.max_genes
-        offsets = np.zeros(n_rows + 1, dtype=np.int64)
-        np.cumsum(np.minimum(expressed, vocabulary.max_genes) + special, out=offsets[1:])
-        tokens = np.empty(int(offsets[-1]), dtype=token_type.to_pandas_dtype())
-        values = np.empty(len(tokens) if self.counts else 0, dtype=np.float32)
-
-        def rank(first: int, last: int) -> None:
-            kernels.rank_tokens(
-                *matrix,
-                self.genes.token,
-                self.genes.median,
-                offsets,
-                tokens,
-                values,
-                most_genes=vocabulary.max_genes,
-                cls=-1 if vocabulary.cls is None else vocabulary.cls,
-                eos=-1 if vocabulary.eos is None else vocabulary.eos,
-                first_row=first,
-                last_row=last,
-            )
-
-        parallel_ranges(rank, n_rows, threads=self.threads, weights=indptr)
-        return expressed, offsets, tokens, values
 
     def summary(self) -> TokenizeSummary:
         """Return what was done so far."""

@@ -10,7 +10,7 @@ import scipy.sparse as sp
 from bulkgen.errors import VocabularyError
 from bulkgen.io import library_sizes
 from bulkgen.tokens.genes import column_ids, strip_version
-from bulkgen.tokens.rows import CELLS_PER_BLOCK, TARGET_SUM, collapse_columns, row_blocks
+from bulkgen.tokens.rows import CELLS_PER_BLOCK, TARGET_SUM, row_blocks
 from bulkgen.tokens.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
@@ -57,10 +57,16 @@ def fit_vocabulary(
 def _normalised(adata: AnnData, first_column: npt.NDArray[np.int64] | None, *, allow_fractional: bool) -> sp.csc_matrix:
     """Return counts per 10,000 by column, columns of the same gene added."""
     parts = []
+    together = None
+    if first_column is not None:
+        columns = np.arange(len(first_column))
+        # a product adds exactly, and fractions in the order of the columns
+        together = sp.csr_matrix((np.ones(len(columns), np.int64), (columns, first_column)))
+        together.resize(len(columns), len(columns))
     for _, block in row_blocks(adata, rows=CELLS_PER_BLOCK, allow_fractional=allow_fractional):
         sizes = library_sizes(block)
-        if first_column is not None:
-            block = collapse_columns(block, first_column)
+        if together is not None:
+            block = block @ together
         per_entry = np.repeat(sizes, np.diff(block.indptr))
         # a cell without counts may still store zeros
         values = block.data / np.where(per_entry > 0, per_entry, 1) * TARGET_SUM

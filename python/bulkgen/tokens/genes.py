@@ -41,7 +41,7 @@ class GeneMap:
     median
         Median of each column's gene, 1 for none; float64, shape (columns,).
     first_column
-        For each column the first column of the same gene, itself for most; ``None`` where no gene has two.
+        For each column the first column of the same gene, itself for most; int32, empty where no gene has two.
     mapped, versioned, collapsed
         Columns that carry a gene of the vocabulary; of those, columns whose version was stripped, and columns
         that add to an earlier one.
@@ -51,7 +51,7 @@ class GeneMap:
 
     token: npt.NDArray[np.int32]
     median: npt.NDArray[np.float64]
-    first_column: npt.NDArray[np.int64] | None
+    first_column: npt.NDArray[np.int32]
     mapped: int
     versioned: int
     collapsed: int
@@ -65,7 +65,8 @@ class GeneMap:
 
 def strip_version(gene: str) -> str:
     """Return an Ensembl gene id without its version; anything else (``RP11-34P13.7``) as it is."""
-    match = _VERSIONED.fullmatch(gene)
+    # nearly no id has a version, and most have no point either
+    match = _VERSIONED.fullmatch(gene) if "." in gene else None
     return match.group(1) if match else gene
 
 
@@ -77,14 +78,20 @@ def resolve(gene: str, vocabulary: Vocabulary) -> str | None:
     """
     if not gene:
         return None
-    for candidate in (gene, strip_version(gene)):
-        if candidate in vocabulary.tokens and vocabulary.mapping is None:
-            return candidate
-        upper = candidate.upper()
-        if vocabulary.mapping is not None and upper in vocabulary.mapping:
-            return vocabulary.mapping[upper]
-        if upper in vocabulary.tokens and (vocabulary.mapping is not None or _ENSEMBL.fullmatch(upper)):
-            return upper
+    found = _look_up(gene, vocabulary)
+    if found is None and "." in gene:
+        found = _look_up(strip_version(gene), vocabulary)
+    return found
+
+
+def _look_up(gene: str, vocabulary: Vocabulary) -> str | None:
+    if vocabulary.mapping is None and gene in vocabulary.tokens:
+        return gene
+    upper = gene.upper()
+    if vocabulary.mapping is not None and upper in vocabulary.mapping:
+        return vocabulary.mapping[upper]
+    if upper in vocabulary.tokens and (vocabulary.mapping is not None or _ENSEMBL.fullmatch(upper)):
+        return upper
     return None
 
 
@@ -136,24 +143,19 @@ def map_genes(var: pd.DataFrame, vocabulary: Vocabulary, *, gene_ids: str | None
         If under 50 % do.
     """
     ids = column_ids(var, gene_ids)
-    token = np.full(len(ids), -1, dtype=np.int32)
-    median = np.ones(len(ids), dtype=np.float64)
-    first_column = np.arange(len(ids), dtype=np.int64)
+    found = [resolve(identifier, vocabulary) for identifier in ids]
+    tokens, medians = vocabulary.tokens, vocabulary.medians
     seen: dict[str, int] = {}
-    mapped = versioned = 0
-    for column, identifier in enumerate(ids):
-        gene = resolve(identifier, vocabulary)
-        if gene is None:
-            continue
-        mapped += 1
-        versioned += strip_version(identifier) != identifier
-        first_column[column] = seen.setdefault(gene, column)
-        token[column] = vocabulary.tokens[gene]
-        median[column] = vocabulary.medians[gene]
+    first_column = [column if gene is None else seen.setdefault(gene, column) for column, gene in enumerate(found)]
+    mapped = sum(gene is not None for gene in found)
+    versioned = sum(
+        gene is not None and "." in identifier and strip_version(identifier) != identifier
+        for identifier, gene in zip(ids, found, strict=True)
+    )
     genes = GeneMap(
-        token=token,
-        median=median,
-        first_column=first_column if mapped > len(seen) else None,
+        token=np.array([-1 if gene is None else tokens[gene] for gene in found], dtype=np.int32),
+        median=np.array([1.0 if gene is None else medians[gene] for gene in found], dtype=np.float64),
+        first_column=np.array(first_column if mapped > len(seen) else [], dtype=np.int32),
         mapped=mapped,
         versioned=versioned,
         collapsed=mapped - len(seen),

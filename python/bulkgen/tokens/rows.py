@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, TypeAlias, cast
+from typing import TYPE_CHECKING
 
 import numpy as np
 import scipy.sparse as sp
@@ -14,12 +14,9 @@ from bulkgen.io import canonical_counts, provenance_of
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    import numpy.typing as npt
     from anndata import AnnData
 
-    Sums: TypeAlias = npt.NDArray[np.int64] | npt.NDArray[np.float64]
-
-__all__ = ["CELLS_PER_BLOCK", "TARGET_SUM", "collapse_columns", "row_blocks"]
+__all__ = ["CELLS_PER_BLOCK", "TARGET_SUM", "row_blocks"]
 
 #: Counts are scaled to this library size, as the reference does; the order of genes does not depend on it.
 TARGET_SUM = 10_000
@@ -27,6 +24,7 @@ TARGET_SUM = 10_000
 CELLS_PER_BLOCK = 16_384
 #: Logarithms of counts per 10,000 stay below log(10,001) = 9.2, and below 14 per million; counts do not.
 LOG_LIMIT = 20
+_VALUES_AT_ONCE = 2**16
 
 
 def row_blocks(adata: AnnData, *, rows: int, allow_fractional: bool) -> Iterator[tuple[int, sp.csr_matrix]]:
@@ -76,71 +74,6 @@ def row_blocks(adata: AnnData, *, rows: int, allow_fractional: bool) -> Iterator
         yield first, block
 
 
-def collapse_columns(block: sp.csr_matrix, first_column: npt.NDArray[np.int64]) -> sp.csr_matrix:
-    """Add columns of the same gene into the first of them.
-
-    Integers are summed exactly (int64), other values as float64 in the order of the columns. Entries of all other
-    columns, nearly all of a matrix, are copied once.
-
-    Parameters
-    ----------
-    block
-        Canonical CSR.
-    first_column
-        For each column the first column of its gene, itself for most.
-    """
-    wide = np.int64 if block.dtype.kind in "iu" else np.float64
-    n_rows, n_columns = block.shape
-    several = np.zeros(n_columns, dtype=bool)
-    later = np.flatnonzero(first_column != np.arange(n_columns))
-    several[later] = several[first_column[later]] = True
-    moving = several[block.indices]
-    entries = np.flatnonzero(moving)
-    rows = np.searchsorted(block.indptr, entries, side="right") - 1
-    keys, sums = _sum_by_key(rows * n_columns + first_column[block.indices[entries]], block.data[entries].astype(wide))
-    indices, data = block.indices[~moving], block.data[~moving].astype(wide)
-    removed = np.concatenate(([0], np.cumsum(np.bincount(rows, minlength=n_rows))))
-    indptr = block.indptr - removed
-    new_rows, new_columns = np.divmod(keys, n_columns)
-    places = _places(indices, indptr, new_rows, new_columns)
-    result = sp.csr_matrix(block.shape, dtype=wide)
-    result.indices = np.insert(indices, places, new_columns)
-    result.data = np.insert(data, places, sums)
-    result.indptr = indptr + np.concatenate(([0], np.cumsum(np.bincount(new_rows, minlength=n_rows))))
-    return result
-
-
-def _sum_by_key(keys: npt.NDArray[np.int64], values: Sums) -> tuple[npt.NDArray[np.int64], Sums]:
-    """Return the sorted unique keys and the sum of each one's values."""
-    order = np.argsort(keys, kind="stable")
-    keys, values = keys[order], values[order]
-    starts = np.flatnonzero(np.diff(keys, prepend=-1))
-    group = np.repeat(np.arange(len(starts)), np.diff(starts, append=len(keys)))
-    sums = cast("Sums", np.zeros(len(starts), dtype=values.dtype))
-    # one after the other, in stored order
-    np.add.at(sums, group, values)
-    return keys[starts], sums
-
-
-def _places(
-    indices: npt.NDArray[np.int32] | npt.NDArray[np.int64],
-    indptr: npt.NDArray[np.int64],
-    rows: npt.NDArray[np.int64],
-    columns: npt.NDArray[np.int64],
-) -> npt.NDArray[np.int64]:
-    """Find where in its row each new column belongs: a binary search in all rows at once."""
-    low, high = indptr[rows].astype(np.int64), indptr[rows + 1].astype(np.int64)
-    while True:
-        open_ = low < high
-        if not open_.any():
-            return low
-        middle = (low + high) // 2
-        smaller = np.zeros(len(low), dtype=bool)
-        smaller[open_] = indices[middle[open_]] < columns[open_]
-        low = np.where(smaller, middle + 1, low)
-        high = np.where(open_ & ~smaller, middle, high)
-
-
 def _view(X: sp.csr_matrix, first: int, last: int) -> sp.csr_matrix:
     """Rows of a matrix in memory, without copying their entries."""
     start, stop = X.indptr[first], X.indptr[last]
@@ -171,7 +104,12 @@ class _LogGuard:
     def check(self, block: sp.csr_matrix) -> None:
         if block.dtype.kind != "f":
             return
-        self._largest = max(self._largest, float(block.data.max(initial=0)))
+        for start in range(0, block.data.size, _VALUES_AT_ONCE):
+            # counts show a large value soon, and then nothing more is read
+            if self._largest >= LOG_LIMIT:
+                return
+            values = block.data[start : start + _VALUES_AT_ONCE]
+            self._largest = max(self._largest, float(values.max()))
         if self._largest >= LOG_LIMIT:
             return
         if self._example is None:

@@ -1,0 +1,24 @@
+// The columns' tokens of a call, checked: after this encode_row follows no index out of the arrays.
+#pragma once
+
+#include "arrays.hpp"
+#include "bulkgen/row_encoder.hpp"
+
+namespace bulkgen::bindings {
+
+inline ColumnTokens checked_column_tokens(const Array<std::int32_t>& token, const Array<double>& median,
+                                          const Array<std::int32_t>& first_column) {
+    const ColumnTokens columns{input(token), input(median), input(first_column)};
+    require(columns.token.size() == columns.median.size(), "token and median must have equal length");
+    const auto first = columns.first_column;
+    require(first.empty() || first.size() == columns.token.size(),
+            "first_column must be empty or as long as token");
+    for (std::size_t c = 0; c < first.size(); ++c) {
+        const auto f = static_cast<std::size_t>(first[c]);
+        require(f <= c && static_cast<std::size_t>(first[f]) == f,
+                "first_column must give each column the first of its gene");
+    }
+    return columns;
+}
+
+}  // namespace bulkgen::bindings
