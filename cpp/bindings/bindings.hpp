@@ -19,5 +19,6 @@ void register_level(pybind11::module_& module);
 void register_philox(pybind11::module_& module);
 void register_rank_tokens(pybind11::module_& module);
 void register_truncated_gaussian(pybind11::module_& module);
+void register_truncated_gaussian_tokens(pybind11::module_& module);
 
 }  // namespace bulkgen::bindings

@@ -14,4 +14,5 @@ PYBIND11_MODULE(_core, module, pybind11::mod_gil_not_used()) {
     bindings::register_philox(module);
     bindings::register_rank_tokens(module);
     bindings::register_truncated_gaussian(module);
+    bindings::register_truncated_gaussian_tokens(module);
 }

@@ -1,5 +1,6 @@
 #include "bulkgen/rank_tokens.hpp"
 
+#include "bulkgen/encode_rows.hpp"
 #include "bulkgen/instantiate.hpp"
 
 namespace bulkgen {
@@ -9,18 +10,16 @@ std::int64_t rank_tokens(const Csr<Value, Index>& matrix, const ColumnTokens& co
                          const RankLimits& limits, std::size_t first_row, std::size_t last_row,
                          const RowScratch<Value>& scratch, std::span<Token> out, std::span<float> out_counts,
                          std::span<std::int64_t> lengths, std::span<std::int64_t> genes) noexcept {
-    std::size_t slot = 0;
-    for (std::size_t row = first_row; row < last_row; ++row) {
-        const std::size_t begin = matrix.begin(row), end = matrix.end(row);
-        const Row<Value, Index> cell{matrix.indices.data() + begin, matrix.data.data() + begin, end - begin};
-        const EncodedRow encoded = encode_row(columns, limits, cell, scratch, out.subspan(slot),
-                                              out_counts.empty() ? out_counts : out_counts.subspan(slot));
-        if (encoded.tokens > out.size() - slot) return static_cast<std::int64_t>(row);
-        lengths[row] = static_cast<std::int64_t>(encoded.tokens);
-        genes[row] = static_cast<std::int64_t>(encoded.genes);
-        slot += encoded.tokens;
-    }
-    return -1;
+    const auto row_of = [&](std::size_t i) {
+        const std::size_t begin = matrix.begin(first_row + i), end = matrix.end(first_row + i);
+        return Row<Value, Index>{matrix.indices.data() + begin, matrix.data.data() + begin, end - begin};
+    };
+    const std::size_t n_rows = last_row - first_row;
+    const std::int64_t full =
+        encode_rows(columns, limits, n_rows, row_of, scratch,
+                    TokenOutput<Token>{out, out_counts, lengths.subspan(first_row, n_rows),
+                                       genes.subspan(first_row, n_rows)});
+    return full < 0 ? full : static_cast<std::int64_t>(first_row) + full;
 }
 
 #define BULKGEN_INSTANTIATE_TOKEN(VALUE, INDEX, TOKEN)                                              \

@@ -44,6 +44,7 @@ class NativeKernels:
         self.group_sums = core.group_sums
         self.rank_tokens = core.rank_tokens
         self.truncated_gaussian = core.truncated_gaussian
+        self.truncated_gaussian_tokens = core.truncated_gaussian_tokens
 
     @property
     def level(self) -> str:

@@ -118,6 +118,35 @@ def _check_range(first: int, last: int, size: int, what: str) -> None:
     _require(0 <= first <= last <= size, f"{what} range is not within [0, {size}]")
 
 
+def _check_plan(
+    common: Float32Array,
+    keep: UInt32Array,
+    odd_gene: UInt32Array,
+    odd_proposal: UInt8Array,
+    odd: Float64Array,
+    purposes: tuple[int, int, int],
+    *,
+    n_genes: int,
+) -> None:
+    _exact("common", common, np.float32)
+    _exact("keep", keep, np.uint32)
+    _exact("odd_gene", odd_gene, np.uint32)
+    _exact("odd_proposal", odd_proposal, np.uint8)
+    _exact("odd", odd, np.float64)
+    tiles = -(-n_genes // TILE)
+    _require(common.shape == (tiles, 7, TILE), "common must have shape (genes / 256, rounded up; 7; 256)")
+    _require(keep.size in (0, tiles * TILE), "keep must be empty or have an element per gene of the tiles")
+    _require(
+        odd.shape == (7, odd_gene.size) and odd_proposal.size == odd_gene.size,
+        "odd must have shape (7, odd genes), odd_proposal one element per odd gene",
+    )
+    _require(
+        bool(odd_gene.size == 0 or (odd_gene[-1] < n_genes and np.all(odd_gene[:-1] < odd_gene[1:]))),
+        "odd_gene must be ascending genes of the rows of out",
+    )
+    _require(all(0 <= purpose < 256 for purpose in purposes), "a purpose must be below 256")
+
+
 class NumbaKernels:
     """Kernels compiled by Numba at first use and cached on disk."""
 
@@ -375,25 +404,8 @@ class NumbaKernels:
     ) -> None:
         """Draw cells (rows of `out`) from per-gene truncated normals."""
         _exact("out", out, np.float32)
-        _exact("common", common, np.float32)
-        _exact("keep", keep, np.uint32)
-        _exact("odd_gene", odd_gene, np.uint32)
-        _exact("odd_proposal", odd_proposal, np.uint8)
-        _exact("odd", odd, np.float64)
         _require(out.ndim == 2, "out must have two dimensions: cells x genes")
-        n_genes = out.shape[1]
-        tiles = -(-n_genes // TILE)
-        _require(common.shape == (tiles, 7, TILE), "common must have shape (genes / 256, rounded up; 7; 256)")
-        _require(keep.size in (0, tiles * TILE), "keep must be empty or have an element per gene of the tiles")
-        _require(
-            odd.shape == (7, odd_gene.size) and odd_proposal.size == odd_gene.size,
-            "odd must have shape (7, odd genes), odd_proposal one element per odd gene",
-        )
-        _require(
-            bool(odd_gene.size == 0 or (odd_gene[-1] < n_genes and np.all(odd_gene[:-1] < odd_gene[1:]))),
-            "odd_gene must be ascending genes of the rows of out",
-        )
-        _require(all(0 <= purpose < 256 for purpose in purposes), "a purpose must be below 256")
+        _check_plan(common, keep, odd_gene, odd_proposal, odd, purposes, n_genes=out.shape[1])
         numba_truncated_gaussian.truncated_gaussian(
             out,
             common,
@@ -409,6 +421,62 @@ class NumbaKernels:
             np.uint64(purposes[2]),
             np.uint64(first_cell),
         )
+
+    def truncated_gaussian_tokens(
+        self,
+        out: TokenArray,
+        lengths: Int64Array,
+        genes: Int64Array,
+        token: Int32Array,
+        median: Float64Array,
+        first_column: Int32Array,
+        common: Float32Array,
+        keep: UInt32Array,
+        odd_gene: UInt32Array,
+        odd_proposal: UInt8Array,
+        odd: Float64Array,
+        *,
+        most_genes: int,
+        cls: int,
+        eos: int,
+        inverse: bool,
+        round: bool,
+        key: int,
+        purposes: tuple[int, int, int],
+        first_cell: int,
+    ) -> None:
+        """Draw cells one by one and write their tokens end to end, as `rank_tokens` would of `truncated_gaussian`."""
+        _check_column_tokens(token, median, first_column)
+        _check_plan(common, keep, odd_gene, odd_proposal, odd, purposes, n_genes=token.size)
+        _exact("out", out, np.int16, np.int32)
+        _exact("lengths", lengths, np.int64)
+        _exact("genes", genes, np.int64)
+        _require(lengths.size == genes.size, "lengths and genes must have one element per cell")
+        _require(token.size > 0, "there must be at least one gene")
+        cell = numba_truncated_gaussian.truncated_gaussian_tokens(
+            out,
+            lengths,
+            genes,
+            token,
+            median,
+            first_column,
+            common,
+            keep,
+            odd_gene,
+            odd_proposal,
+            odd,
+            most_genes,
+            cls,
+            eos,
+            inverse,
+            round,
+            np.uint64(key),
+            np.uint64(purposes[0]),
+            np.uint64(purposes[1]),
+            np.uint64(purposes[2]),
+            np.uint64(first_cell),
+        )
+        _require(cell < 0, f"out has no room for the tokens of cell {cell}")
 
 
 if TYPE_CHECKING:

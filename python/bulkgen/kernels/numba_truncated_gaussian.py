@@ -1,4 +1,4 @@
-"""Numba twin of ``truncated_gaussian.cpp``, function by function."""
+"""Numba twins of ``truncated_gaussian.cpp``, function by function, and of ``truncated_gaussian_tokens.cpp``."""
 
 from __future__ import annotations
 
@@ -24,8 +24,9 @@ from bulkgen.kernels.numba_math import (
     unit_uniform,
     unit_uniform_single,
 )
+from bulkgen.kernels.numba_rank_tokens import encode_row, row_scratch
 
-__all__ = ["truncated_gaussian"]
+__all__ = ["truncated_gaussian", "truncated_gaussian_tokens"]
 
 _RETRY_BLOCKS = 256
 _LOW = np.uint64(0xFFFFFFFF)
@@ -206,61 +207,150 @@ def _apply_mask(key, purpose, cell, keep, row, n_genes, words):  # type: ignore[
 
 
 @njit(cache=True, nogil=True)
+def _cell_scratch(padded):  # type: ignore[no-untyped-def]
+    """Allocate what `_draw_cell` works in: the row in whole tiles first."""
+    return (
+        np.empty(padded, np.float32),
+        np.empty(padded + 1, np.int64),
+        np.empty(TILE, np.uint32),
+        np.empty(4 * TILE, np.uint32),
+        np.empty(TILE, np.uint64),
+        np.empty(TILE, np.uint32),
+        np.empty((4, TILE), np.float32),
+        np.empty(TILE, np.float32),
+        np.empty(TILE, np.float32),
+    )
+
+
+@njit(cache=True, nogil=True)
+def _draw_cell(  # type: ignore[no-untyped-def]
+    cell, n_genes, common, keep, odd_gene, odd_proposal, odd, inverse, rounded, key, draw, retry, mask, scratch
+):
+    row, outside, words, retry_words, gene, inside, bounds, value, scale = scratch
+    n_outside = 0
+    for first in range(0, row.size, TILE):
+        tile, values = common[first // TILE], row[first : first + TILE]
+        if inverse:
+            _draw_inverse(key, draw, cell, tile, first, values, words, value, scale)
+        else:
+            n_outside = _draw_normal(key, draw, cell, tile, first, values, outside, n_outside, words, value, inside)
+    for attempt in range(_RETRY_BLOCKS):
+        if n_outside == 0:
+            break
+        left = 0
+        for start in range(0, n_outside, TILE):
+            n = min(TILE, n_outside - start)
+            left = _redraw(
+                key,
+                retry,
+                cell,
+                common,
+                attempt,
+                outside,
+                start,
+                n,
+                row,
+                left,
+                gene,
+                retry_words,
+                bounds,
+                value,
+                inside,
+            )
+        n_outside = left
+    for i in range(odd_gene.size):
+        g = np.int64(odd_gene[i])
+        t = _odd_variate(key, draw, retry, cell, g, odd_proposal[i], odd, i)
+        x = _clip(odd[_LOCATION, i] + odd[_SCALE, i] * t, odd[_LOWER, i], odd[_UPPER, i])
+        row[g] = _clip(np.float32(x), common[g // TILE, _LOWER, g % TILE], common[g // TILE, _UPPER, g % TILE])
+    if keep.size > 0:
+        _apply_mask(key, mask, cell, keep, row, n_genes, words)
+    if rounded:
+        for i in range(n_genes):
+            row[i] = round_count(row[i])
+    return row[:n_genes]
+
+
+@njit(cache=True, nogil=True)
 def truncated_gaussian(  # type: ignore[no-untyped-def]
     out, common, keep, odd_gene, odd_proposal, odd, inverse, rounded, key, draw, retry, mask, first_cell
 ):
     """Draw cells first_cell, first_cell + 1, ... into the rows of `out`."""
     n_cells, n_genes = out.shape
-    padded = common.shape[0] * TILE
-    row = np.empty(padded, np.float32)
-    outside = np.empty(padded + 1, np.int64)
-    words = np.empty(TILE, np.uint32)
-    retry_words = np.empty(4 * TILE, np.uint32)
-    gene = np.empty(TILE, np.uint64)
-    inside = np.empty(TILE, np.uint32)
-    bounds = np.empty((4, TILE), np.float32)
-    value = np.empty(TILE, np.float32)
-    scale = np.empty(TILE, np.float32)
+    scratch = _cell_scratch(common.shape[0] * TILE)
     for c in range(n_cells):
         cell = np.uint64(first_cell + np.uint64(c))
-        n_outside = 0
-        for first in range(0, padded, TILE):
-            tile, values = common[first // TILE], row[first : first + TILE]
-            if inverse:
-                _draw_inverse(key, draw, cell, tile, first, values, words, value, scale)
-            else:
-                n_outside = _draw_normal(key, draw, cell, tile, first, values, outside, n_outside, words, value, inside)
-        for attempt in range(_RETRY_BLOCKS):
-            if n_outside == 0:
-                break
-            left = 0
-            for start in range(0, n_outside, TILE):
-                left = _redraw(
-                    key,
-                    retry,
-                    cell,
-                    common,
-                    attempt,
-                    outside,
-                    start,
-                    min(TILE, n_outside - start),
-                    row,
-                    left,
-                    gene,
-                    retry_words,
-                    bounds,
-                    value,
-                    inside,
-                )
-            n_outside = left
-        for i in range(odd_gene.size):
-            g = np.int64(odd_gene[i])
-            t = _odd_variate(key, draw, retry, cell, g, odd_proposal[i], odd, i)
-            x = _clip(odd[_LOCATION, i] + odd[_SCALE, i] * t, odd[_LOWER, i], odd[_UPPER, i])
-            row[g] = _clip(np.float32(x), common[g // TILE, _LOWER, g % TILE], common[g // TILE, _UPPER, g % TILE])
-        if keep.size > 0:
-            _apply_mask(key, mask, cell, keep, row, n_genes, words)
-        if rounded:
-            for i in range(n_genes):
-                row[i] = round_count(row[i])
-        out[c] = row[:n_genes]
+        out[c] = _draw_cell(
+            cell,
+            n_genes,
+            common,
+            keep,
+            odd_gene,
+            odd_proposal,
+            odd,
+            inverse,
+            rounded,
+            key,
+            draw,
+            retry,
+            mask,
+            scratch,
+        )
+
+
+@njit(cache=True, nogil=True)
+def truncated_gaussian_tokens(  # type: ignore[no-untyped-def]
+    out,
+    lengths,
+    genes,
+    token,
+    median,
+    first_column,
+    common,
+    keep,
+    odd_gene,
+    odd_proposal,
+    odd,
+    most_genes,
+    cls,
+    eos,
+    inverse,
+    rounded,
+    key,
+    draw,
+    retry,
+    mask,
+    first_cell,
+):
+    """Draw cells one by one and encode each; returns the first that `out` has no room for, or -1."""
+    scratch = _cell_scratch(common.shape[0] * TILE)
+    encoder_scratch = row_scratch(token, median, first_column, np.float64, token.size)
+    no_counts = np.empty(0, np.float32)
+    slot = 0
+    for c in range(lengths.size):
+        cell = np.uint64(first_cell + np.uint64(c))
+        row = _draw_cell(
+            cell,
+            token.size,
+            common,
+            keep,
+            odd_gene,
+            odd_proposal,
+            odd,
+            inverse,
+            rounded,
+            key,
+            draw,
+            retry,
+            mask,
+            scratch,
+        )
+        n_genes, n_tokens = encode_row(
+            token, median, first_column, most_genes, cls, eos, None, row, encoder_scratch, out[slot:], no_counts
+        )
+        if n_tokens > out.size - slot:
+            return c
+        lengths[c] = n_tokens
+        genes[c] = n_genes
+        slot += n_tokens
+    return -1

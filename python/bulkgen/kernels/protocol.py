@@ -175,3 +175,28 @@ class Kernels(Protocol):
         first_cell: int,
     ) -> None:
         """Draw cells (rows of `out`) from per-gene truncated normals, by a ``TruncatedGaussianPlan``."""
+
+    def truncated_gaussian_tokens(
+        self,
+        out: TokenArray,
+        lengths: Int64Array,
+        genes: Int64Array,
+        token: Int32Array,
+        median: Float64Array,
+        first_column: Int32Array,
+        common: Float32Array,
+        keep: UInt32Array,
+        odd_gene: UInt32Array,
+        odd_proposal: UInt8Array,
+        odd: Float64Array,
+        *,
+        most_genes: int,
+        cls: int,
+        eos: int,
+        inverse: bool,
+        round: bool,
+        key: int,
+        purposes: tuple[int, int, int],
+        first_cell: int,
+    ) -> None:
+        """Draw cells one by one and write their tokens end to end, as `rank_tokens` would of `truncated_gaussian`."""

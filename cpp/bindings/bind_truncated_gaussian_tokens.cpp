@@ -1,0 +1,64 @@
+#include <string>
+#include <vector>
+
+#include "bindings.hpp"
+#include "bulkgen/row_scratch.hpp"
+#include "bulkgen/truncated_gaussian_tokens.hpp"
+#include "column_tokens.hpp"
+#include "truncated_gaussian_plan.hpp"
+
+namespace bulkgen::bindings {
+
+namespace {
+
+template <typename Token>
+void bind(py::module_& module) {
+    module.def(
+        "truncated_gaussian_tokens",
+        [](Array<Token>& out, Array<std::int64_t>& lengths, Array<std::int64_t>& genes,
+           const Array<std::int32_t>& token, const Array<double>& median,
+           const Array<std::int32_t>& first_column, const Array<float>& common,
+           const Array<std::uint32_t>& keep, const Array<std::uint32_t>& odd_gene,
+           const Array<std::uint8_t>& odd_proposal, const Array<double>& odd, std::size_t most_genes,
+           std::int32_t cls, std::int32_t eos, bool inverse, bool round, std::uint64_t key,
+           const std::array<std::uint32_t, 3>& purposes, std::uint64_t first_cell) {
+            const ColumnTokens columns = checked_column_tokens(token, median, first_column);
+            const std::size_t n_genes = columns.token.size();
+            const TruncatedGaussianPlan plan =
+                checked_plan(common, keep, odd_gene, odd_proposal, odd, inverse, round, n_genes);
+            const TruncatedGaussianPurposes checked = checked_purposes(purposes);
+            const TokenOutput<Token> cells{output(out), {}, output(lengths), output(genes)};
+            require(cells.lengths.size() == cells.genes.size(),
+                    "lengths and genes must have one element per cell");
+            require(n_genes > 0, "there must be at least one gene");
+            std::int64_t cell = -1;
+            {
+                py::gil_scoped_release release;
+                RowScratchMemory<float> scratch(columns, n_genes);
+                std::vector<float> row(n_genes);
+                cell = at_level(chosen_level, [&](auto level) {
+                    return truncated_gaussian_tokens<level.level>(key, checked, first_cell, plan, n_genes,
+                                                                  columns, {most_genes, cls, eos},
+                                                                  scratch.view(), row, cells);
+                });
+            }
+            if (cell >= 0) {
+                throw py::value_error("out has no room for the tokens of cell " + std::to_string(cell));
+            }
+        },
+        py::arg("out").noconvert(), py::arg("lengths").noconvert(), py::arg("genes").noconvert(),
+        py::arg("token").noconvert(), py::arg("median").noconvert(), py::arg("first_column").noconvert(),
+        py::arg("common").noconvert(), py::arg("keep").noconvert(), py::arg("odd_gene").noconvert(),
+        py::arg("odd_proposal").noconvert(), py::arg("odd").noconvert(), py::kw_only(), py::arg("most_genes"),
+        py::arg("cls"), py::arg("eos"), py::arg("inverse"), py::arg("round"), py::arg("key"),
+        py::arg("purposes"), py::arg("first_cell"));
+}
+
+}  // namespace
+
+void register_truncated_gaussian_tokens(py::module_& module) {
+    bind<std::int16_t>(module);
+    bind<std::int32_t>(module);
+}
+
+}  // namespace bulkgen::bindings
