@@ -6,20 +6,27 @@ cell of any stratum by its number, in any order; so chunks, shards and threads c
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from importlib import import_module
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
+import numpy as np
 from pydantic import BaseModel, ConfigDict, ValidationError
+
+from bulkgen.kernels import get_kernels
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from bulkgen.kernels.protocol import Float32Array, Float64Array
+    from bulkgen.kernels.protocol import Float32Array, Float64Array, Int64Array, TokenArray
+    from bulkgen.kernels.row_encoding import RowEncoding
     from bulkgen.profiles import GeneMoments
 
 __all__ = ["Bulk", "FittedGenerator", "Generator", "Reference", "generator_names", "make_generator"]
 
+#: Cells that exist at once on the way to tokens.
+_ROWS = 16
 #: Built-in generators: name -> module and class.
 _GENERATORS = {
     "truncated_gaussian": ("bulkgen.generators.truncated_gaussian", "TruncatedGaussian"),
@@ -61,11 +68,67 @@ class Reference:
     pooled: GeneMoments
 
 
-class FittedGenerator(Protocol):
+class FittedGenerator(ABC):
     """Draws cells of the strata it was fitted to."""
 
+    @abstractmethod
     def sample(self, stratum: int, out: Float32Array, *, key: int, first_cell: int, threads: int | None) -> None:
         """Fill `out` (cells x genes) with cells ``first_cell, first_cell + 1, …`` of a stratum."""
+
+    def sample_tokens(
+        self,
+        stratum: int,
+        encoding: RowEncoding,
+        out: TokenArray,
+        lengths: Int64Array,
+        genes: Int64Array,
+        *,
+        key: int,
+        first_cell: int,
+    ) -> None:
+        """Write the tokens of cells ``first_cell, first_cell + 1, …`` end to end, in one thread.
+
+        The tokens are those of the cells that :meth:`sample` gives. This one draws a few cells at a time and encodes
+        them; a generator with a kernel of its own for it is faster.
+
+        Parameters
+        ----------
+        stratum
+            Number of the stratum.
+        encoding
+            Tokens of the genes.
+        out
+            Room for the tokens of all cells.
+        lengths, genes
+            Per cell: tokens, and genes before the cut; shape (cells,).
+        key, first_cell
+            As in :meth:`sample`.
+        """
+        n_genes = encoding.token.size
+        rows = np.empty((min(_ROWS, lengths.size), n_genes), np.float32)
+        columns = np.tile(np.arange(n_genes, dtype=np.int32), len(rows))
+        start = 0
+        for first in range(0, lengths.size, _ROWS):
+            n = min(_ROWS, lengths.size - first)
+            self.sample(stratum, rows[:n], key=key, first_cell=first_cell + first, threads=1)
+            get_kernels().rank_tokens(
+                np.arange(n + 1, dtype=np.int64) * n_genes,
+                columns[: n * n_genes],
+                rows[:n].reshape(-1),
+                encoding.token,
+                encoding.median,
+                encoding.first_column,
+                out[start:],
+                np.empty(0, np.float32),
+                lengths[first : first + n],
+                genes[first : first + n],
+                most_genes=encoding.most_genes,
+                cls=encoding.cls,
+                eos=encoding.eos,
+                first_row=0,
+                last_row=n,
+            )
+            start += int(lengths[first : first + n].sum())
 
 
 class Generator(BaseModel):

@@ -12,17 +12,19 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from bulkgen.errors import LabelError
-from bulkgen.generators.base import Bulk, Generator, Reference
+from bulkgen.generators.base import Bulk, FittedGenerator, Generator, Reference
 from bulkgen.kernels.truncated_gaussian import (
     TruncatedGaussianPlan,
     draw_truncated_gaussian,
+    draw_truncated_gaussian_tokens,
     plan_truncated_gaussian,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from bulkgen.kernels.protocol import Float32Array, Float64Array
+    from bulkgen.kernels.protocol import Float32Array, Float64Array, Int64Array, TokenArray
+    from bulkgen.kernels.row_encoding import RowEncoding
 
 __all__ = ["TruncatedGaussian"]
 
@@ -103,7 +105,7 @@ class TruncatedGaussian(Generator):
 
 
 @dataclass(frozen=True)
-class FittedTruncatedGaussian:
+class FittedTruncatedGaussian(FittedGenerator):
     """Plans, one per stratum."""
 
     plans: tuple[TruncatedGaussianPlan, ...]
@@ -111,6 +113,22 @@ class FittedTruncatedGaussian:
     def sample(self, stratum: int, out: Float32Array, *, key: int, first_cell: int, threads: int | None) -> None:
         """Fill `out` (cells x genes) with cells ``first_cell, first_cell + 1, …`` of a stratum."""
         draw_truncated_gaussian(self.plans[stratum], out, key=key, first_cell=first_cell, threads=threads)
+
+    def sample_tokens(
+        self,
+        stratum: int,
+        encoding: RowEncoding,
+        out: TokenArray,
+        lengths: Int64Array,
+        genes: Int64Array,
+        *,
+        key: int,
+        first_cell: int,
+    ) -> None:
+        """Write the tokens of cells, one cell at a time."""
+        draw_truncated_gaussian_tokens(
+            self.plans[stratum], encoding, out, lengths, genes, key=key, first_cell=first_cell
+        )
 
 
 def _name(row: tuple[object, ...]) -> str:

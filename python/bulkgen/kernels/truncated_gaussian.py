@@ -17,9 +17,23 @@ from bulkgen.rng import Purpose
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
-    from bulkgen.kernels.protocol import Float32Array, Float64Array, Kernels, UInt8Array, UInt32Array
+    from bulkgen.kernels.protocol import (
+        Float32Array,
+        Float64Array,
+        Int64Array,
+        Kernels,
+        TokenArray,
+        UInt8Array,
+        UInt32Array,
+    )
+    from bulkgen.kernels.row_encoding import RowEncoding
 
-__all__ = ["TruncatedGaussianPlan", "draw_truncated_gaussian", "plan_truncated_gaussian"]
+__all__ = [
+    "TruncatedGaussianPlan",
+    "draw_truncated_gaussian",
+    "draw_truncated_gaussian_tokens",
+    "plan_truncated_gaussian",
+]
 
 Sampler = Literal["rejection", "inverse"]
 
@@ -257,11 +271,51 @@ def draw_truncated_gaussian(
             inverse=plan.inverse,
             round=plan.round,
             key=key,
-            purposes=(int(purpose), int(purpose) + 1, int(Purpose.ZERO_MASK)),
+            purposes=_purposes(purpose),
             first_cell=first_cell + first,
         )
 
     parallel_ranges(draw, len(out), threads=threads)
+
+
+def draw_truncated_gaussian_tokens(
+    plan: TruncatedGaussianPlan,
+    encoding: RowEncoding,
+    out: TokenArray,
+    lengths: Int64Array,
+    genes: Int64Array,
+    *,
+    key: int,
+    first_cell: int,
+    purpose: Purpose = Purpose.TRUNCATED_GAUSSIAN,
+    kernels: Kernels | None = None,
+) -> None:
+    """Write the tokens of cells ``first_cell, first_cell + 1, …`` end to end; one cell exists at a time."""
+    (kernels or get_kernels()).truncated_gaussian_tokens(
+        out,
+        lengths,
+        genes,
+        encoding.token,
+        encoding.median,
+        encoding.first_column,
+        plan.common,
+        plan.keep,
+        plan.odd_gene,
+        plan.odd_proposal,
+        plan.odd,
+        most_genes=encoding.most_genes,
+        cls=encoding.cls,
+        eos=encoding.eos,
+        inverse=plan.inverse,
+        round=plan.round,
+        key=key,
+        purposes=_purposes(purpose),
+        first_cell=first_cell,
+    )
+
+
+def _purposes(purpose: Purpose) -> tuple[int, int, int]:
+    return int(purpose), int(purpose) + 1, int(Purpose.ZERO_MASK)
 
 
 def _validate(mean: Float64Array, sd: Float64Array, lower: Float64Array, upper: Float64Array) -> None:
