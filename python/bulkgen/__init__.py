@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from bulkgen.aggregate import pseudobulk
-    from bulkgen.generators.synthesis import synthesize
+    from bulkgen.synthesis import synthesize
     from bulkgen.io import read, write
     from bulkgen.profiles import bulk_profiles
     from bulkgen.rng import STREAM_VERSION
@@ -50,7 +50,7 @@ _HOME = {
     "pseudobulk": "bulkgen.aggregate",
     "read": "bulkgen.io",
     "split_benchmark": "bulkgen.splits",
-    "synthesize": "bulkgen.generators",
+    "synthesize": "bulkgen.synthesis",
     "tokenize": "bulkgen.tokens",
     "write": "bulkgen.io",
 }

@@ -10,7 +10,6 @@ from bulkgen.generators.base import (
     generator_names,
     make_generator,
 )
-from bulkgen.generators.synthesis import synthesize
 from bulkgen.generators.truncated_gaussian import TruncatedGaussian
 
 __all__ = [
@@ -21,5 +20,4 @@ __all__ = [
     "TruncatedGaussian",
     "generator_names",
     "make_generator",
-    "synthesize",
 ]
