@@ -62,7 +62,9 @@ def test_tokens_are_those_of_the_definition(backend, data, columns, seed):
     median = rng.choice([0.5, 1.0, 2.0], columns) if data.draw(st.booleans()) else rng.lognormal(0, 1, columns)
     first_column = ()
     if data.draw(st.booleans()):
-        _, first, group = np.unique(rng.integers(0, max(columns // 2, 1), columns), return_index=True, return_inverse=True)
+        _, first, group = np.unique(
+            rng.integers(0, max(columns // 2, 1), columns), return_index=True, return_inverse=True
+        )
         first_column = first[group]
         token, median = token[first_column], median[first_column]
     cls, eos = data.draw(st.sampled_from([(-1, -1), (2, 3), (-1, 3)]))

@@ -48,7 +48,7 @@ def row_scratch(token, median, first_column, sum_type, longest):  # type: ignore
 
 @njit(cache=True, nogil=True)
 def _fill_keys(columns, values, divisor, keys):  # type: ignore[no-untyped-def]
-    """Keys of a row (see row_encoder.hpp), their smallest and largest, genes, and whether a gene has several columns."""
+    """Fill keys as row_encoder.hpp does; return smallest, largest, genes, and whether a gene has several columns."""
     n = values.size
     outside = divisor.size - 1
     quotients = keys.view(np.float64)
@@ -99,30 +99,30 @@ def _add_shared_genes(  # type: ignore[no-untyped-def]
             keys[i] = _NO_GENE
     quotients = keys.view(np.float64)
     for j in range(found):
-        i = np.int64(shared[j])
-        first = _first_of(columns, first_column, i)
-        quotients[i] = np.float64(sums[first]) / median[first]
-        key = keys[i] + 1
+        entry = np.int64(shared[j])
+        first = _first_of(columns, first_column, entry)
+        quotients[entry] = np.float64(sums[first]) / median[first]
+        key = keys[entry] + 1
         # only a sum that overflowed is not above zero
         if key > _NO_GENE:
-            keys[i] = key
+            keys[entry] = key
             smallest = min(smallest, key)
             largest = max(largest, key)
             genes += 1
         else:
-            keys[i] = _NO_GENE
+            keys[entry] = _NO_GENE
     return found, genes, smallest, largest
 
 
 @njit(cache=True, nogil=True)
 def _steps_to_keep(keys, n, largest, shift, digit_bits, most_genes, counts):  # type: ignore[no-untyped-def]
-    """Steps, a multiple of what a digit holds, that hold the first `most_genes` genes."""
+    """Return how many steps, a multiple of what a digit holds, that hold the first `most_genes` genes."""
     digits = np.int64(1) << digit_bits
     counts[: digits + 1] = 0
     for i in range(n):
         key = keys[i]
         counts[((largest - key) >> shift) >> digit_bits if key > _NO_GENE else digits] += 1
-    seen = digit = 0
+    seen = digit = np.int64(0)
     while digit < digits and seen < most_genes:
         seen += np.int64(counts[digit])
         digit += 1
@@ -235,7 +235,7 @@ def _rank_genes(size, kept, genes, smallest, largest, scratch):  # type: ignore[
     steps = np.int64(1) << (2 * digit_bits)
     if kept < genes:
         steps = _steps_to_keep(keys, size, largest, shift, digit_bits, kept, histogram)
-    n = 0
+    n = np.int64(0)
     for i in range(size):
         key = keys[i]
         step = (largest - key) >> shift

@@ -211,9 +211,7 @@ def _read_manifest(folder: Path) -> dict[str, object]:
     return manifest
 
 
-def _write_shards(
-    folder: Path, schema: pa.Schema, batches: Iterable[pa.RecordBatch]
-) -> tuple[list[str], int, str]:
+def _write_shards(folder: Path, schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> tuple[list[str], int, str]:
     """Write the shards; return their names, the number of rows, and the XXH3-128 of the shards one after the other.
 
     `datasets` keeps what it derives from a data set under that fingerprint.
