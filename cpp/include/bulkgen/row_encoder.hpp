@@ -142,13 +142,11 @@ static std::size_t column_of(const Row<Value, Index>& row, std::size_t entry) no
     return row.columns == nullptr ? entry : static_cast<std::size_t>(row.columns[entry]);
 }
 
+/// The sum as a number: sums of integers are kept unsigned, so that they cannot overflow into undefined
+/// behaviour.
 template <typename Value>
-static double as_double(GeneSum<Value> sum) noexcept {
-    if constexpr (std::is_integral_v<Value>) {
-        return static_cast<double>(static_cast<std::int64_t>(sum));
-    } else {
-        return sum;
-    }
+static auto number(GeneSum<Value> sum) noexcept {
+    return static_cast<std::conditional_t<std::is_integral_v<Value>, std::int64_t, double>>(sum);
 }
 
 /// Add the columns of each gene that has several; the first of its entries gets the key, and stands for the
@@ -167,12 +165,15 @@ static std::size_t add_shared_genes(const ColumnTokens& columns, const Row<Value
     }
     for (const std::uint32_t i : scratch.shared.first(found)) {
         const auto first = static_cast<std::size_t>(columns.first_column[column_of(row, i)]);
-        const std::int64_t key = key_of(as_double<Value>(scratch.sums[first]) / columns.median[first]);
+        const std::int64_t key =
+            key_of(static_cast<double>(number<Value>(scratch.sums[first])) / columns.median[first]);
+        // only a sum that overflowed is not above zero
+        if (key <= no_gene) continue;
         scratch.keys[i] = key;
         range.smallest = std::min(range.smallest, key);
         range.largest = std::max(range.largest, key);
+        ++range.genes;
     }
-    range.genes += found;
     return found;
 }
 
@@ -231,17 +232,81 @@ static inline void sort_by_steps(std::span<std::uint64_t> genes, std::span<std::
         genes[high[(gene >> 32) >> digit_bits]++] = gene;
 }
 
+/// Genes of one step above which the step is divided further rather than compared gene by gene.
+static constexpr std::size_t most_compared = 64;
+
+/// Put genes of the same step into their order. False where a step holds too many to compare them.
+template <typename Before>
+static bool settle_steps(std::span<std::uint64_t> genes, const Before& before, std::size_t most) noexcept {
+    for (std::size_t j = 1; j < genes.size(); ++j) {
+        if (genes[j] >> 32 != genes[j - 1] >> 32) continue;
+        const std::size_t first = j - 1;
+        while (j < genes.size() && genes[j] >> 32 == genes[first] >> 32) ++j;
+        const auto together = genes.subspan(first, j - first);
+        // ties mostly are in the order of their columns already
+        if (std::is_sorted(together.begin(), together.end(), before)) continue;
+        if (together.size() > most) return false;
+        std::sort(together.begin(), together.end(), before);
+    }
+    return true;
+}
+
+/// Order genes by the whole of their keys, stably, and number the different keys in place of steps.
+static inline void sort_by_keys(std::span<std::uint64_t> genes, std::span<std::uint64_t> other,
+                                const std::int64_t* keys, std::int64_t largest, unsigned digit_bits,
+                                std::span<std::uint32_t> histogram) noexcept {
+    const std::uint64_t mask = (std::uint64_t{1} << (2 * digit_bits)) - 1;
+    for (unsigned shift = 0; shift < 64; shift += 2 * digit_bits) {
+        for (std::uint64_t& gene : genes) {
+            const auto entry = static_cast<std::uint32_t>(gene);
+            gene = ((static_cast<std::uint64_t>(largest - keys[entry]) >> shift) & mask) << 32 | entry;
+        }
+        sort_by_steps(genes, other, digit_bits, histogram);
+    }
+    std::uint64_t number = 0;
+    std::int64_t previous = largest;
+    for (std::uint64_t& gene : genes) {
+        const auto entry = static_cast<std::uint32_t>(gene);
+        number += keys[entry] != previous;
+        previous = keys[entry];
+        gene = number << 32 | entry;
+    }
+}
+
+/// The first `kept` genes of a row in their order, an entry in the lower half of each; more may follow.
+template <typename Value, typename Before>
+static std::span<const std::uint64_t> rank_genes(std::size_t size, std::size_t kept, const KeyRange& range,
+                                                 const RowScratch<Value>& scratch,
+                                                 const Before& before) noexcept {
+    const std::int64_t* const keys = scratch.keys.data();
+    const Quantiser quantise(range, range.genes < 1024 ? 8 : most_digit_bits);
+    const std::uint64_t steps =
+        kept == range.genes ? std::uint64_t{1} << (2 * quantise.digit_bits)
+                            : steps_to_keep(scratch.keys.first(size), quantise, kept, scratch.histogram);
+    std::uint64_t* const packed = scratch.packed.data();
+    std::size_t n = 0;
+    for (std::size_t i = 0; i < size; ++i) {
+        const std::uint64_t step = quantise(keys[i]);
+        packed[n] = step << 32 | i;
+        n += static_cast<std::size_t>(keys[i] > no_gene) & static_cast<std::size_t>(step < steps);
+    }
+    const auto genes = scratch.packed.first(n);
+    sort_by_steps(genes, scratch.sorted, quantise.digit_bits, scratch.histogram);
+    if (!settle_steps(genes, before, most_compared)) {
+        sort_by_keys(genes, scratch.sorted, keys, range.largest, quantise.digit_bits, scratch.histogram);
+        settle_steps(genes, before, n);
+    }
+    return genes;
+}
+
 /// The tokens of one row, from out[0] on; out_counts, where it is not empty, gets their counts (0 for special
 /// tokens). Where out is too short, nothing is written and tokens > out.size().
 ///
 /// Pre:  counts finite and >= 0; a dense row has no more entries than there are columns; out_counts is empty
-/// or as
-///       long as out; first_column[c] <= c, and is its own first column.
+///       or as long as out; first_column[c] <= c, and is its own first column.
 /// Law:  descending value; ties by ascending column, a gene of several columns standing at its first; genes
-/// without
-///       token or count are left out. The order is total, so every algorithm gives the same result.
-/// Cost: linear in the row, and n log n in genes that 2^22 steps between smallest and largest key do not tell
-/// apart.
+///       without token or count are left out. The order is total, so every algorithm gives the same result.
+/// Cost: linear in the row; n log n in equal keys of which some belong to genes of several columns.
 template <typename Value, typename Index, typename Token>
 static EncodedRow encode_row(const ColumnTokens& columns, const RankLimits& limits,
                              const Row<Value, Index>& row, const RowScratch<Value>& scratch,
@@ -254,58 +319,37 @@ static EncodedRow encode_row(const ColumnTokens& columns, const RankLimits& limi
         const std::size_t column = column_of(row, entry);
         return columns.first_column.empty() ? column : static_cast<std::size_t>(columns.first_column[column]);
     };
-    const auto before = [&](std::uint64_t a, std::uint64_t b) {
-        const auto i = static_cast<std::uint32_t>(a), j = static_cast<std::uint32_t>(b);
-        return keys[i] > keys[j] || (keys[i] == keys[j] && first_of(i) < first_of(j));
-    };
     const std::size_t kept = std::min(range.genes, limits.most_genes);
     const EncodedRow result{range.genes, kept + limits.special_tokens()};
     if (result.tokens <= out.size()) {
-        const Quantiser quantise(range, range.genes < 1024 ? 8 : most_digit_bits);
-        const std::uint64_t steps = kept == range.genes ? std::uint64_t{1} << (2 * quantise.digit_bits)
-                                                        : steps_to_keep(scratch.keys.first(row.size),
-                                                                        quantise, kept, scratch.histogram);
-        std::uint64_t* const packed = scratch.packed.data();
-        std::size_t n = 0;
-        for (std::size_t i = 0; i < row.size; ++i) {
-            const std::uint64_t step = quantise(keys[i]);
-            packed[n] = step << 32 | i;
-            n += static_cast<std::size_t>(keys[i] > no_gene) & static_cast<std::size_t>(step < steps);
-        }
-        const auto genes = scratch.packed.first(n);
-        sort_by_steps(genes, scratch.sorted, quantise.digit_bits, scratch.histogram);
-        for (std::size_t j = 1; j < n; ++j) {
-            if (packed[j] >> 32 != packed[j - 1] >> 32) continue;
-            const std::size_t first = j - 1;
-            while (j < n && packed[j] >> 32 == packed[first] >> 32) ++j;
-            const auto together = genes.subspan(first, j - first);
-            // ties mostly are in the order of their columns already
-            if (!std::is_sorted(together.begin(), together.end(), before)) {
-                std::sort(together.begin(), together.end(), before);
+        const auto genes = rank_genes(row.size, kept, range, scratch, [&](std::uint64_t a, std::uint64_t b) {
+            const auto i = static_cast<std::uint32_t>(a), j = static_cast<std::uint32_t>(b);
+            return keys[i] > keys[j] || (keys[i] == keys[j] && first_of(i) < first_of(j));
+        });
+        const std::size_t first = limits.cls >= 0;
+        const std::int32_t* const token = columns.token.data();
+        Token* const place = out.data() + first;
+        if (row.columns == nullptr) {
+            for (std::size_t j = 0; j < kept; ++j) {
+                place[j] = static_cast<Token>(token[static_cast<std::uint32_t>(genes[j])]);
+            }
+        } else {
+            const Index* const column = row.columns;
+            for (std::size_t j = 0; j < kept; ++j) {
+                place[j] = static_cast<Token>(token[column[static_cast<std::uint32_t>(genes[j])]]);
             }
         }
-        std::size_t slot = 0;
-        const auto put_special = [&](std::int32_t token) {
-            if (token < 0) return;
-            if (!out_counts.empty()) out_counts[slot] = 0.0F;
-            out[slot++] = static_cast<Token>(token);
-        };
-        put_special(limits.cls);
+        if (limits.cls >= 0) out[0] = static_cast<Token>(limits.cls);
+        if (limits.eos >= 0) out[first + kept] = static_cast<Token>(limits.eos);
         if (!out_counts.empty()) {
+            std::fill_n(out_counts.begin(), result.tokens, 0.0F);
             for (std::size_t j = 0; j < kept; ++j) {
                 const auto i = static_cast<std::uint32_t>(genes[j]);
                 const bool alone = scratch.divisor[column_of(row, i)] > 0.0;
-                out_counts[slot + j] = alone
-                                           ? static_cast<float>(row.values[i])
-                                           : static_cast<float>(as_double<Value>(scratch.sums[first_of(i)]));
+                out_counts[first + j] = alone ? static_cast<float>(row.values[i])
+                                              : static_cast<float>(number<Value>(scratch.sums[first_of(i)]));
             }
         }
-        for (std::size_t j = 0; j < kept; ++j) {
-            out[slot + j] =
-                static_cast<Token>(columns.token[column_of(row, static_cast<std::uint32_t>(genes[j]))]);
-        }
-        slot += kept;
-        put_special(limits.eos);
     }
     for (const std::uint32_t i : scratch.shared.first(shared)) scratch.sums[first_of(i)] = 0;
     return result;

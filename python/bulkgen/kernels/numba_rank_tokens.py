@@ -12,6 +12,7 @@ _NO_GENE = np.int64(0)
 _SHARED_GENE = np.int64(np.iinfo(np.int64).min)
 _LARGEST_KEY = np.int64(np.iinfo(np.int64).max)
 _ENTRY = np.int64(2**32 - 1)
+_MOST_COMPARED = 64
 
 
 @njit(cache=True, nogil=True)
@@ -41,12 +42,13 @@ def row_scratch(token, median, first_column, sum_type, longest):  # type: ignore
         np.empty(longest, np.int64),
         np.empty(longest, np.int64),
         np.empty(longest, np.uint32),
+        np.empty(longest, np.int64),
     )
 
 
 @njit(cache=True, nogil=True)
 def _fill_keys(columns, values, divisor, keys):  # type: ignore[no-untyped-def]
-    """Keys of a row (see row_encoder.hpp), their smallest and largest, genes, and whether a gene has several columns."""
+    """Fill keys as row_encoder.hpp does; return smallest, largest, genes, and whether a gene has several columns."""
     n = values.size
     outside = divisor.size - 1
     quotients = keys.view(np.float64)
@@ -75,23 +77,18 @@ def _fill_keys(columns, values, divisor, keys):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def _column_of(columns, entry):  # type: ignore[no-untyped-def]
-    if columns is None:
-        return np.int64(entry)
-    return np.int64(columns[entry])
-
-
-@njit(cache=True, nogil=True)
 def _first_of(columns, first_column, entry):  # type: ignore[no-untyped-def]
-    column = _column_of(columns, entry)
-    return column if first_column.size == 0 else np.int64(first_column[column])
+    if columns is None:
+        return np.int64(first_column[entry])
+    return np.int64(first_column[columns[entry]])
 
 
 @njit(cache=True, nogil=True)
-def _add_shared_genes(columns, values, median, first_column, sums, keys, shared, smallest, largest):  # type: ignore[no-untyped-def]
-    """Add the columns of each gene that has several; the first of its entries gets the key."""
+def _add_shared_genes(  # type: ignore[no-untyped-def]
+    columns, values, median, first_column, sums, keys, shared, genes, smallest, largest
+):
+    """Add the columns of each gene that has several; the first of its entries gets the key, and stands for the gene."""
     found = 0
-    bits = np.empty(1, np.float64)
     for i in range(values.size):
         if keys[i] == _SHARED_GENE:
             first = _first_of(columns, first_column, i)
@@ -100,26 +97,32 @@ def _add_shared_genes(columns, values, median, first_column, sums, keys, shared,
                 found += 1
             sums[first] += sums.dtype.type(values[i])
             keys[i] = _NO_GENE
+    quotients = keys.view(np.float64)
     for j in range(found):
-        i = np.int64(shared[j])
-        first = _first_of(columns, first_column, i)
-        bits[0] = np.float64(sums[first]) / median[first]
-        key = bits.view(np.int64)[0] + 1
-        keys[i] = key
-        smallest = min(smallest, key)
-        largest = max(largest, key)
-    return found, smallest, largest
+        entry = np.int64(shared[j])
+        first = _first_of(columns, first_column, entry)
+        quotients[entry] = np.float64(sums[first]) / median[first]
+        key = keys[entry] + 1
+        # only a sum that overflowed is not above zero
+        if key > _NO_GENE:
+            keys[entry] = key
+            smallest = min(smallest, key)
+            largest = max(largest, key)
+            genes += 1
+        else:
+            keys[entry] = _NO_GENE
+    return found, genes, smallest, largest
 
 
 @njit(cache=True, nogil=True)
 def _steps_to_keep(keys, n, largest, shift, digit_bits, most_genes, counts):  # type: ignore[no-untyped-def]
-    """Steps, a multiple of what a digit holds, that hold the first `most_genes` genes."""
+    """Return how many steps, a multiple of what a digit holds, that hold the first `most_genes` genes."""
     digits = np.int64(1) << digit_bits
     counts[: digits + 1] = 0
     for i in range(n):
         key = keys[i]
         counts[((largest - key) >> shift) >> digit_bits if key > _NO_GENE else digits] += 1
-    seen = digit = 0
+    seen = digit = np.int64(0)
     while digit < digits and seen < most_genes:
         seen += np.int64(counts[digit])
         digit += 1
@@ -154,43 +157,95 @@ def _sort_by_steps(genes, other, n, digit_bits, histogram):  # type: ignore[no-u
 
 
 @njit(cache=True, nogil=True)
-def _before(columns, first_column, keys, a, b):  # type: ignore[no-untyped-def]
-    i, j = a & _ENTRY, b & _ENTRY
-    if keys[i] != keys[j]:
-        return keys[i] > keys[j]
-    return _first_of(columns, first_column, i) < _first_of(columns, first_column, j)
-
-
-@njit(cache=True, nogil=True)
-def _sift_down(columns, first_column, keys, genes, first, root, size):  # type: ignore[no-untyped-def]
+def _sift_down(order, genes, first, root, size):  # type: ignore[no-untyped-def]
+    """Restore a heap whose largest element comes last in `order` (keys, and columns where keys are equal)."""
+    keys, place = order
     while True:
         child = 2 * root + 1
         if child >= size:
             return
-        if child + 1 < size and _before(columns, first_column, keys, genes[first + child], genes[first + child + 1]):
-            child += 1
-        if not _before(columns, first_column, keys, genes[first + root], genes[first + child]):
+        if child + 1 < size:
+            i, j = genes[first + child] & _ENTRY, genes[first + child + 1] & _ENTRY
+            if keys[i] > keys[j] or (keys[i] == keys[j] and place[i] < place[j]):
+                child += 1
+        i, j = genes[first + root] & _ENTRY, genes[first + child] & _ENTRY
+        if not (keys[i] > keys[j] or (keys[i] == keys[j] and place[i] < place[j])):
             return
         genes[first + root], genes[first + child] = genes[first + child], genes[first + root]
         root = child
 
 
 @njit(cache=True, nogil=True)
-def _sort_together(columns, first_column, keys, genes, first, last):  # type: ignore[no-untyped-def]
-    """Order genes that their steps do not tell apart: a heap sort, where they are not in order already."""
-    ordered = True
-    for j in range(first + 1, last):
-        if _before(columns, first_column, keys, genes[j], genes[j - 1]):
-            ordered = False
-            break
-    if ordered:
-        return
-    size = last - first
-    for root in range(size // 2 - 1, -1, -1):
-        _sift_down(columns, first_column, keys, genes, first, root, size)
-    for end in range(size - 1, 0, -1):
-        genes[first], genes[first + end] = genes[first + end], genes[first]
-        _sift_down(columns, first_column, keys, genes, first, 0, end)
+def _settle_steps(genes, n, order, most):  # type: ignore[no-untyped-def]
+    """Put genes of the same step into their order; False where a step holds too many to compare them."""
+    keys, place = order
+    j = 1
+    while j < n:
+        if genes[j] >> 32 == genes[j - 1] >> 32:
+            first = j - 1
+            ordered = True
+            while j < n and genes[j] >> 32 == genes[first] >> 32:
+                a, b = genes[j - 1] & _ENTRY, genes[j] & _ENTRY
+                ordered &= keys[a] > keys[b] or (keys[a] == keys[b] and place[a] < place[b])
+                j += 1
+            if not ordered:
+                size = j - first
+                if size > most:
+                    return False
+                for root in range(size // 2 - 1, -1, -1):
+                    _sift_down(order, genes, first, root, size)
+                for end in range(size - 1, 0, -1):
+                    genes[first], genes[first + end] = genes[first + end], genes[first]
+                    _sift_down(order, genes, first, 0, end)
+        j += 1
+    return True
+
+
+@njit(cache=True, nogil=True)
+def _sort_by_keys(genes, other, n, keys, largest, digit_bits, histogram):  # type: ignore[no-untyped-def]
+    """Order genes by the whole of their keys, stably, and number the different keys in place of steps."""
+    mask = (np.int64(1) << (2 * digit_bits)) - 1
+    shift = np.int64(0)
+    while shift < 64:
+        for i in range(n):
+            entry = genes[i] & _ENTRY
+            genes[i] = (((largest - keys[entry]) >> shift) & mask) << 32 | entry
+        _sort_by_steps(genes, other, n, digit_bits, histogram)
+        shift += 2 * digit_bits
+    number = np.int64(0)
+    previous = largest
+    for i in range(n):
+        entry = genes[i] & _ENTRY
+        number += np.int64(keys[entry] != previous)
+        previous = keys[entry]
+        genes[i] = number << 32 | entry
+
+
+@njit(cache=True, nogil=True)
+def _rank_genes(size, kept, genes, smallest, largest, scratch):  # type: ignore[no-untyped-def]
+    """Put the first `kept` genes of a row into their order; the entries are the lower halves of `packed`."""
+    _, _, histogram, keys, packed, other, _, place = scratch
+    digit_bits = np.int64(8 if genes < 1024 else _MOST_DIGIT_BITS)
+    width = np.int64(0)
+    spread = largest - smallest
+    while spread > 0:
+        spread >>= 1
+        width += 1
+    shift = max(np.int64(0), width - 2 * digit_bits)
+    steps = np.int64(1) << (2 * digit_bits)
+    if kept < genes:
+        steps = _steps_to_keep(keys, size, largest, shift, digit_bits, kept, histogram)
+    n = np.int64(0)
+    for i in range(size):
+        key = keys[i]
+        step = (largest - key) >> shift
+        packed[n] = step << 32 | i
+        n += np.int64(key > _NO_GENE) & np.int64(step < steps)
+    _sort_by_steps(packed, other, n, digit_bits, histogram)
+    order = (keys, place)
+    if not _settle_steps(packed, n, order, _MOST_COMPARED):
+        _sort_by_keys(packed, other, n, keys, largest, digit_bits, histogram)
+        _settle_steps(packed, n, order, n)
 
 
 @njit(cache=True, nogil=True)
@@ -202,58 +257,41 @@ def encode_row(  # type: ignore[no-untyped-def]
     `columns` is None for a dense row; `scratch` is what :func:`row_scratch` gave. Where `out` is too short nothing is
     written and the number of tokens is larger than ``out.size``.
     """
-    divisor, sums, histogram, keys, packed, other, shared = scratch
-    size = values.size
+    divisor, sums, _, keys, packed, _, shared, place = scratch
     smallest, largest, genes, any_shared = _fill_keys(columns, values, divisor, keys)
     found = 0
     if any_shared:
-        found, smallest, largest = _add_shared_genes(
-            columns, values, median, first_column, sums, keys, shared, smallest, largest
+        found, genes, smallest, largest = _add_shared_genes(
+            columns, values, median, first_column, sums, keys, shared, genes, smallest, largest
         )
-        genes += found
     kept = min(genes, most_genes)
     tokens = kept + np.int64(cls >= 0) + np.int64(eos >= 0)
     if tokens <= out.size:
-        digit_bits = np.int64(8 if genes < 1024 else _MOST_DIGIT_BITS)
-        width = np.int64(0)
-        spread = largest - smallest
-        while spread > 0:
-            spread >>= 1
-            width += 1
-        shift = max(np.int64(0), width - 2 * digit_bits)
-        steps = np.int64(1) << (2 * digit_bits)
-        if kept < genes:
-            steps = _steps_to_keep(keys, size, largest, shift, digit_bits, kept, histogram)
-        n = 0
-        for i in range(size):
-            key = keys[i]
-            step = (largest - key) >> shift
-            packed[n] = step << 32 | i
-            n += np.int64(key > _NO_GENE) & np.int64(step < steps)
-        _sort_by_steps(packed, other, n, digit_bits, histogram)
-        j = 1
-        while j < n:
-            if packed[j] >> 32 == packed[j - 1] >> 32:
-                first = j - 1
-                while j < n and packed[j] >> 32 == packed[first] >> 32:
-                    j += 1
-                _sort_together(columns, first_column, keys, packed, first, j)
-            j += 1
-        slot = 0
+        # where an entry stands among ties: at its column, or at the first of its gene
+        for i in range(values.size):
+            place[i] = i if columns is None else columns[i]
+        for j in range(found):
+            place[shared[j]] = _first_of(columns, first_column, shared[j])
+        _rank_genes(values.size, kept, genes, smallest, largest, scratch)
+        slot = np.int64(cls >= 0)
         if cls >= 0:
             out[0] = cls
-            slot = 1
         for j in range(kept):
-            out[slot + j] = token[_column_of(columns, packed[j] & _ENTRY)]
+            i = packed[j] & _ENTRY
+            if columns is None:
+                out[slot + j] = token[i]
+            else:
+                out[slot + j] = token[columns[i]]
         if eos >= 0:
             out[slot + kept] = eos
         if out_counts.size > 0:
-            out_counts[:slot] = 0.0
-            out_counts[slot + kept : tokens] = 0.0
+            out_counts[:tokens] = 0.0
             for j in range(kept):
                 i = packed[j] & _ENTRY
-                alone = divisor[_column_of(columns, i)] > 0.0
-                out_counts[slot + j] = values[i] if alone else sums[_first_of(columns, first_column, i)]
+                column = i
+                if columns is not None:
+                    column = np.int64(columns[i])
+                out_counts[slot + j] = values[i] if divisor[column] > 0.0 else sums[first_column[column]]
     for j in range(found):
         sums[_first_of(columns, first_column, shared[j])] = 0
     return genes, tokens

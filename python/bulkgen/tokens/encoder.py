@@ -61,7 +61,7 @@ class Encoder:
         return pa.schema([*fields, *obs.schema])
 
     def encode(self, block: sp.csr_matrix, obs: pa.Table) -> Iterator[pa.RecordBatch]:
-        """Encode the cells of a block, whose `obs` rows are given; one batch is put together while others are encoded."""
+        """Encode the cells of a block, whose `obs` rows are given; while a batch is used the next are encoded."""
         sizes = library_sizes(block) if self.counts else None
         schema, limits = self.schema(obs), self.vocabulary
         token_type = schema.field("input_ids").type.value_type.to_pandas_dtype()

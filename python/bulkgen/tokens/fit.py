@@ -59,10 +59,9 @@ def _normalised(adata: AnnData, first_column: npt.NDArray[np.int64] | None, *, a
     parts = []
     together = None
     if first_column is not None:
-        columns = np.arange(len(first_column))
-        # a product adds exactly, and fractions in the order of the columns
-        together = sp.csr_matrix((np.ones(len(columns), np.int64), (columns, first_column)))
-        together.resize(len(columns), len(columns))
+        n = len(first_column)
+        # the product adds integers exactly, and fractions as float64 in the order of the columns
+        together = sp.csr_matrix((np.ones(n, np.int64), first_column, np.arange(n + 1)), shape=(n, n))
     for _, block in row_blocks(adata, rows=CELLS_PER_BLOCK, allow_fractional=allow_fractional):
         sizes = library_sizes(block)
         if together is not None:
