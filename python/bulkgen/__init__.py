@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from bulkgen.aggregate import pseudobulk
-    from bulkgen.synthesis import synthesize
     from bulkgen.io import read, write
     from bulkgen.profiles import bulk_profiles
     from bulkgen.rng import STREAM_VERSION
     from bulkgen.splits import BenchmarkSplit, split_benchmark
+    from bulkgen.synthesis import synthesize
     from bulkgen.tokens import TokenDataset, Vocabulary, tokenize
     from bulkgen.training import Scores, evaluate, finetune
 

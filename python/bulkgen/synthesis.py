@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from numbers import Integral
-from typing import TYPE_CHECKING, Literal, overload
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 import numpy as np
 import pandas as pd
@@ -48,7 +48,7 @@ def synthesize(
     rng: RandomState = ...,
     threads: int | None = ...,
     to: Literal["cells"] = ...,
-    **parameters: object,
+    **parameters: Any,  # noqa: ANN401 - the generator checks them
 ) -> AnnData: ...
 
 
@@ -71,7 +71,7 @@ def synthesize(
     keep_empty: bool = ...,
     out: str | Path | None = ...,
     overwrite: bool = ...,
-    **parameters: object,
+    **parameters: Any,  # noqa: ANN401 - the generator checks them
 ) -> TokenDataset: ...
 
 
@@ -93,7 +93,7 @@ def synthesize(
     keep_empty: bool = False,
     out: str | Path | None = None,
     overwrite: bool = False,
-    **parameters: object,
+    **parameters: Any,
 ) -> AnnData | TokenDataset:
     """Generate synthetic cells from bulk profiles, or their tokens.
 
@@ -218,7 +218,7 @@ class _Fit:
 
     def strata(self) -> pd.DataFrame:
         """Return the ``obs`` row of the cells of each stratum."""
-        strata = self.profiles.obs[self.columns].copy()
+        strata: pd.DataFrame = self.profiles.obs[self.columns].copy()
         strata["synthetic"] = True
         return strata
 
@@ -315,7 +315,7 @@ def _common_genes(profiles: AnnData, reference: AnnData) -> tuple[list[str], Ann
     if len(shared) * 2 < profiles.n_vars:
         raise GeneOverlapError(f"{message}; at least half are needed: do both use the same kind of gene id?")
     if len(shared) < profiles.n_vars:
-        warnings.warn(f"{message}; the others are left out", stacklevel=3)
+        warnings.warn(f"{message}; the others are left out", stacklevel=4)
     return list(shared), reference[:, shared]
 
 

@@ -139,6 +139,25 @@ def test_the_note_on_the_three_strategies_appears_where_it_matters(work):
         assert re.search(r"^smallest group  +\d+$", result.stdout, re.MULTILINE)
 
 
+def test_synthesize_writes_tokens_as_synthesize_and_tokenize_do(work, split_run):
+    train = work / "deep" / "work" / "train.h5ad"
+    bulkgen.Vocabulary.fit(read(train), context=12).save(work / "vocabulary.json")
+    how = ("--by", "label", "-n", 30, "--rng", 4)
+    words = ("--vocabulary", "vocabulary.json", "--label", "label", "--columns", "synthetic", "--json")
+    straight = run("synthesize", train, *how, "--tokens", *words, "-o", "straight.dataset", cwd=work)
+    assert straight.returncode == 0, straight.stderr
+    assert straight.stderr == ""
+    first = run("synthesize", train, *how, "-o", "first.h5ad", cwd=work)
+    second = run("tokenize", "first.h5ad", *words, "-o", "second.dataset", cwd=work)
+    assert (first.returncode, second.returncode) == (0, 0), first.stderr + second.stderr
+    assert names(work / "straight.dataset") == names(work / "second.dataset")
+    for name in names(work / "straight.dataset"):
+        assert (work / "straight.dataset" / name).read_bytes() == (work / "second.dataset" / name).read_bytes(), name
+    printed, expected = json.loads(straight.stdout), json.loads(second.stdout)
+    assert printed == expected | {"out": "straight.dataset"}
+    assert printed["cells_out"] == 90
+
+
 @pytest.mark.parametrize("command", ["split", "pseudobulk", "synthesize"])
 def test_help_is_whole_at_80_columns(work, command):
     result = run(command, "--help", cwd=work)
@@ -156,6 +175,8 @@ def test_a_wrong_usage_exits_with_2_and_names_what_is_wrong(work):
         ("pseudobulk", "cells.h5ad", "-o", "x.h5ad"): "--by",
         ("pseudobulk", "cells.h5ad", "--by", "label", "-k", "0", "-o", "x.h5ad"): "-k",
         ("synthesize", "cells.h5ad", "--by", "label", "--set", "round", "-o", "x.h5ad"): "NAME=VALUE",
+        ("synthesize", "cells.h5ad", "--by", "label", "--set", "out=1", "-o", "x.h5ad"): "not a parameter of a",
+        ("synthesize", "cells.h5ad", "--by", "label", "--label", "label", "-o", "x"): "is for tokens: add --tokens",
     }
     for result, words in zip(run_all(*cases, cwd=work), cases.values(), strict=True):
         assert result.returncode == 2

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from bulkgen.datasets import sciplex2_twin
-from bulkgen.synthesis import synthesize
 from bulkgen.splits import split_benchmark
+from bulkgen.synthesis import synthesize
 from bulkgen.tokens import Vocabulary, tokenize
 from bulkgen.training import evaluate, finetune
 

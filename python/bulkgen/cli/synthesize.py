@@ -1,14 +1,30 @@
-"""``bulkgen synthesize``: bulk profiles to synthetic cells."""
+"""``bulkgen synthesize``: bulk profiles to synthetic cells or their tokens."""
 
 from __future__ import annotations
 
+import inspect
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from bulkgen.cli.options import Json, Layer, Output, Overwrite, Rng, Threads, print_result
+from bulkgen.cli.options import (
+    Columns,
+    GeneIds,
+    Json,
+    KeepEmpty,
+    Label,
+    Layer,
+    Output,
+    Overwrite,
+    Rng,
+    Threads,
+    VocabularyPaths,
+    print_result,
+    split_columns,
+)
+from bulkgen.cli.token_result import print_tokens
 
 __all__ = ["synthesize"]
 
@@ -29,28 +45,70 @@ def synthesize(
         list[str] | None,
         typer.Option("--set", metavar="NAME=VALUE", help="Parameter of the generator; may be repeated."),
     ] = None,
+    tokens: Annotated[
+        bool,
+        typer.Option(
+            "--tokens", help="Write a folder of tokens, cell by cell, without ever holding a matrix of cells."
+        ),
+    ] = False,
+    vocabulary: Annotated[
+        str | None,
+        typer.Option(help="With --tokens: V1 (default) or V2 (Geneformer), or a saved vocabulary."),
+    ] = None,
+    vocabulary_path: VocabularyPaths = None,
+    label: Label = None,
+    columns: Columns = None,
+    gene_ids: GeneIds = None,
+    keep_empty: KeepEmpty = False,
     layer: Layer = None,
     rng: Rng = 0,
     threads: Threads = None,
     overwrite: Overwrite = False,
     json_: Json = False,
 ) -> None:
-    """Generate synthetic single cells from bulk profiles."""
+    """Generate synthetic single cells from bulk profiles, or straight their rank-value tokens."""
     import bulkgen
-    from bulkgen.io import check_cells_output
+    from bulkgen.io import check_cells_output, check_output
 
-    check_cells_output(out, overwrite=overwrite)
-    parameters = dict(_assignment(text) for text in set_ or [])
-    result = bulkgen.synthesize(
-        bulkgen.read(bulk, layer=layer),
-        reference=None if reference is None else bulkgen.read(reference, layer=layer),
-        by=by or None,
-        method=method,
-        n_cells=n_cells,
-        rng=rng,
-        threads=threads,
-        **parameters,
-    )
+    for_tokens = {
+        "--vocabulary": vocabulary,
+        "--vocabulary-path": vocabulary_path,
+        "--label": label,
+        "--columns": columns,
+        "--gene-ids": gene_ids,
+        "--keep-empty": keep_empty,
+    }
+    given = [name for name, value in for_tokens.items() if value]
+    if given and not tokens:
+        raise typer.BadParameter("is for tokens: add --tokens", param_hint=given[0])
+    (check_output if tokens else check_cells_output)(out, overwrite=overwrite)
+    how: dict[str, Any] = {
+        **dict(_assignment(text) for text in set_ or []),
+        "reference": None if reference is None else bulkgen.read(reference, layer=layer),
+        "by": by or None,
+        "method": method,
+        "n_cells": n_cells,
+        "rng": rng,
+        "threads": threads,
+    }
+    profiles = bulkgen.read(bulk, layer=layer)
+    if tokens:
+        made = bulkgen.synthesize(
+            profiles,
+            to="tokens",
+            vocabulary=vocabulary or "V1",
+            vocabulary_path=vocabulary_path or None,
+            label=label,
+            columns=split_columns(columns),
+            gene_ids=gene_ids,
+            keep_empty=keep_empty,
+            out=out,
+            overwrite=overwrite,
+            **how,
+        )
+        print_tokens(made, out, as_json=json_)
+        return
+    result = bulkgen.synthesize(profiles, **how)
     bulkgen.write(result, out, overwrite=overwrite)
     print_result(
         {
@@ -66,9 +124,13 @@ def synthesize(
 
 def _assignment(text: str) -> tuple[str, object]:
     """Read NAME=VALUE; the value is JSON where it can be (true, 0.5), else a string."""
+    import bulkgen
+
     name, equals, value = text.partition("=")
     if not equals or not name:
         raise typer.BadParameter(f"{text!r} is not of the form NAME=VALUE", param_hint="--set")
+    if name in inspect.signature(bulkgen.synthesize).parameters:
+        raise typer.BadParameter(f"{name!r} is not a parameter of a generator", param_hint="--set")
     try:
         return name, json.loads(value)
     except json.JSONDecodeError:

@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from bulkgen.cli.options import InputCells, Json, Layer, Output, Overwrite, Threads, print_result
-
-if TYPE_CHECKING:
-    from bulkgen.tokens import TokenDataset
+from bulkgen.cli.options import (
+    Columns,
+    GeneIds,
+    InputCells,
+    Json,
+    KeepEmpty,
+    Label,
+    Layer,
+    Output,
+    Overwrite,
+    Threads,
+    VocabularyPaths,
+    split_columns,
+)
+from bulkgen.cli.token_result import print_tokens
 
 __all__ = ["tokenize"]
 
@@ -27,21 +37,14 @@ def tokenize(
             "or 'fit' to fit one to this data."
         ),
     ] = "V1",
-    vocabulary_path: Annotated[
-        list[Path] | None,
-        typer.Option(help="Where the dictionaries of V1 or V2 are: a folder, or the files (repeat the option)."),
-    ] = None,
+    vocabulary_path: VocabularyPaths = None,
     context: Annotated[
         int | None, typer.Option(min=1, help="Most tokens of a cell, for --vocabulary fit (default 2048).")
     ] = None,
-    label: Annotated[str | None, typer.Option(help="obs column to predict.")] = None,
-    columns: Annotated[str | None, typer.Option(help="Further obs columns to carry along: a,b,c.")] = None,
-    gene_ids: Annotated[
-        str | None, typer.Option(help="var column that holds the gene ids (default: var_names).")
-    ] = None,
-    keep_empty: Annotated[
-        bool, typer.Option("--keep-empty", help="Keep cells that express no gene of the vocabulary.")
-    ] = False,
+    label: Label = None,
+    columns: Columns = None,
+    gene_ids: GeneIds = None,
+    keep_empty: KeepEmpty = False,
     counts: Annotated[bool, typer.Option("--counts", help="Add the counts per 10,000 of each token's gene.")] = False,
     allow_fractional: Annotated[
         bool, typer.Option("--allow-fractional", help="Accept small fractional values as counts.")
@@ -72,7 +75,7 @@ def tokenize(
         vocabulary=fitted or vocabulary,
         vocabulary_path=vocabulary_path or None,
         label=label,
-        columns=[name.strip() for name in columns.split(",")] if columns else None,
+        columns=split_columns(columns),
         gene_ids=gene_ids,
         keep_empty=keep_empty,
         counts=counts,
@@ -81,40 +84,4 @@ def tokenize(
         out=out,
         overwrite=overwrite,
     )
-    print_result(_for_machines(tokens, out) if json_ else _for_people(tokens, out), as_json=json_)
-
-
-def _for_machines(tokens: TokenDataset, out: Path) -> dict[str, object]:
-    return {
-        "out": str(out),
-        "vocabulary": tokens.vocabulary.name,
-        "vocabulary_fingerprint": tokens.vocabulary.fingerprint,
-        "context": tokens.vocabulary.context,
-        "label": tokens.label,
-        "label_names": list(tokens.label_names) if tokens.label is not None else [],
-        **tokens.summary.to_dict(),
-    }
-
-
-def _for_people(tokens: TokenDataset, out: Path) -> dict[str, object]:
-    summary, vocabulary = tokens.summary, tokens.vocabulary
-    result: dict[str, object] = {
-        "cells": f"{summary.cells_out:,}",
-        "dropped_empty": f"{summary.cells_dropped_empty:,}",
-        "genes_mapped": f"{summary.genes_mapped:,} of {summary.genes_in:,} columns ({summary.mapped_fraction:.1%})",
-        "tokens_per_cell": f"median {summary.tokens_median:,.0f}, mean {summary.tokens_mean:,.1f}, "
-        f"most {summary.tokens_max:,}",
-        "saturated": f"{summary.cells_saturated:,} cells fill the context of {vocabulary.context:,}",
-        "vocabulary": f"{vocabulary.name} ({len(vocabulary):,} genes, {vocabulary.fingerprint[:12]})",
-    }
-    if summary.cells_kept_empty:
-        result["kept_empty"] = f"{summary.cells_kept_empty:,}"
-    if summary.empty_cells:
-        result["empty_cells"] = ", ".join(summary.empty_cells)
-    if summary.genes_versioned:
-        result["versions_stripped"] = f"{summary.genes_versioned:,} columns"
-    if summary.genes_collapsed:
-        result["columns_added"] = f"{summary.genes_collapsed:,} (several columns of one gene)"
-    if tokens.label is not None:
-        result["label"] = f"{tokens.label}: {', '.join(tokens.label_names)}"
-    return result | {"written": str(out)}
+    print_tokens(tokens, out, as_json=json_)

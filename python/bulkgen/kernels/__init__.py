@@ -11,12 +11,12 @@ from functools import cache
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
-from bulkgen.kernels.threads import available_threads, parallel_ranges, resolve_threads
+from bulkgen.kernels.threads import available_threads, ordered_map, parallel_ranges, resolve_threads
 
 if TYPE_CHECKING:
     from bulkgen.kernels.protocol import Kernels
 
-__all__ = ["available_threads", "backend_names", "get_kernels", "parallel_ranges", "resolve_threads"]
+__all__ = ["available_threads", "backend_names", "get_kernels", "ordered_map", "parallel_ranges", "resolve_threads"]
 
 
 def backend_names() -> tuple[str, ...]:

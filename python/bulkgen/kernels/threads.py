@@ -7,17 +7,22 @@ from __future__ import annotations
 
 import os
 import sys
+from collections import deque
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable, Iterator
+    from concurrent.futures import Future
 
     from bulkgen.kernels.protocol import Int64Array
 
-__all__ = ["available_threads", "parallel_ranges", "resolve_threads"]
+__all__ = ["available_threads", "ordered_map", "parallel_ranges", "resolve_threads"]
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 
 def available_threads() -> int:
@@ -74,3 +79,31 @@ def parallel_ranges(
     with ThreadPoolExecutor(len(ranges)) as pool:
         # list() so that an exception of any range is raised here
         list(pool.map(lambda pair: function(*pair), ranges))
+
+
+def ordered_map(function: Callable[[Item], Result], items: Iterable[Item], *, threads: int | None) -> Iterator[Result]:
+    """Yield ``function(item)`` of each item in order, while threads work on the next.
+
+    At most one result per thread, and one more, waits to be used, so memory does not grow with the items.
+
+    Parameters
+    ----------
+    function
+        Called in threads; an exception is raised when its turn comes.
+    items
+        Read as they are needed.
+    threads
+        As :func:`resolve_threads`; with one, `function` is called in the caller's thread.
+    """
+    n = resolve_threads(threads)
+    if n == 1:
+        yield from map(function, items)
+        return
+    with ThreadPoolExecutor(n) as pool:
+        waiting: deque[Future[Result]] = deque()
+        for item in items:
+            waiting.append(pool.submit(function, item))
+            if len(waiting) > n + 1:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()

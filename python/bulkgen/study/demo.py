@@ -20,10 +20,10 @@ import numpy as np
 
 from bulkgen.aggregate import pseudobulk
 from bulkgen.datasets import SIMULATED_NOTE, sciplex2_twin
-from bulkgen.synthesis import synthesize
 from bulkgen.io import atomic_directory, check_output, write
 from bulkgen.report import CellSet, Report, ResultScores, RunResult, require_report_extra, write_report
 from bulkgen.splits import split_benchmark
+from bulkgen.synthesis import synthesize
 from bulkgen.tokens import TokenDataset, Vocabulary, tokenize
 
 if TYPE_CHECKING:

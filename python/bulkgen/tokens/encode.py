@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from bulkgen.tokens.dictionaries import VocabularyPath
 
-__all__ = ["tokenize"]
+__all__ = ["collect", "load_vocabulary", "tokenize"]
 
 
 def tokenize(
@@ -110,10 +110,7 @@ def tokenize(
     """
     if out is not None:
         check_output(out, overwrite=overwrite)
-    if not isinstance(vocabulary, Vocabulary):
-        vocabulary = Vocabulary.load(vocabulary, path=vocabulary_path)
-    elif vocabulary_path is not None:
-        raise ValueError("vocabulary_path says where V1 or V2 is, but vocabulary is a Vocabulary; pass one of the two")
+    vocabulary = load_vocabulary(vocabulary, vocabulary_path)
     with _opened(adata) as cells:
         if cells.n_obs == 0:
             raise CountsError("adata has no cells")
@@ -122,22 +119,67 @@ def tokenize(
         provenance = cast("dict[str, object]", plain_json(provenance_of(cells) or {}))
         names = label_names(obs, label) if label is not None else ()
         encoder = Encoder(vocabulary, genes, keep_empty=keep_empty, counts=counts, threads=threads)
-        batches = _encode(cells, encoder, obs, label=label, names=names, allow_fractional=allow_fractional)
-        if out is None:
-            table = pa.Table.from_batches(batches, schema=encoder.schema(obs))
-            return TokenDataset(table, vocabulary, label, encoder.summary(), provenance)
-        write_folder(
-            out,
+        batches = _encode(cells, encoder, obs, allow_fractional=allow_fractional)
+        return collect(
             batches,
-            schema=encoder.schema(obs),
-            vocabulary=vocabulary,
+            encoder,
+            obs.schema,
             label=label,
-            label_names=names,
+            names=names,
             provenance=provenance,
-            summarize=encoder.summary,
+            out=out,
             overwrite=overwrite,
         )
-    return load_dataset(out, vocabulary=vocabulary)
+
+
+def load_vocabulary(
+    vocabulary: str | Path | Vocabulary, path: VocabularyPath | Sequence[VocabularyPath] | None
+) -> Vocabulary:
+    """Load a vocabulary by name or path, or take the one that is given."""
+    if not isinstance(vocabulary, Vocabulary):
+        return Vocabulary.load(vocabulary, path=path)
+    if path is not None:
+        raise ValueError("vocabulary_path says where V1 or V2 is, but vocabulary is a Vocabulary; pass one of the two")
+    return vocabulary
+
+
+def collect(
+    batches: Iterator[pa.RecordBatch],
+    encoder: Encoder,
+    obs_schema: pa.Schema,
+    *,
+    label: str | None,
+    names: Sequence[str],
+    provenance: dict[str, object],
+    out: str | Path | None,
+    overwrite: bool,
+) -> TokenDataset:
+    """Make the data set of an encoder's batches, in memory or in a folder.
+
+    Raises
+    ------
+    CountsError
+        If every cell was empty.
+    LabelError
+        If every cell of one of the labels `names` was empty.
+    """
+    schema = encoder.schema(obs_schema)
+    checked = _with_every_label(batches, encoder, label=label, names=names)
+    if out is None:
+        table = pa.Table.from_batches(checked, schema=schema)
+        return TokenDataset(table, encoder.vocabulary, label, encoder.summary(), provenance)
+    write_folder(
+        out,
+        checked,
+        schema=schema,
+        vocabulary=encoder.vocabulary,
+        label=label,
+        label_names=names,
+        provenance=provenance,
+        summarize=encoder.summary,
+        overwrite=overwrite,
+    )
+    return load_dataset(out, vocabulary=encoder.vocabulary)
 
 
 @contextmanager
@@ -154,28 +196,27 @@ def _opened(adata: AnnData | str | Path) -> Iterator[AnnData]:
             cells.file.close()
 
 
-def _encode(
-    adata: AnnData,
-    encoder: Encoder,
-    obs: pa.Table,
-    *,
-    label: str | None,
-    names: Sequence[str],
-    allow_fractional: bool,
-) -> Iterator[pa.RecordBatch]:
+def _encode(adata: AnnData, encoder: Encoder, obs: pa.Table, *, allow_fractional: bool) -> Iterator[pa.RecordBatch]:
     """Yield the rows of the token data set, one record batch per block of cells."""
     rows = max(1, min(CELLS_PER_BLOCK, 2**28 // encoder.vocabulary.context))
-    seen: set[str] = set()
     with progress_bar("tokenize", obs.num_rows) as advance:
         for first, block in row_blocks(adata, rows=rows, allow_fractional=allow_fractional):
-            for batch in encoder.encode(block, obs.slice(first, block.shape[0])):
-                if label is not None:
-                    seen.update(batch.column(label).unique().to_pylist())
-                yield batch
+            yield from encoder.encode(block, obs.slice(first, block.shape[0]))
             advance(block.shape[0])
+
+
+def _with_every_label(
+    batches: Iterator[pa.RecordBatch], encoder: Encoder, *, label: str | None, names: Sequence[str]
+) -> Iterator[pa.RecordBatch]:
+    """Pass the batches on; at the end, refuse what has no cells or lost a label."""
+    seen: set[str] = set()
+    for batch in batches:
+        if label is not None:
+            seen.update(batch.column(label).unique().to_pylist())
+        yield batch
     if encoder.cells_out == 0:
         raise CountsError(
-            f"none of the {obs.num_rows} cells expresses a gene of the vocabulary; pass keep_empty=True "
+            f"none of the {encoder.cells_in} cells expresses a gene of the vocabulary; pass keep_empty=True "
             f"(--keep-empty) to keep them all the same"
         )
     lost = [name for name in names if name not in seen]

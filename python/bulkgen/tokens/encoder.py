@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import nullcontext
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import numpy as np
 import pyarrow as pa
 
 from bulkgen.io import library_sizes
-from bulkgen.kernels import get_kernels, resolve_threads
+from bulkgen.kernels import get_kernels, ordered_map, resolve_threads
+from bulkgen.kernels.row_encoding import RowEncoding
 from bulkgen.tokens.arrow import ROWS_PER_BATCH
 from bulkgen.tokens.obs import CELL_ID
 from bulkgen.tokens.rows import TARGET_SUM
 from bulkgen.tokens.summary import TokenizeSummary
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     import numpy.typing as npt
     import scipy.sparse as sp
@@ -27,10 +26,34 @@ if TYPE_CHECKING:
     from bulkgen.tokens.genes import GeneMap
     from bulkgen.tokens.vocabulary import Vocabulary
 
-__all__ = ["Encoder"]
+__all__ = ["Draw", "Encoder"]
 
 #: Empty cells that the summary names.
 LISTED_CELLS = 10
+
+
+class _Ranked(NamedTuple):
+    """Cells of a batch: their `obs` rows, genes before the cut, tokens each, and the tokens and counts of all."""
+
+    obs: pa.Table
+    genes: npt.NDArray[np.int64]
+    lengths: npt.NDArray[np.int64]
+    tokens: Tokens
+    values: npt.NDArray[np.float32]
+
+
+class Draw(Protocol):
+    """Makes cells and their tokens: those of ``len(lengths)`` cells from the first on, end to end."""
+
+    def __call__(
+        self,
+        first: int,
+        encoding: RowEncoding,
+        tokens: Tokens,
+        lengths: npt.NDArray[np.int64],
+        genes: npt.NDArray[np.int64],
+    ) -> None:
+        """Write tokens, tokens per cell, and genes per cell before the cut."""
 
 
 @dataclass
@@ -49,73 +72,98 @@ class Encoder:
     empty_cells: list[str] = field(default_factory=list)
     lengths: list[npt.NDArray[np.int64]] = field(default_factory=list)
 
-    def schema(self, obs: pa.Table) -> pa.Schema:
-        """Return the columns of the token data set."""
-        small = self.vocabulary.size <= np.iinfo(np.int16).max + 1
+    def schema(self, obs: pa.Schema) -> pa.Schema:
+        """Return the columns of the token data set, given those of `obs`."""
         fields = [
-            pa.field("input_ids", pa.list_(pa.int16() if small else pa.int32())),
+            pa.field("input_ids", pa.list_(self._token_type)),
             pa.field("length", pa.int64()),
         ]
         if self.counts:
             fields.append(pa.field("counts", pa.list_(pa.float32())))
-        return pa.schema([*fields, *obs.schema])
+        return pa.schema([*fields, *obs])
+
+    @property
+    def _token_type(self) -> pa.DataType:
+        small = self.vocabulary.size <= np.iinfo(np.int16).max + 1
+        return pa.int16() if small else pa.int32()
+
+    @property
+    def encoding(self) -> RowEncoding:
+        """What the kernels need to know of the columns."""
+        limits = self.vocabulary
+        return RowEncoding(
+            self.genes.token,
+            self.genes.median,
+            self.genes.first_column,
+            most_genes=limits.max_genes,
+            cls=-1 if limits.cls is None else limits.cls,
+            eos=-1 if limits.eos is None else limits.eos,
+        )
 
     def encode(self, block: sp.csr_matrix, obs: pa.Table) -> Iterator[pa.RecordBatch]:
         """Encode the cells of a block, whose `obs` rows are given; while a batch is used the next are encoded."""
         sizes = library_sizes(block) if self.counts else None
-        schema, limits = self.schema(obs), self.vocabulary
-        token_type = schema.field("input_ids").type.value_type.to_pandas_dtype()
-        kernels = get_kernels()
+        kernels, encoding = get_kernels(), self.encoding
         indptr = np.ascontiguousarray(block.indptr, dtype=np.int64)
-        room = np.minimum(np.diff(indptr), limits.max_genes) + (limits.context - limits.max_genes)
+        special = encoding.room(0)
+        room = np.minimum(np.diff(indptr), encoding.most_genes) + special
         lengths, genes = np.empty((2, block.shape[0]), dtype=np.int64)
 
-        def rank(first: int) -> tuple[int, int, Tokens, npt.NDArray[np.float32]]:
-            last = min(first + ROWS_PER_BATCH, len(room))
-            tokens = np.empty(int(room[first:last].sum()), dtype=token_type)
+        def rank(rows: slice) -> _Ranked:
+            tokens = np.empty(int(room[rows].sum()), dtype=self._token_type.to_pandas_dtype())
             values = np.empty(len(tokens) if self.counts else 0, dtype=np.float32)
             kernels.rank_tokens(
                 indptr,
                 block.indices,
                 block.data,
-                self.genes.token,
-                self.genes.median,
-                self.genes.first_column,
+                encoding.token,
+                encoding.median,
+                encoding.first_column,
                 tokens,
                 values,
                 lengths,
                 genes,
-                most_genes=limits.max_genes,
-                cls=-1 if limits.cls is None else limits.cls,
-                eos=-1 if limits.eos is None else limits.eos,
-                first_row=first,
-                last_row=last,
+                most_genes=encoding.most_genes,
+                cls=encoding.cls,
+                eos=encoding.eos,
+                first_row=rows.start,
+                last_row=rows.stop,
             )
-            return first, last, tokens, values
+            if sizes is not None:
+                # an empty cell has no counts to scale
+                here = sizes[rows]
+                values = values[: lengths[rows].sum()]
+                values *= np.repeat(TARGET_SUM / np.where(here > 0, here, 1), lengths[rows])
+            return _Ranked(obs.slice(rows.start, rows.stop - rows.start), genes[rows], lengths[rows], tokens, values)
 
-        starts = range(0, len(room), ROWS_PER_BATCH)
-        threads = min(resolve_threads(self.threads), len(starts))
-        with ThreadPoolExecutor(threads) if threads > 1 else nullcontext() as pool:
-            for first, last, tokens, values in (map if pool is None else pool.map)(rank, starts):
-                if sizes is not None:
-                    # an empty cell has no counts to scale
-                    here = sizes[first:last]
-                    values = values[: lengths[first:last].sum()]
-                    values *= np.repeat(TARGET_SUM / np.where(here > 0, here, 1), lengths[first:last])
-                yield self._batch(
-                    schema, obs.slice(first, last - first), genes[first:last], lengths[first:last], tokens, values
-                )
+        return self._batches(rank, len(room), self.schema(obs.schema))
 
-    def _batch(
-        self,
-        schema: pa.Schema,
-        obs: pa.Table,
-        genes: npt.NDArray[np.int64],
-        lengths: npt.NDArray[np.int64],
-        tokens: Tokens,
-        values: npt.NDArray[np.float32],
-    ) -> pa.RecordBatch:
+    def encode_drawn(
+        self, draw: Draw, n_cells: int, obs_of: Callable[[int, int], pa.Table]
+    ) -> Iterator[pa.RecordBatch]:
+        """Encode cells that are made as they are needed; `obs_of` gives the `obs` rows of a range of cells."""
+        encoding = self.encoding
+        room = encoding.room(len(encoding.token))
+
+        def rank(rows: slice) -> _Ranked:
+            n = rows.stop - rows.start
+            tokens = np.empty(n * room, dtype=self._token_type.to_pandas_dtype())
+            lengths, genes = np.empty((2, n), dtype=np.int64)
+            draw(rows.start, encoding, tokens, lengths, genes)
+            return _Ranked(obs_of(rows.start, rows.stop), genes, lengths, tokens, np.empty(0, np.float32))
+
+        return self._batches(rank, n_cells, self.schema(obs_of(0, 0).schema))
+
+    def _batches(self, rank: Callable[[slice], _Ranked], n_rows: int, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
+        """Rank rows in threads, and put them together in order."""
+        ranges = [slice(first, min(first + ROWS_PER_BATCH, n_rows)) for first in range(0, n_rows, ROWS_PER_BATCH)]
+        threads = max(1, min(resolve_threads(self.threads), len(ranges)))
+        for ranked in ordered_map(rank, ranges, threads=threads):
+            yield self._batch(schema, ranked)
+
+    def _batch(self, schema: pa.Schema, ranked: _Ranked) -> pa.RecordBatch:
         """Put the cells of a batch together, without those that are empty."""
+        obs, genes, lengths, tokens, values = ranked
         self.cells_in += len(genes)
         self.saturated += int(np.count_nonzero(genes >= self.vocabulary.max_genes))
         empty = genes == 0
