@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
 
 from bulkgen.progress import progress_bar
-from bulkgen.tokens.arrow import plain_json
 from bulkgen.tokens.encode import collect
 from bulkgen.tokens.encoder import Encoder
 from bulkgen.tokens.genes import map_genes
@@ -81,7 +80,7 @@ def tokenize_drawn(
         table.schema,
         label=label,
         names=names,
-        provenance=cast("dict[str, object]", plain_json(dict(provenance))),
+        provenance=provenance,
         out=out,
         overwrite=overwrite,
     )

@@ -20,7 +20,7 @@ from bulkgen.tokens.rows import CELLS_PER_BLOCK, row_blocks
 from bulkgen.tokens.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from anndata import AnnData
 
@@ -116,7 +116,6 @@ def tokenize(
             raise CountsError("adata has no cells")
         genes = map_genes(cells.var, vocabulary, gene_ids=gene_ids)
         obs = obs_table(cells.obs, label=label, columns=columns or ())
-        provenance = cast("dict[str, object]", plain_json(provenance_of(cells) or {}))
         names = label_names(obs, label) if label is not None else ()
         encoder = Encoder(vocabulary, genes, keep_empty=keep_empty, counts=counts, threads=threads)
         batches = _encode(cells, encoder, obs, allow_fractional=allow_fractional)
@@ -126,7 +125,7 @@ def tokenize(
             obs.schema,
             label=label,
             names=names,
-            provenance=provenance,
+            provenance=provenance_of(cells) or {},
             out=out,
             overwrite=overwrite,
         )
@@ -150,7 +149,7 @@ def collect(
     *,
     label: str | None,
     names: Sequence[str],
-    provenance: dict[str, object],
+    provenance: Mapping[str, object],
     out: str | Path | None,
     overwrite: bool,
 ) -> TokenDataset:
@@ -164,10 +163,12 @@ def collect(
         If every cell of one of the labels `names` was empty.
     """
     schema = encoder.schema(obs_schema)
+    # files give the keys back in another order than they were written in
+    origin = cast("dict[str, object]", plain_json({key: provenance[key] for key in sorted(provenance)}))
     checked = _with_every_label(batches, encoder, label=label, names=names)
     if out is None:
         table = pa.Table.from_batches(checked, schema=schema)
-        return TokenDataset(table, encoder.vocabulary, label, encoder.summary(), provenance)
+        return TokenDataset(table, encoder.vocabulary, label, encoder.summary(), origin)
     write_folder(
         out,
         checked,
@@ -175,7 +176,7 @@ def collect(
         vocabulary=encoder.vocabulary,
         label=label,
         label_names=names,
-        provenance=provenance,
+        provenance=origin,
         summarize=encoder.summary,
         overwrite=overwrite,
     )
