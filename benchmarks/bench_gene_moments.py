@@ -46,9 +46,7 @@ def bench_gene_moments(race, counts):
             if side.startswith("scikit-learn"):
                 variance = variance * (cells / (cells - 1))
         np.testing.assert_allclose(np.ravel(mean), expected["mean"], rtol=tolerance, err_msg=side)
-        np.testing.assert_allclose(
-            np.ravel(variance), expected["variance"], rtol=tolerance, atol=1e-12, err_msg=side
-        )
+        np.testing.assert_allclose(np.ravel(variance), expected["variance"], rtol=tolerance, atol=1e-12, err_msg=side)
 
     race(
         "gene_moments",
@@ -62,7 +60,7 @@ def bench_gene_moments(race, counts):
     )
 
 
-def _by_definition(matrix) -> dict[str, np.ndarray]:  # noqa: ANN001
+def _by_definition(matrix) -> dict[str, np.ndarray]:
     cells, genes = matrix.shape
     total, squares, nonzeros = np.zeros(genes), np.zeros(genes), np.zeros(genes, np.int64)
     largest = np.zeros(genes)

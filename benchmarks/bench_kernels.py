@@ -37,13 +37,11 @@ def _moments(scale: float) -> tuple[Callable[[int | None], object], int]:
 
 def _ranks(scale: float) -> tuple[Callable[[int | None], object], int]:
     vocabulary = workloads.vocabulary("V2")
-    cells = workloads.cells_of_vocabulary(
-        vocabulary, workloads.scaled(CELLS, scale, least=20), workloads.GENES, 2_369
-    )
+    cells = workloads.cells_of_vocabulary(vocabulary, workloads.scaled(CELLS, scale, least=20), workloads.GENES, 2_369)
     return calls.rank_kernel(cells, vocabulary), cells.X.nnz
 
 
-def _grouped(scale: float, groups: int):  # noqa: ANN202
+def _grouped(scale: float, groups: int):
     cells = workloads.scaled(CELLS, scale, least=100)
     groups = min(groups, cells // 2)
     return workloads.cached_counts(cells), workloads.random_groups(cells, groups), groups

@@ -94,7 +94,7 @@ def bench_checks(race, counts):
 
 
 def _by_definition(matrix: sp.csr_matrix, codes: np.ndarray, groups: int) -> sp.csr_matrix:
-    """Sums of the entries as a list of (group, gene, count), a few groups at a time."""
+    """Add up the entries as a list of (group, gene, count), a few groups at a time."""
     cells_by_group = np.argsort(codes, kind="stable")
     ends = np.cumsum(np.bincount(codes, minlength=groups))
     genes, parts = matrix.shape[1], []

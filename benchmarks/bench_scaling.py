@@ -18,7 +18,7 @@ CELLS = (1_000, 3_000, 10_000, 30_000, 100_000)
 
 
 def _curve(
-    benchmark,  # noqa: ANN001
+    benchmark,
     name: str,
     sizes: Iterable[int],
     prepare: Callable[[int], tuple[int, dict[str, Callable[[], object]]]],
@@ -74,7 +74,7 @@ def bench_scaling_nonzeros(benchmark, counts):
     _curve(benchmark, "nonzeros", [c * whole // CELLS[-1] for c in CELLS if c * whole // CELLS[-1] >= 10], prepare)
 
 
-def _aggregations(matrix) -> dict[str, Callable[[], object]]:  # noqa: ANN001
+def _aggregations(matrix) -> dict[str, Callable[[], object]]:
     cells = matrix.shape[0]
     groups = max(1, cells // workloads.CELLS_PER_GROUP)
     codes = workloads.random_groups(cells, groups)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-import datasets
 import numpy as np
 
 import calls
+import datasets
 import workloads
 from peers import plain_tokenizer
 

@@ -61,23 +61,21 @@ def draw(law: TruncatedNormals, out: np.ndarray, *, sampler: str, threads: int |
 
 
 def groups_of(codes: np.ndarray, n_groups: int) -> Groups:
-    """Groups in the order of their numbers, from the number of each cell's group."""
+    """Make groups, in the order of their numbers, from the number of each cell's group."""
     offsets = np.concatenate([[0], np.cumsum(np.bincount(codes, minlength=n_groups))]).astype(np.int64)
     rows = np.argsort(codes, kind="stable").astype(np.int64)
     return Groups(rows, offsets, np.zeros(n_groups, np.int64), 0)
 
 
-def group_sums(
-    matrix: sp.csr_matrix, codes: np.ndarray, n_groups: int, *, threads: int | None = None
-) -> sp.csr_matrix:
-    """Groups x genes, sparse."""
+def group_sums(matrix: sp.csr_matrix, codes: np.ndarray, n_groups: int, *, threads: int | None = None) -> sp.csr_matrix:
+    """Return groups x genes, sparse."""
     return bulkgen_group_sums(matrix, groups_of(codes, n_groups), threads=threads)
 
 
 def group_sums_dense(
     matrix: sp.csr_matrix, codes: np.ndarray, n_groups: int, *, threads: int | None = None
 ) -> np.ndarray:
-    """Groups x genes, dense."""
+    """Return groups x genes, dense."""
     return group_sums(matrix, codes, n_groups, threads=threads).toarray()
 
 
@@ -86,25 +84,23 @@ def checked(matrix: sp.csr_matrix) -> sp.csr_matrix:
     return canonical_counts(matrix, require_integers=True)
 
 
-def gene_moments(
-    matrix: sp.csr_matrix, codes: np.ndarray, n_groups: int, *, threads: int | None = None
-) -> GeneMoments:
-    """Number of non-zeros, sum, mean, variance and largest count of each gene in each group."""
+def gene_moments(matrix: sp.csr_matrix, codes: np.ndarray, n_groups: int, *, threads: int | None = None) -> GeneMoments:
+    """Return number of non-zeros, sum, mean, variance and largest count of each gene in each group."""
     return bulkgen_gene_moments(matrix, codes, n_groups, threads=threads)
 
 
-def tokenize(cells: AnnData, vocabulary: bulkgen.Vocabulary, out: Path | None, *, threads: int | None = None):  # noqa: ANN201
-    """Cells in memory to a data set, on disk if `out` is given."""
+def tokenize(cells: AnnData, vocabulary: bulkgen.Vocabulary, out: Path | None, *, threads: int | None = None):
+    """Turn cells in memory into a data set, on disk if `out` is given."""
     return bulkgen.tokenize(cells, vocabulary=vocabulary, out=out, overwrite=True, threads=threads)
 
 
 def tokenize_file(cells: Path, vocabulary: bulkgen.Vocabulary, out: Path) -> bulkgen.TokenDataset:
-    """An h5ad file to a data set on disk."""
+    """Turn an h5ad file into a data set on disk."""
     return bulkgen.tokenize(cells, vocabulary=vocabulary, out=out, overwrite=True)
 
 
 def rank_kernel(cells: AnnData, vocabulary: bulkgen.Vocabulary) -> Callable[[int | None], np.ndarray]:
-    """Give the ranking kernel alone, as a function of the number of threads; the backend is chosen when it is called."""
+    """Give the ranking kernel alone, as a function of threads that takes the backend of the moment."""
     genes, matrix = map_genes(cells.var, vocabulary, gene_ids=None), cells.X
     csr = (matrix.indptr.astype(np.int64), matrix.indices, matrix.data)
     expressed = np.zeros(cells.n_obs, np.int64)
@@ -141,12 +137,12 @@ def rank_kernel(cells: AnnData, vocabulary: bulkgen.Vocabulary) -> Callable[[int
 def synthesize_to_tokens(
     profiles: AnnData, reference: AnnData, cells: int, vocabulary: bulkgen.Vocabulary, out: Path
 ) -> bulkgen.TokenDataset:
-    """Bulk profiles straight to tokens on disk."""
+    """Turn bulk profiles straight into tokens on disk."""
     return bulkgen.synthesize(
         profiles, reference=reference, n_cells=cells, rng=1, to="tokens", vocabulary=vocabulary, out=out
     )
 
 
 def synthesize_to_file(profiles: AnnData, reference: AnnData, cells: int, out: Path) -> None:
-    """Bulk profiles to cells in an h5ad file."""
+    """Turn bulk profiles into cells in an h5ad file."""
     bulkgen.write(bulkgen.synthesize(profiles, reference=reference, n_cells=cells, rng=1), out, overwrite=True)

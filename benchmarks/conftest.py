@@ -19,18 +19,18 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.fixture(scope="session")
 def scale(request: pytest.FixtureRequest) -> float:
-    """Number of cells relative to the full size."""
+    """Return the number of cells relative to the full size."""
     return float(request.config.getoption("--scale"))
 
 
 @pytest.fixture(scope="session")
 def counts(scale: float) -> sp.csr_matrix:
-    """The large matrix: 100,000 cells × 20,000 genes with 1,500 expressed at full size."""
+    """Make the large matrix: 100,000 cells × 20,000 genes with 1,500 expressed at full size."""
     return workloads.cached_counts(workloads.scaled(workloads.CELLS, scale, least=100))
 
 
 @pytest.fixture
-def race(benchmark) -> Callable[..., Seconds]:  # noqa: ANN001  (pytest-benchmark has no type to name)
+def race(benchmark) -> Callable[..., Seconds]:
     """Time the sides of a benchmark in turn and leave the figures in pytest-benchmark's record.
 
     pytest-benchmark times one function after the other; pairs need to alternate. So its one timed call is the whole
@@ -51,9 +51,7 @@ def race(benchmark) -> Callable[..., Seconds]:  # noqa: ANN001  (pytest-benchmar
         seconds = benchmark.pedantic(
             run_race, args=(sides,), kwargs={"rounds": rounds, "check": check, "once": once}, rounds=1, iterations=1
         )
-        benchmark.extra_info.update(
-            race=name, seconds=seconds, work=work, checked=checked, absent=dict(absent or {})
-        )
+        benchmark.extra_info.update(race=name, seconds=seconds, work=work, checked=checked, absent=dict(absent or {}))
         return seconds
 
     return measure

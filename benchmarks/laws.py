@@ -52,9 +52,7 @@ def assert_same_law(name: str, draws: np.ndarray, law: TruncatedNormals, *, gene
     assert abs(squares) < _SIGMAS, f"{name}: the squared z of the means are off by {squares:.1f} standard errors"
     chosen = np.linspace(0, n_genes - 1, min(genes, n_genes)).astype(int)
     values = np.sort(draws[:, chosen].astype(np.float64), axis=0)
-    low, high = (
-        ndtr((bound[chosen] - law.mean[chosen]) / law.deviation[chosen]) for bound in (law.lower, law.upper)
-    )
+    low, high = (ndtr((bound[chosen] - law.mean[chosen]) / law.deviation[chosen]) for bound in (law.lower, law.upper))
     expected = (ndtr((values - law.mean[chosen]) / law.deviation[chosen]) - low) / (high - low)
     step = np.arange(cells + 1)[:, None] / cells
     distance = max(float((step[1:] - expected).max()), float((expected - step[:-1]).max()))

@@ -51,7 +51,7 @@ def forget_peak() -> None:
 
 
 def group_sums(scale: float) -> dict[str, float | str]:
-    """Sparse group sums of the large matrix: peak beyond the input, against the size of the output."""
+    """Sum groups of the large matrix, sparse: peak beyond the input, against the size of the output."""
     cells = workloads.scaled(workloads.CELLS, scale, least=100)
     matrix = workloads.cached_counts(cells)
     groups = cells // workloads.CELLS_PER_GROUP
@@ -71,14 +71,14 @@ def group_sums(scale: float) -> dict[str, float | str]:
 
 
 def fused(scale: float) -> dict[str, float | str]:
-    """A million cells from bulk profiles straight to tokens."""
+    """Make a million cells from bulk profiles, straight to tokens."""
     if not calls.FUSED:
         return {"absent": "synthesize(..., to='tokens') is not there yet"}
     return _synthesis(workloads.scaled(MILLION, scale, least=100), calls.synthesize_to_tokens)
 
 
 def two_steps(scale: float) -> dict[str, float | str]:
-    """The same through an h5ad file; fewer cells, because the file grows by 80 kB a cell."""
+    """Do the same through an h5ad file; fewer cells, because the file grows by 80 kB a cell."""
 
     def run(
         profiles: AnnData, reference: AnnData, cells: int, vocabulary: bulkgen.Vocabulary, out: Path
@@ -98,9 +98,7 @@ PROBES: dict[str, Callable[[float], dict[str, float | str]]] = {
 
 def synthesis_inputs(vocabulary: bulkgen.Vocabulary) -> tuple[AnnData, AnnData]:
     """Bulk profiles of two labels with 20,000 genes of the vocabulary, and the cells they come from."""
-    cells = workloads.cells_of_vocabulary(
-        vocabulary, REFERENCE_CELLS, workloads.GENES, workloads.GENES_PER_CELL
-    )
+    cells = workloads.cells_of_vocabulary(vocabulary, REFERENCE_CELLS, workloads.GENES, workloads.GENES_PER_CELL)
     cells.obs["label"] = pd.Categorical(cells.obs["label"])
     return bulkgen.bulk_profiles(cells, by="label"), cells
 
@@ -118,7 +116,7 @@ def _synthesis(cells: int, run: Callable[..., bulkgen.TokenDataset]) -> dict[str
         return {"cells": len(tokens), "seconds": seconds, "peak": peak()}
 
 
-def _bytes(matrix) -> int:  # noqa: ANN001
+def _bytes(matrix) -> int:
     return matrix.data.nbytes + matrix.indices.nbytes + matrix.indptr.nbytes
 
 

@@ -8,11 +8,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import matplotlib as mpl
-
-mpl.use("svg")
-import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
-from matplotlib.ticker import FuncFormatter
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator
 
 from race import spread
 
@@ -44,7 +42,6 @@ def draw(results: dict, folder: Path) -> list[Path]:
                 continue
             # no date: the same results give the same file
             figure.savefig(path, metadata={"Date": None})
-            plt.close(figure)
             written.append(path)
     return written
 
@@ -75,12 +72,13 @@ def _style() -> Iterator[None]:
         yield
 
 
-def _ratios(results: dict) -> plt.Figure | None:
+def _ratios(results: dict) -> Figure | None:
     """How many times as long each peer takes as bulkgen: one line per pair."""
     rows = [row for row in results["figures"] if row["race"] in _RACES and _is_peer(row)]
     if not rows:
         return None
-    figure, axes = plt.subplots(figsize=(7.6, 0.9 + 0.24 * len(rows)))
+    figure = Figure(figsize=(7.6, 0.9 + 0.24 * len(rows)))
+    axes = figure.subplots()
     jobs = list(dict.fromkeys(row["race"] for row in rows))
     for place, row in enumerate(rows):
         colour = _COLOURS[jobs.index(row["race"]) % len(_COLOURS)]
@@ -110,12 +108,13 @@ def _is_peer(row: dict) -> bool:
     return "against" in row and not row["against"].startswith("bulkgen")
 
 
-def _scaling(results: dict) -> plt.Figure | None:
+def _scaling(results: dict) -> Figure | None:
     """Time against size, log-log, with lines of slope one."""
     curves = {name: results["curves"][name] for name in _AXES if name in results["curves"]}
     if not curves:
         return None
-    figure, row = plt.subplots(1, len(curves), figsize=(3.3 * len(curves), 3.1), squeeze=False)
+    figure = Figure(figsize=(3.3 * len(curves), 3.1))
+    row = figure.subplots(1, len(curves), squeeze=False)
     labels = list(dict.fromkeys(label for found in curves.values() for label in found))
     for axes, (name, found) in zip(row[0], curves.items(), strict=True):
         for label, points in found.items():
@@ -127,6 +126,10 @@ def _scaling(results: dict) -> plt.Figure | None:
         axes.set_yscale("log")
         axes.set_xlabel(_AXES[name])
         axes.xaxis.set_major_formatter(FuncFormatter(_short))
+        # the guides of a flat curve would else decide the range
+        times = [time for points in found.values() for _, time in points]
+        axes.set_ylim(min(times) / 2, max(times) * 2)
+        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         axes.yaxis.set_major_formatter(FuncFormatter(_seconds))
         axes.minorticks_off()
     row[0][0].set_ylabel("time")
@@ -145,13 +148,14 @@ def _guide(axes: Axes, x: tuple[float, ...], y: tuple[float, ...]) -> None:
     axes.plot(x, [y[-1] * value / x[-1] for value in x], color=_GUIDE, linewidth=0.9, linestyle=(0, (4, 3)))
 
 
-def _kernels(results: dict) -> plt.Figure | None:
+def _kernels(results: dict) -> Figure | None:
     """Time per unit of work of each kernel by backend, threads and level."""
     races = {name: found for name, found in results["races"].items() if name.startswith("kernel_")}
     if not races:
         return None
     sides = list(dict.fromkeys(side for found in races.values() for side in found["seconds"]))
-    figure, axes = plt.subplots(figsize=(7.6, 0.8 + 0.5 * len(races)))
+    figure = Figure(figsize=(7.6, 0.8 + 0.5 * len(races)))
+    axes = figure.subplots()
     for place, found in enumerate(races.values()):
         for k, side in enumerate(side for side in sides if side in found["seconds"]):
             time = spread(found["seconds"][side])["median"] / found["work"] * 1e9

@@ -51,20 +51,11 @@ HEADINGS = {
         "beside the compiled one, and the instruction-set levels of the compiled core.",
     ),
 }
+#: What a race is on, where a job has several.
 RACES = {
     "pseudobulk_many": "groups of ten",
     "pseudobulk_few": "28 groups",
     "checks": "groups of ten, checks of the input",
-    **{
-        f"kernel_{kernel}": f"`{kernel}`"
-        for kernel in (
-            "truncated_gaussian_rejection",
-            "truncated_gaussian_inverse",
-            "group_sums",
-            "group_moments",
-            "rank_tokens",
-        )
-    },
 }
 
 
@@ -98,8 +89,9 @@ def page(record: dict, *, source: str) -> str:
         ]
     lines += [
         "The sides of a comparison run in turn in one process (A B C, C B A, …). A ratio is taken within each round; "
-        "the tables give the median of the rounds and the least and the most. A side that takes too long runs once. "
-        "Every result is checked before any is timed; what was checked stands below each table.",
+        "the tables give the median of the rounds and the least and the most. A side that takes too long runs once. A "
+        "figure with × says how many times as long the way in the column *against* took. Every side's result is "
+        "checked in the same run; what was checked stands below each table.",
         "",
     ]
     if any("against" in row for row in results["figures"]):
@@ -128,7 +120,8 @@ def _circumstances(record: dict) -> Iterator[str]:
     if "compiler" in build:
         yield f"* Compiled core: {build['compiler']}, instruction-set level {build['level']}"
     yield f"* Python {where['python']}; versions at the end of the page"
-    yield f"* Command: `{record['command']}`, {results['minutes']} minutes, load {results['load_at_start']} at the start"
+    yield f"* Command: `{record['command']}`; it took {results['minutes']} minutes"
+    yield f"* Load average of the machine at the start: {results['load_at_start']}"
     yield ""
 
 
@@ -142,7 +135,7 @@ def _section(job: str, results: dict) -> Iterator[str]:
         yield f"| {'on | ' if named else ''}figure | against | measured | least – most | target | |"
         yield f"|{'---|' if named else ''}---|---|--:|--:|--:|---|"
         for row in rows:
-            yield ("| " + RACES.get(row["race"], "") + " " if named else "") + _row(row, scale=results["scale"])
+            yield (f"| {_on(row['race'])} " if named else "") + _row(row, scale=results["scale"])
     else:
         yield "Not measured in this run."
     yield ""
@@ -151,8 +144,8 @@ def _section(job: str, results: dict) -> Iterator[str]:
             "![Time of the kernels by backend and instruction-set level](benchmarks/kernels.svg)",
             "",
         )
-    for race in races:
-        yield from _race(race, results["races"][race], named=named)
+    if races:
+        yield from _seconds({race: results["races"][race] for race in races}, named=named)
     for probe, found in results["memory"].items():
         if "absent" in found and (job == "synthesize") == (probe in ("fused", "two_steps")):
             yield from (f"Absent: {probe} ({found['absent']}).", "")
@@ -169,18 +162,32 @@ def _row(row: dict, *, scale: float) -> str:
     return f"| {row['what']} | {row.get('against', '')} | {measured} | {extent} | {target} | {verdict} |"
 
 
-def _race(race: str, found: dict, *, named: bool) -> Iterator[str]:
-    if named:
-        yield from (f"Seconds, {RACES[race]}:", "")
-    yield "| side | median s | least – most | rounds |"
-    yield "|---|--:|--:|--:|"
-    for side, seconds in found["seconds"].items():
-        times = spread(seconds)
-        extent = f"{_number(times['least'])} – {_number(times['most'])}" if len(seconds) > 1 else "one run"
-        yield f"| {side} | {_number(times['median'])} | {extent} | {len(seconds)} |"
-    for side, why in found["absent"].items():
-        yield f"| {side} | absent: {why} | | |"
-    yield from ("", f"Checked: {found['checked']}", "")
+def _seconds(races: dict[str, dict], *, named: bool) -> Iterator[str]:
+    """Seconds of every side, and what was checked of it."""
+    yield f"| {'on | ' if named else ''}side | median s | least – most | rounds |"
+    yield f"|{'---|' if named else ''}---|--:|--:|--:|"
+    for race, found in races.items():
+        on = f"| {_on(race)} " if named else ""
+        for side, seconds in found["seconds"].items():
+            times = spread(seconds)
+            extent = f"{_number(times['least'])} – {_number(times['most'])}" if len(seconds) > 1 else "one run"
+            yield f"{on}| {side} | {_number(times['median'])} | {extent} | {len(seconds)} |"
+        for side, why in found["absent"].items():
+            yield f"{on}| {side} | absent: {why} | | |"
+    yield ""
+    checked: dict[str, list[str]] = {}
+    for race, found in races.items():
+        checked.setdefault(found["checked"], []).append(_on(race))
+    for what, on_races in checked.items():
+        where = f" ({'; '.join(on_races)})" if len(checked) > 1 else ""
+        yield from (f"Checked{where}: {what}", "")
+
+
+def _on(race: str | None) -> str:
+    """Say what a race is on: one race of several in a job, or nothing."""
+    if race is None:
+        return ""
+    return RACES.get(race, f"`{race.removeprefix('kernel_')}`")
 
 
 def _number(value: float) -> str:

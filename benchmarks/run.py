@@ -100,9 +100,7 @@ def main(arguments: list[str] | None = None) -> None:
     pages = given.out or (render.DOCS if whole else ROOT / "build" / "benchmarks")
     words = sys.argv[1:] if arguments is None else arguments
     command = "make bench" + (f" ARGS={shlex.quote(shlex.join(words))}" if words else "")
-    path = machine.write_results(
-        machine.name(), measure(given.only, given.scale), folder=folder, command=command
-    )
+    path = machine.write_results(machine.name(), measure(given.only, given.scale), folder=folder, command=command)
     print("written to", path)
     for page in render.write(path, pages):
         print("written to", page)

@@ -49,7 +49,7 @@ def truncated_normals(genes: int = GENES) -> TruncatedNormals:
 
 
 def sparse_counts(cells: int, genes: int, genes_per_cell: int, *, seed: int = _SEED) -> sp.csr_matrix:
-    """Counts with exactly `genes_per_cell` expressed genes in every cell, float32.
+    """Make counts with exactly `genes_per_cell` expressed genes in every cell, float32.
 
     The chance that a gene is expressed is log-normal over genes, with 1 as its ceiling. The genes are cut into
     `genes_per_cell` consecutive blocks of total chance about one, and each cell draws one gene of every block: so

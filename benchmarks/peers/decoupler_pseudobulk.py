@@ -10,5 +10,5 @@ from anndata import AnnData
 
 
 def group_sums(adata: AnnData, by: str) -> AnnData:
-    """Groups x genes, dense, in the order in which the groups first appear."""
+    """Return groups x genes, dense, in the order in which the groups first appear."""
     return dc.pp.pseudobulk(adata, sample_col=by, groups_col=None, mode="sum", skip_checks=True)

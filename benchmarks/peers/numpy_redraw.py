@@ -27,9 +27,7 @@ def draw_tuned(law: TruncatedNormals, cells: int, rng: np.random.Generator) -> n
 
     Standard normals in float32, scaled in place, flat positions of what is outside instead of a mask.
     """
-    mean, deviation, lower, upper = (
-        x.astype(np.float32) for x in (law.mean, law.deviation, law.lower, law.upper)
-    )
+    mean, deviation, lower, upper = (x.astype(np.float32) for x in (law.mean, law.deviation, law.lower, law.upper))
     out = rng.standard_normal((cells, mean.size), dtype=np.float32)
     out *= deviation
     out += mean

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import datasets
 import numpy as np
 from anndata import AnnData
 
+import datasets
 from bulkgen import Vocabulary
 
 _CHUNK = 512

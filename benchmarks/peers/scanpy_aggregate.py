@@ -14,7 +14,7 @@ from anndata import AnnData
 
 
 def group_sums(adata: AnnData, by: str) -> np.ndarray:
-    """Groups x genes, dense."""
+    """Return groups x genes, dense."""
     return sc.get.aggregate(adata, by, func="sum").layers["sum"]
 
 

@@ -11,7 +11,7 @@ import scipy.sparse as sp
 
 
 def group_sums(matrix: sp.csr_matrix, codes: np.ndarray, groups: int) -> sp.csr_matrix:
-    """Groups x genes."""
+    """Return groups x genes, sparse."""
     cells = codes.size
     indicator = sp.csr_matrix((np.ones(cells, matrix.dtype), (codes, np.arange(cells))), shape=(groups, cells))
     return indicator @ matrix

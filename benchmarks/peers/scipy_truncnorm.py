@@ -14,6 +14,4 @@ from workloads import TruncatedNormals
 def draw(law: TruncatedNormals, cells: int, rng: np.random.Generator) -> np.ndarray:
     """Draw cells x genes, float64."""
     a, b = (law.lower - law.mean) / law.deviation, (law.upper - law.mean) / law.deviation
-    return truncnorm.rvs(
-        a, b, loc=law.mean, scale=law.deviation, size=(cells, law.mean.size), random_state=rng
-    )
+    return truncnorm.rvs(a, b, loc=law.mean, scale=law.deviation, size=(cells, law.mean.size), random_state=rng)
