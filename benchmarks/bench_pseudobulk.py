@@ -63,7 +63,7 @@ def bench_pseudobulk(race, counts, grouping):
         sides,
         check=check,
         once=("decoupler",),
-        rounds=5,
+        rounds=3,
         work=counts.nnz,
         absent=absent,
         checked="Same sums, every group and gene, equal as integers to the definition (the stored entries added up one "
@@ -87,7 +87,7 @@ def bench_checks(race, counts):
             "without checks": lambda: calls.group_sums(counts, codes, groups),
         },
         check=check,
-        rounds=7,
+        rounds=5,
         work=counts.nnz,
         checked="Same sums.",
     )

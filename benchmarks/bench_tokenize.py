@@ -60,8 +60,7 @@ def bench_tokenize(race, scale, tmp_path):
             "plain tokenizer": plain,
         },
         check=check,
-        once=("plain tokenizer",),
-        rounds=5,
+        rounds=3,
         work=cells.n_obs,
         checked=f"Same tokens up to ties, read back from disk: each cell holds exactly its genes (vocabulary "
         f"{vocabulary.name}, none cut), between the special tokens, in descending order of count / median.",

@@ -20,16 +20,19 @@ def race(
 ) -> Seconds:
     """Run A B C, C B A, A B C, …: both sides of a pair meet the same machine, and neither always goes first.
 
+    Every timed run follows an untimed one of the same side, which leaves caches and the memory that the side will ask
+    for as it likes them: the first touch of fresh memory can cost more than the work, and that is not a side's doing.
+
     Parameters
     ----------
     sides
         Name -> what to time.
     rounds
-        Timed rounds, after an untimed one that warms up and is checked.
+        Timed rounds, after an untimed one whose results are checked.
     check
         Called with a side and its result; raises if it is wrong. Called once per side.
     once
-        Sides too slow to repeat: no warm-up, the first round only.
+        Sides too slow to repeat: the first round only, without an untimed run before it.
     """
     seconds: Seconds = {name: [] for name in sides}
     # what is alive now is not searched again, so that collecting between two sides costs nothing
@@ -43,6 +46,8 @@ def race(
         for name in order:
             if number > 0 and name in once:
                 continue
+            if name not in once:
+                sides[name]()
             gc.collect()
             start = time.perf_counter()
             result = sides[name]()

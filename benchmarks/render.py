@@ -88,8 +88,9 @@ def page(record: dict, *, source: str) -> str:
             "",
         ]
     lines += [
-        "The sides of a comparison run in turn in one process (A B C, C B A, …). A ratio is taken within each round; "
-        "the tables give the median of the rounds and the least and the most. A side that takes too long runs once. A "
+        "The sides of a comparison run in turn in one process (A B C, C B A, …). Every timed run follows an untimed "
+        "one of the same side. A ratio is taken within each round; the tables give the median of the rounds and the "
+        "least and the most. A side that takes too long runs once. A "
         "figure with × says how many times as long the way in the column *against* took. Every side's result is "
         "checked in the same run; what was checked stands below each table.",
         "",
@@ -121,7 +122,8 @@ def _circumstances(record: dict) -> Iterator[str]:
         yield f"* Compiled core: {build['compiler']}, instruction-set level {build['level']}"
     yield f"* Python {where['python']}; versions at the end of the page"
     yield f"* Command: `{record['command']}`; it took {results['minutes']} minutes"
-    yield f"* Load average of the machine at the start: {results['load_at_start']}"
+    if results["cores_busy_elsewhere"] is not None:
+        yield f"* Other processes kept {results['cores_busy_elsewhere']:.2f} cores busy meanwhile"
     yield ""
 
 

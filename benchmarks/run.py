@@ -66,13 +66,12 @@ def memory(jobs: list[str], scale: float) -> dict[str, dict]:
 
 def measure(jobs: list[str], scale: float) -> dict[str, object]:
     """Everything that a results file holds beside machine and command."""
-    load, start = os.getloadavg()[0], time.monotonic()
+    start, elsewhere = time.monotonic(), _busy_elsewhere()
     records = timings(jobs, scale)
     results: dict[str, object] = {
         "scale": scale,
         "jobs": jobs,
         "build": _build(),
-        "load_at_start": round(load, 2),
         "races": {
             record["race"]: {key: record[key] for key in ("seconds", "work", "checked", "absent")}
             for record in records
@@ -82,7 +81,11 @@ def measure(jobs: list[str], scale: float) -> dict[str, object]:
         "memory": memory(jobs, scale),
     }
     results["figures"] = claims.judge(results, judged=scale == 1.0)  # type: ignore[arg-type]
-    results["minutes"] = round((time.monotonic() - start) / 60, 1)
+    seconds = time.monotonic() - start
+    results["minutes"] = round(seconds / 60, 1)
+    after = _busy_elsewhere()
+    busy = None if elsewhere is None or after is None else (after - elsewhere) / seconds
+    results["cores_busy_elsewhere"] = busy if busy is None else round(max(busy, 0.0), 2)
     return results
 
 
@@ -104,6 +107,16 @@ def main(arguments: list[str] | None = None) -> None:
     print("written to", path)
     for page in render.write(path, pages):
         print("written to", page)
+
+
+def _busy_elsewhere() -> float | None:
+    """Processor seconds of all other processes since the start of the system (Linux, proc(5)); they disturb."""
+    stat = Path("/proc/stat")
+    if not stat.exists():
+        return None
+    user, nice, system, _, _, irq, softirq = (int(ticks) for ticks in stat.read_text().split()[1:8])
+    everybody = (user + nice + system + irq + softirq) / os.sysconf("SC_CLK_TCK")
+    return everybody - sum(os.times()[:4])
 
 
 def _build() -> dict[str, object]:

@@ -19,11 +19,11 @@ from peers import numpy_redraw, plain_tokenizer, scipy_product, scipy_truncnorm
 from race import race, ratios
 
 
-def test_sides_run_in_turn_and_neither_always_first():
+def test_sides_run_in_turn_each_warm_and_neither_always_first():
     calls = []
     sides = {name: lambda name=name: calls.append(name) for name in "ABC"}
     seconds = race(sides, rounds=3, check=lambda side, result: None, once=("C",))
-    assert "".join(calls) == "AB" + "ABC" + "BA" + "AB"
+    assert "".join(calls) == "AB" + "AABBC" + "BBAA" + "AABB"
     assert {side: len(times) for side, times in seconds.items()} == {"A": 3, "B": 3, "C": 1}
 
 

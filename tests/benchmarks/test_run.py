@@ -110,7 +110,7 @@ def test_the_page_says_plainly_which_targets_were_not_met(tmp_path):
         "scale": 1.0,
         "jobs": ["tokenize"],
         "build": {"threads": 2},
-        "load_at_start": 0.1,
+        "cores_busy_elsewhere": 0.1,
         "minutes": 1.0,
         "races": {"tokenize": tokens},
         "curves": {},
