@@ -6,6 +6,8 @@ import json
 import subprocess
 import sys
 
+import workloads
+
 _CODE = """
 import json, sys, time
 start = time.perf_counter()
@@ -21,7 +23,7 @@ HEAVY = {"torch", "numba", "anndata", "datasets", "pandas", "scipy", "sklearn", 
 RUNS = 10
 
 
-def bench_import(benchmark):
+def bench_import(benchmark, scale):
     """Seconds inside the process, without the start of the interpreter; the first run warms the disk cache."""
     seconds: dict[str, list[float]] = {name: [] for name in STATEMENTS}
 
@@ -33,7 +35,7 @@ def bench_import(benchmark):
                 assert not HEAVY & set(modules)
             seconds[name].append(elapsed)
 
-    benchmark.pedantic(run, rounds=RUNS, warmup_rounds=1, iterations=1)
+    benchmark.pedantic(run, rounds=workloads.scaled(RUNS, scale, least=2), warmup_rounds=1, iterations=1)
     benchmark.extra_info.update(
         race="import",
         seconds={name: times[1:] for name, times in seconds.items()},

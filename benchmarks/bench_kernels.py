@@ -1,4 +1,4 @@
-"""Every hot kernel by itself: one thread and two, the Numba backend, and each instruction-set level."""
+"""Every hot kernel, through the function that runs it: by threads, by backend, by instruction-set level."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import pytest
 
 import calls
 import workloads
+from bulkgen import TokenDataset
 from bulkgen.kernels import backend_names
 from bulkgen.profiles import GeneMoments
 
@@ -38,7 +39,7 @@ def _moments(scale: float) -> tuple[Callable[[int | None], object], int]:
 def _ranks(scale: float) -> tuple[Callable[[int | None], object], int]:
     vocabulary = workloads.vocabulary("V2")
     cells = workloads.cells_of_vocabulary(vocabulary, workloads.scaled(CELLS, scale, least=20), workloads.GENES, 2_369)
-    return calls.rank_kernel(cells, vocabulary), cells.X.nnz
+    return lambda threads: calls.tokenize(cells, vocabulary, None, threads=threads), cells.X.nnz
 
 
 def _grouped(scale: float, groups: int):
@@ -52,7 +53,7 @@ KERNELS = {
     "truncated_gaussian_inverse": _draws("inverse"),
     "group_sums": _sums,
     "group_moments": _moments,
-    "rank_tokens": _ranks,
+    "tokens_in_memory": _ranks,
 }
 
 
@@ -95,6 +96,8 @@ def bench_kernels(race, scale, kernel):
 def _bits(result: object) -> tuple[bytes, ...]:
     if isinstance(result, GeneMoments):
         arrays = [result.nonzeros, result.sum, result.mean, result.variance, result.max]
+    elif isinstance(result, TokenDataset):
+        arrays = list(result.flat())
     elif isinstance(result, np.ndarray):
         arrays = [result]
     else:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -15,16 +15,17 @@ from anndata import AnnData
 import bulkgen
 from bulkgen.aggregate import group_sums as bulkgen_group_sums
 from bulkgen.io import canonical_counts
-from bulkgen.kernels import get_kernels, parallel_ranges
+from bulkgen.kernels import get_kernels
 from bulkgen.kernels.truncated_gaussian import draw_truncated_gaussian, plan_truncated_gaussian
 from bulkgen.profiles import GeneMoments
 from bulkgen.profiles import gene_moments as bulkgen_gene_moments
 from bulkgen.splits import Groups
-from bulkgen.tokens.genes import map_genes
 from workloads import TruncatedNormals
 
-#: Synthesis straight to tokens is there.
+#: Synthesis straight to tokens, dense sums, and checks made by the kernels are there.
 FUSED = "to" in inspect.signature(bulkgen.synthesize).parameters
+DENSE_SUMS = "sparse" in inspect.signature(bulkgen_group_sums).parameters
+FUSED_CHECKS = "require_integers" in inspect.signature(bulkgen_group_sums).parameters
 
 
 @contextmanager
@@ -68,25 +69,32 @@ def groups_of(codes: np.ndarray, n_groups: int) -> Groups:
 
 
 def group_sums(matrix: sp.csr_matrix, codes: np.ndarray, n_groups: int, *, threads: int | None = None) -> sp.csr_matrix:
-    """Return groups x genes, sparse."""
-    return bulkgen_group_sums(matrix, groups_of(codes, n_groups), threads=threads)
+    """Check counts and return groups x genes, sparse."""
+    return bulkgen_group_sums(_checked(matrix), groups_of(codes, n_groups), threads=threads)
 
 
 def group_sums_dense(
     matrix: sp.csr_matrix, codes: np.ndarray, n_groups: int, *, threads: int | None = None
 ) -> np.ndarray:
-    """Return groups x genes, dense."""
-    return group_sums(matrix, codes, n_groups, threads=threads).toarray()
+    """Check counts and return groups x genes, dense."""
+    if not DENSE_SUMS:
+        return group_sums(matrix, codes, n_groups, threads=threads).toarray()
+    return bulkgen_group_sums(_checked(matrix), groups_of(codes, n_groups), sparse=False, threads=threads)
 
 
-def checked(matrix: sp.csr_matrix) -> sp.csr_matrix:
-    """Check counts the way every public function does first."""
-    return canonical_counts(matrix, require_integers=True)
+def group_sums_unchecked(matrix: sp.csr_matrix, codes: np.ndarray, n_groups: int) -> sp.csr_matrix:
+    """Return groups x genes, sparse, without the checks; only where they are not part of the kernel."""
+    return bulkgen_group_sums(matrix, groups_of(codes, n_groups))
 
 
 def gene_moments(matrix: sp.csr_matrix, codes: np.ndarray, n_groups: int, *, threads: int | None = None) -> GeneMoments:
-    """Return number of non-zeros, sum, mean, variance and largest count of each gene in each group."""
-    return bulkgen_gene_moments(matrix, codes, n_groups, threads=threads)
+    """Check counts and return number of non-zeros, sum, mean, variance and largest count of each gene and group."""
+    return bulkgen_gene_moments(_checked(matrix), codes, n_groups, threads=threads)
+
+
+def _checked(matrix: sp.csr_matrix) -> sp.csr_matrix:
+    """Check counts as every public function does, unless the kernels do it as they read them."""
+    return matrix if FUSED_CHECKS else canonical_counts(matrix, require_integers=True)
 
 
 def tokenize(cells: AnnData, vocabulary: bulkgen.Vocabulary, out: Path | None, *, threads: int | None = None):
@@ -97,41 +105,6 @@ def tokenize(cells: AnnData, vocabulary: bulkgen.Vocabulary, out: Path | None, *
 def tokenize_file(cells: Path, vocabulary: bulkgen.Vocabulary, out: Path) -> bulkgen.TokenDataset:
     """Turn an h5ad file into a data set on disk."""
     return bulkgen.tokenize(cells, vocabulary=vocabulary, out=out, overwrite=True)
-
-
-def rank_kernel(cells: AnnData, vocabulary: bulkgen.Vocabulary) -> Callable[[int | None], np.ndarray]:
-    """Give the ranking kernel alone, as a function of threads that takes the backend of the moment."""
-    genes, matrix = map_genes(cells.var, vocabulary, gene_ids=None), cells.X
-    csr = (matrix.indptr.astype(np.int64), matrix.indices, matrix.data)
-    expressed = np.zeros(cells.n_obs, np.int64)
-    get_kernels().count_tokens(*csr, genes.token, expressed, first_row=0, last_row=cells.n_obs)
-    special = vocabulary.context - vocabulary.max_genes
-    offsets = np.zeros(cells.n_obs + 1, np.int64)
-    np.cumsum(np.minimum(expressed, vocabulary.max_genes) + special, out=offsets[1:])
-
-    def run(threads: int | None) -> np.ndarray:
-        kernels = get_kernels()
-        tokens = np.empty(offsets[-1], np.int16)
-
-        def rank(first: int, last: int) -> None:
-            kernels.rank_tokens(
-                *csr,
-                genes.token,
-                genes.median,
-                offsets,
-                tokens,
-                np.empty(0, np.float32),
-                most_genes=vocabulary.max_genes,
-                cls=-1 if vocabulary.cls is None else vocabulary.cls,
-                eos=-1 if vocabulary.eos is None else vocabulary.eos,
-                first_row=first,
-                last_row=last,
-            )
-
-        parallel_ranges(rank, cells.n_obs, threads=threads, weights=csr[0])
-        return tokens
-
-    return run
 
 
 def synthesize_to_tokens(

@@ -16,7 +16,7 @@ KERNELS = (
     "truncated_gaussian_inverse",
     "group_sums",
     "group_moments",
-    "rank_tokens",
+    "tokens_in_memory",
 )
 
 
@@ -169,6 +169,7 @@ def _figures() -> Iterator[Figure]:
         yield Time(job, race, "bulkgen sparse", "s", Bound(at_most=at_most))
         yield Ratio(job, race, "SciPy product", "bulkgen sparse", targets[2])
         yield Ratio(job, race, "bulkgen sparse, 1 thread", "bulkgen sparse")
+    yield Time(job, "checks", "with checks", "s")
     yield Ratio(job, "checks", "with checks", "without checks", Bound(at_most=1.10))
     yield Memory(
         job, "group_sums", "peak beyond input and output, sparse", "peak_beyond_input", "output", Bound(at_most=64)

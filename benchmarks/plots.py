@@ -129,7 +129,8 @@ def _scaling(results: dict) -> Figure | None:
         # the guides of a flat curve would else decide the range
         times = [time for points in found.values() for _, time in points]
         axes.set_ylim(min(times) / 2, max(times) * 2)
-        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        for axis, (low, high) in ((axes.xaxis, axes.get_xlim()), (axes.yaxis, axes.get_ylim())):
+            axis.set_major_locator(LogLocator(subs=(1, 2, 5) if high < 300 * low else (1,)))
         axes.yaxis.set_major_formatter(FuncFormatter(_seconds))
         axes.minorticks_off()
     row[0][0].set_ylabel("time")
