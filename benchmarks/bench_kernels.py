@@ -76,7 +76,7 @@ def bench_kernels(race, scale, kernel):
             "native, 1 thread": side("native", 1),
             "native, 2 threads": side("native", 2),
             **sides,
-            **{level: side(level, 1) for level in calls.levels()},
+            **{f"native {level}, 1 thread": side(level, 1) for level in calls.levels()},
         }
 
     def check(name: str, result: object) -> None:

@@ -108,14 +108,15 @@ def tokenize_file(cells: Path, vocabulary: bulkgen.Vocabulary, out: Path) -> bul
 
 
 def synthesize_to_tokens(
-    profiles: AnnData, reference: AnnData, cells: int, vocabulary: bulkgen.Vocabulary, out: Path
+    profiles: AnnData, reference: AnnData, cells_per_label: int, vocabulary: bulkgen.Vocabulary, out: Path
 ) -> bulkgen.TokenDataset:
     """Turn bulk profiles straight into tokens on disk."""
     return bulkgen.synthesize(
-        profiles, reference=reference, n_cells=cells, rng=1, to="tokens", vocabulary=vocabulary, out=out
+        profiles, reference=reference, n_cells=cells_per_label, rng=1, to="tokens", vocabulary=vocabulary, out=out
     )
 
 
-def synthesize_to_file(profiles: AnnData, reference: AnnData, cells: int, out: Path) -> None:
+def synthesize_to_file(profiles: AnnData, reference: AnnData, cells_per_label: int, out: Path) -> None:
     """Turn bulk profiles into cells in an h5ad file."""
-    bulkgen.write(bulkgen.synthesize(profiles, reference=reference, n_cells=cells, rng=1), out, overwrite=True)
+    cells = bulkgen.synthesize(profiles, reference=reference, n_cells=cells_per_label, rng=1)
+    bulkgen.write(cells, out, overwrite=True)

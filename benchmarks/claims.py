@@ -207,7 +207,7 @@ def _figures() -> Iterator[Figure]:
         yield Ratio(job, race, "native, 1 thread", "native, 2 threads")
         yield Ratio(job, race, "numba, 1 thread", "native, 1 thread", Bound(at_most=3))
         for level in ("baseline", "x86-64-v3"):
-            yield Ratio(job, race, level, "native, 1 thread")
+            yield Ratio(job, race, f"native {level}, 1 thread", "native, 1 thread")
 
 
 FIGURES = tuple(_figures())

@@ -81,9 +81,9 @@ def two_steps(scale: float) -> dict[str, float | str]:
     """Do the same through an h5ad file; fewer cells, because the file grows by 80 kB a cell."""
 
     def run(
-        profiles: AnnData, reference: AnnData, cells: int, vocabulary: bulkgen.Vocabulary, out: Path
+        profiles: AnnData, reference: AnnData, cells_per_label: int, vocabulary: bulkgen.Vocabulary, out: Path
     ) -> bulkgen.TokenDataset:
-        calls.synthesize_to_file(profiles, reference, cells, out.with_suffix(".h5ad"))
+        calls.synthesize_to_file(profiles, reference, cells_per_label, out.with_suffix(".h5ad"))
         return calls.tokenize_file(out.with_suffix(".h5ad"), vocabulary, out)
 
     return _synthesis(workloads.scaled(TWO_STEP_CELLS, scale, least=100), run)
@@ -106,7 +106,9 @@ def synthesis_inputs(vocabulary: bulkgen.Vocabulary) -> tuple[AnnData, AnnData]:
 def _synthesis(cells: int, run: Callable[..., bulkgen.TokenDataset]) -> dict[str, float | str]:
     vocabulary = workloads.vocabulary("V1")
     profiles, reference = synthesis_inputs(vocabulary)
-    with tempfile.TemporaryDirectory() as folder:
+    # on the disk of the cache: a million cells take gigabytes, and a temporary folder may be in memory
+    workloads.CACHE.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=workloads.CACHE) as folder:
         run(profiles, reference, 10, vocabulary, Path(folder) / "warm")
         forget_peak()
         start = time.perf_counter()
