@@ -130,6 +130,22 @@ def test_the_page_says_plainly_which_targets_were_not_met(tmp_path):
     assert "`make bench`" in page
 
 
+@pytest.mark.parametrize(
+    "arguments, committed",
+    [([], True), (["--scale", "0.5"], False), (["--only", "tokenize"], False)],
+)
+def test_only_a_whole_run_at_full_size_writes_what_is_committed(arguments, committed, tmp_path, monkeypatch):
+    monkeypatch.setattr(machine, "RESULTS", tmp_path / "results")
+    monkeypatch.setattr(render, "DOCS", tmp_path / "docs")
+    monkeypatch.setattr(run, "ROOT", tmp_path)
+    empty = {"jobs": [], "build": {}, "cores_busy_elsewhere": None, "minutes": 0.0, "races": {}, "curves": {}}
+    monkeypatch.setattr(run, "measure", lambda jobs, scale: {**empty, "scale": scale, "memory": {}, "figures": []})
+    run.main(arguments)
+    assert (tmp_path / "docs" / "benchmarks.md").exists() == committed
+    assert (tmp_path / "results").exists() == committed
+    assert (tmp_path / "build" / "benchmarks" / "benchmarks.md").exists() != committed
+
+
 def test_a_failed_benchmark_leaves_no_results(tmp_path, monkeypatch):
     monkeypatch.setattr(run.subprocess, "run", lambda *_, **__: SimpleNamespace(returncode=1))
     with pytest.raises(SystemExit, match="nothing is written"):
