@@ -19,9 +19,9 @@ DRAWN_CELLS = 128
 
 def _draws(sampler: str) -> Callable[[float], tuple[Callable[[int | None], object], int]]:
     def prepare(scale: float) -> tuple[Callable[[int | None], object], int]:
-        law = workloads.truncated_normals()
-        out = np.empty((workloads.scaled(DRAWN_CELLS, scale, least=8), law.mean.size), np.float32)
-        return lambda threads: calls.draw(law, out, sampler=sampler, threads=threads), out.size
+        plan = calls.plan(workloads.truncated_normals(), sampler=sampler)
+        out = np.empty((workloads.scaled(DRAWN_CELLS, scale, least=8), workloads.GENES), np.float32)
+        return lambda threads: calls.draw(plan, out, threads=threads), out.size
 
     return prepare
 

@@ -16,7 +16,11 @@ import bulkgen
 from bulkgen.aggregate import group_sums as bulkgen_group_sums
 from bulkgen.io import canonical_counts
 from bulkgen.kernels import get_kernels
-from bulkgen.kernels.truncated_gaussian import draw_truncated_gaussian, plan_truncated_gaussian
+from bulkgen.kernels.truncated_gaussian import (
+    TruncatedGaussianPlan,
+    draw_truncated_gaussian,
+    plan_truncated_gaussian,
+)
 from bulkgen.profiles import GeneMoments
 from bulkgen.profiles import gene_moments as bulkgen_gene_moments
 from bulkgen.splits import Groups
@@ -54,9 +58,13 @@ def levels() -> tuple[str, ...]:
     return tuple(get_kernels("native").levels)  # type: ignore[attr-defined]
 
 
-def draw(law: TruncatedNormals, out: np.ndarray, *, sampler: str, threads: int | None) -> np.ndarray:
-    """Plan and fill `out` (cells x genes) with truncated normals."""
-    plan = plan_truncated_gaussian(law.mean, law.deviation, law.lower, law.upper, sampler=sampler)
+def plan(law: TruncatedNormals, *, sampler: str) -> TruncatedGaussianPlan:
+    """Choose how each gene is drawn, once for any number of cells."""
+    return plan_truncated_gaussian(law.mean, law.deviation, law.lower, law.upper, sampler=sampler)
+
+
+def draw(plan: TruncatedGaussianPlan, out: np.ndarray, *, threads: int | None) -> np.ndarray:
+    """Fill `out` (cells x genes) with truncated normals."""
     draw_truncated_gaussian(plan, out, key=1, threads=threads)
     return out
 

@@ -152,6 +152,7 @@ def _figures() -> Iterator[Figure]:
         yield Time(job, job, one, "ns per value", Bound(at_most=at_most), factor=1e9, per_work=True)
         yield Time(job, job, two, "ns per value", factor=1e9, per_work=True)
         yield Ratio(job, job, one, two, Bound(at_least=1.7))
+        yield Time(job, job, f"bulkgen {sampler}, plan", "ms", factor=1e3)
     fast = "bulkgen rejection, 1 thread"
     yield Ratio(job, job, "NumPy, redrawn", fast, Bound(at_least=35))
     yield Ratio(job, job, "NumPy, redrawn, tuned", fast)

@@ -43,7 +43,7 @@ def timings(jobs: list[str], scale: float) -> list[dict]:
         path = Path(folder) / "benchmarks.json"
         command = [sys.executable, "-m", "pytest", "-v", f"--scale={scale}", "--benchmark-quiet"]
         command += [f"--benchmark-json={path}", *(str(HERE / f"bench_{job}.py") for job in jobs)]
-        done = subprocess.run(command, cwd=HERE, check=False)
+        done = subprocess.run(command, check=False)
         # 5: nothing was collected
         if done.returncode not in (0, 5):
             raise SystemExit(f"a benchmark failed (exit status {done.returncode}): nothing is written")
