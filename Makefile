@@ -1,13 +1,13 @@
 # make demo    build, install, run the demo, print where its report is
 # make test    build, install, lint, types, C++ tests, Python tests
-# make bench   run the benchmarks
+# make bench   run the benchmarks (ARGS="--scale 0.01", ARGS="--only tokenize")
 PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 PIP = $(BIN)/python -m pip --disable-pip-version-check
 SOURCES = $(shell find cpp python -type f -not -name '*.pyc' -not -name '*.so') CMakeLists.txt pyproject.toml
 
-.PHONY: demo test lint types ctest pytest format clean
+.PHONY: demo test lint types ctest pytest bench format clean
 
 demo: $(VENV)/installed
 	$(BIN)/bulkgen demo --out demo --overwrite
@@ -31,6 +31,9 @@ ctest: $(VENV)/dependencies
 pytest: $(VENV)/installed
 	$(BIN)/python -m pytest $(PYTEST_ARGUMENTS)
 
+bench: $(VENV)/installed $(VENV)/peers
+	$(BIN)/python benchmarks/run.py $(ARGS)
+
 format: $(VENV)/dependencies
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
@@ -40,6 +43,10 @@ $(VENV)/dependencies: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(PIP) install --quiet --constraint constraints.txt --upgrade pip
 	$(PIP) install --quiet --constraint constraints.txt --group dev
+	touch $@
+
+$(VENV)/peers: $(VENV)/dependencies
+	$(PIP) install --quiet --constraint constraints.txt --group bench
 	touch $@
 
 # without build isolation: the build uses the pinned tools of the environment

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import re
 import shlex
 import sys
 from datetime import UTC, datetime
@@ -23,6 +24,9 @@ PACKAGES = (
     "scikit-learn",
     "torch",
     "transformers",
+    "scanpy",
+    "decoupler",
+    "pytest-benchmark",
 )
 
 
@@ -38,11 +42,17 @@ def machine() -> dict[str, object]:
     }
 
 
-def write_results(name: str, results: object) -> Path:
-    """Write results with the machine and the command that made them to ``results/<date>-<name>.json``."""
-    RESULTS.mkdir(exist_ok=True)
-    path = RESULTS / f"{datetime.now(UTC).date()}-{name}.json"
-    command = "python " + shlex.join([os.path.relpath(sys.argv[0]), *sys.argv[1:]])
+def name() -> str:
+    """Processor and cores as part of a file name."""
+    found = machine()
+    return re.sub(r"[^a-z0-9]+", "-", f"{found['processor']} {found['cores']} cores".lower()).strip("-")
+
+
+def write_results(name: str, results: object, *, folder: Path = RESULTS, command: str | None = None) -> Path:
+    """Write results with the machine and the command that made them to ``<folder>/<date>-<name>.json``."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{datetime.now(UTC).date()}-{name}.json"
+    command = command or "python " + shlex.join([os.path.relpath(sys.argv[0]), *sys.argv[1:]])
     record = {"command": command, "machine": machine(), "results": results}
     path.write_text(json.dumps(record, indent=1) + "\n")
     return path

@@ -1,0 +1,85 @@
+"""How cost grows: with the number of groups, of genes, and of non-zero entries."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+
+import numpy as np
+
+import calls
+import workloads
+
+ROUNDS = 3
+GROUPS = (10, 100, 1_000, 10_000, 100_000)
+GENES = (2_000, 5_000, 10_000, 20_000, 40_000, 60_000)
+#: Cells of 1,500 entries.
+CELLS = (1_000, 3_000, 10_000, 30_000, 100_000)
+
+
+def _curve(
+    benchmark,
+    name: str,
+    sizes: Iterable[int],
+    prepare: Callable[[int], tuple[int, dict[str, Callable[[], object]]]],
+) -> None:
+    """Least seconds of a few rounds at each size; `prepare` gives the size in the curve's unit and what to time."""
+    curves: dict[str, list[tuple[int, float]]] = {}
+
+    def run() -> None:
+        for size in sizes:
+            x, functions = prepare(size)
+            for label, function in functions.items():
+                seconds = []
+                for _ in range(ROUNDS):
+                    start = time.perf_counter()
+                    function()
+                    seconds.append(time.perf_counter() - start)
+                curves.setdefault(label, []).append((x, min(seconds)))
+
+    benchmark.pedantic(run, rounds=1, iterations=1)
+    benchmark.extra_info.update(curve=name, curves=curves)
+
+
+def bench_scaling_groups(benchmark, counts):
+    """Group sums of all cells against the number of groups."""
+    cells = counts.shape[0]
+
+    def prepare(groups: int) -> tuple[int, dict[str, Callable[[], object]]]:
+        codes = workloads.random_groups(cells, groups)
+        return groups, {"group sums": lambda: calls.group_sums(counts, codes, groups)}
+
+    _curve(benchmark, "groups", [g for g in GROUPS if g <= cells], prepare)
+
+
+def bench_scaling_genes(benchmark, scale):
+    """Group sums, moments and ranks of 10,000 cells with 1,500 expressed genes against the number of genes."""
+    cells = workloads.scaled(10_000, scale, least=100)
+
+    def prepare(genes: int) -> tuple[int, dict[str, Callable[[], object]]]:
+        matrix = workloads.sparse_counts(cells, genes, workloads.GENES_PER_CELL)
+        return genes, _aggregations(matrix)
+
+    _curve(benchmark, "genes", GENES, prepare)
+
+
+def bench_scaling_nonzeros(benchmark, counts):
+    """Group sums and moments against the number of non-zero entries."""
+    whole = counts.shape[0]
+
+    def prepare(cells: int) -> tuple[int, dict[str, Callable[[], object]]]:
+        matrix = counts[:cells]
+        return matrix.nnz, _aggregations(matrix)
+
+    _curve(benchmark, "nonzeros", [c * whole // CELLS[-1] for c in CELLS if c * whole // CELLS[-1] >= 10], prepare)
+
+
+def _aggregations(matrix) -> dict[str, Callable[[], object]]:
+    cells = matrix.shape[0]
+    groups = max(1, cells // workloads.CELLS_PER_GROUP)
+    codes = workloads.random_groups(cells, groups)
+    one = np.zeros(cells, np.int64)
+    return {
+        "group sums": lambda: calls.group_sums(matrix, codes, groups),
+        "gene moments": lambda: calls.gene_moments(matrix, one, 1),
+    }
