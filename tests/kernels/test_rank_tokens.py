@@ -264,3 +264,30 @@ def test_a_sparse_row_and_the_same_row_with_its_zeros_have_the_same_tokens(backe
         tokens(get_kernels(backend), csr, TOKEN, MEDIAN, most_genes=12) for csr in ((indptr, indices, data), every)
     )
     assert all(np.array_equal(a, b) for a, b in zip(found, expected, strict=True))
+
+
+@pytest.mark.parametrize("value", [np.float32, np.int32])
+@pytest.mark.parametrize("merged", [False, True])
+def test_kernels_of_numba_encode_rows_that_they_make(value, merged):
+    from numba import njit
+
+    from bulkgen.kernels.numba_rank_tokens import encode_row, row_scratch
+
+    sums = np.int64 if value is np.int32 else np.float64
+
+    @njit(nogil=True)
+    def encode_dense(row, token, median, first_column, out, counts):
+        scratch = row_scratch(token, median, first_column, sums, row.size)
+        return encode_row(token, median, first_column, 40, 2, 3, None, row, scratch, out, counts)
+
+    row = np.random.default_rng(0).integers(0, 5, 130).astype(value)
+    first_column = np.arange(130, dtype=np.int32) // 3 * 3 if merged else np.empty(0, np.int32)
+    token = TOKEN[first_column] if merged else TOKEN
+    out, counts = np.empty(50, np.int16), np.empty(50, np.float32)
+    genes, size = encode_dense(row, token, MEDIAN, first_column, out, counts)
+    csr = (np.array([0, 130], np.int64), np.arange(130, dtype=np.int32), row)
+    expected = tokens(get_kernels("numba"), csr, token, MEDIAN, first_column, most_genes=40, cls=2, eos=3)
+    assert genes == expected[0][0]
+    assert size == expected[1][0]
+    assert out[:size].tolist() == expected[2].tolist()
+    assert counts[:size].tolist() == expected[3].tolist()

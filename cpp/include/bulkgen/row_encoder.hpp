@@ -24,8 +24,6 @@ struct RankLimits {
     std::size_t most_genes;  // genes kept per cell, special tokens not counted
     std::int32_t cls;        // put first; -1: none
     std::int32_t eos;        // put last; -1: none
-
-    std::size_t special_tokens() const noexcept { return (cls >= 0) + static_cast<std::size_t>(eos >= 0); }
 };
 
 /// One cell. Columns strictly ascend; without them the row is dense: entry i is column i.
@@ -177,6 +175,8 @@ static std::size_t add_shared_genes(const ColumnTokens& columns, const Row<Value
     return found;
 }
 
+namespace {
+
 /// How far a key lies below the largest, in steps that two digits number.
 struct Quantiser {
     std::int64_t largest;
@@ -192,6 +192,8 @@ struct Quantiser {
         return static_cast<std::uint64_t>(largest - key) >> shift;
     }
 };
+
+}  // namespace
 
 /// The number of steps, a multiple of what a digit holds, that hold the first most_genes genes.
 static inline std::uint64_t steps_to_keep(std::span<const std::int64_t> keys, const Quantiser& quantise,
@@ -320,7 +322,8 @@ static EncodedRow encode_row(const ColumnTokens& columns, const RankLimits& limi
         return columns.first_column.empty() ? column : static_cast<std::size_t>(columns.first_column[column]);
     };
     const std::size_t kept = std::min(range.genes, limits.most_genes);
-    const EncodedRow result{range.genes, kept + limits.special_tokens()};
+    const std::size_t special = (limits.cls >= 0) + static_cast<std::size_t>(limits.eos >= 0);
+    const EncodedRow result{range.genes, kept + special};
     if (result.tokens <= out.size()) {
         const auto genes = rank_genes(row.size, kept, range, scratch, [&](std::uint64_t a, std::uint64_t b) {
             const auto i = static_cast<std::uint32_t>(a), j = static_cast<std::uint32_t>(b);

@@ -7,8 +7,8 @@
 
 namespace bulkgen {
 
-/// Scratch for rows of at most `longest` entries of a matrix with these columns; 32 bytes for each entry, and
-/// 16 kB.
+/// Scratch for rows of at most `longest` entries of a matrix with these columns: 28 bytes for each entry, up
+/// to 16 for each column, and 16 kB.
 template <typename Value>
 class RowScratchMemory {
   public:
