@@ -53,28 +53,33 @@ def bench_scaling_groups(benchmark, counts):
 
 
 def bench_scaling_genes(benchmark, scale):
-    """Group sums, moments and ranks of 10,000 cells with 1,500 expressed genes against the number of genes."""
+    """10,000 cells with 1,500 expressed genes (truncated normals: 64 cells) against the number of genes."""
     cells = workloads.scaled(10_000, scale, least=100)
 
     def prepare(genes: int) -> tuple[int, dict[str, Callable[[], object]]]:
         matrix = workloads.sparse_counts(cells, genes, workloads.GENES_PER_CELL)
-        return genes, _aggregations(matrix)
+        plan = calls.plan(workloads.truncated_normals(genes), sampler="inverse")
+        out = np.empty((workloads.scaled(64, scale, least=4), genes), np.float32)
+        return genes, {
+            **_kernels(matrix),
+            "truncated normals": lambda: calls.draw(plan, out, threads=None),
+        }
 
     _curve(benchmark, "genes", GENES, prepare)
 
 
 def bench_scaling_nonzeros(benchmark, counts):
-    """Group sums and moments against the number of non-zero entries."""
+    """Group sums, moments and ranks against the number of non-zero entries."""
     whole = counts.shape[0]
 
     def prepare(cells: int) -> tuple[int, dict[str, Callable[[], object]]]:
         matrix = counts[:cells]
-        return matrix.nnz, _aggregations(matrix)
+        return matrix.nnz, _kernels(matrix)
 
     _curve(benchmark, "nonzeros", [c * whole // CELLS[-1] for c in CELLS if c * whole // CELLS[-1] >= 10], prepare)
 
 
-def _aggregations(matrix) -> dict[str, Callable[[], object]]:
+def _kernels(matrix) -> dict[str, Callable[[], object]]:
     cells = matrix.shape[0]
     groups = max(1, cells // workloads.CELLS_PER_GROUP)
     codes = workloads.random_groups(cells, groups)
@@ -82,4 +87,5 @@ def _aggregations(matrix) -> dict[str, Callable[[], object]]:
     return {
         "group sums": lambda: calls.group_sums(matrix, codes, groups),
         "gene moments": lambda: calls.gene_moments(matrix, one, 1),
+        "ranked genes, 1 thread": lambda: calls.rank(matrix, most_genes=2_048),
     }

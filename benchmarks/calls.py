@@ -105,6 +105,31 @@ def _checked(matrix: sp.csr_matrix) -> sp.csr_matrix:
     return matrix if FUSED_CHECKS else canonical_counts(matrix, require_integers=True)
 
 
+def rank(matrix: sp.csr_matrix, *, most_genes: int) -> int:
+    """Rank the genes of every row by count / median, medians from a fixed law; the number of tokens."""
+    n_rows, n_genes = matrix.shape
+    out = np.empty(n_rows * most_genes, np.int32)
+    lengths, genes = np.empty((2, n_rows), np.int64)
+    get_kernels().rank_tokens(
+        matrix.indptr.astype(np.int64, copy=False),
+        matrix.indices,
+        matrix.data,
+        np.arange(n_genes, dtype=np.int32),
+        np.random.default_rng(0).lognormal(0.0, 0.7, n_genes),
+        np.empty(0, np.int32),
+        out,
+        np.empty(0, np.float32),
+        lengths,
+        genes,
+        most_genes=most_genes,
+        cls=-1,
+        eos=-1,
+        first_row=0,
+        last_row=n_rows,
+    )
+    return int(lengths.sum())
+
+
 def tokenize(cells: AnnData, vocabulary: bulkgen.Vocabulary, out: Path | None, *, threads: int | None = None):
     """Turn cells in memory into a data set, on disk if `out` is given."""
     return bulkgen.tokenize(cells, vocabulary=vocabulary, out=out, overwrite=True, threads=threads)
@@ -120,7 +145,14 @@ def synthesize_to_tokens(
 ) -> bulkgen.TokenDataset:
     """Turn bulk profiles straight into tokens on disk."""
     return bulkgen.synthesize(
-        profiles, reference=reference, n_cells=cells_per_label, rng=1, to="tokens", vocabulary=vocabulary, out=out
+        profiles,
+        reference=reference,
+        n_cells=cells_per_label,
+        rng=1,
+        to="tokens",
+        vocabulary=vocabulary,
+        out=out,
+        overwrite=True,
     )
 
 

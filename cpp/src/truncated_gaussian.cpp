@@ -16,6 +16,9 @@ Real clip(Real value, Real lower, Real upper) noexcept {
     return value < lower ? lower : (value > upper ? upper : value);
 }
 
+/// n lanes filled up to whole vectors: a scalar rest would cost more than all lanes.
+constexpr std::size_t whole_vectors(std::size_t n) noexcept { return (n + 15) / 16 * 16; }
+
 /// The cell that is being drawn.
 struct Stream {
     std::uint64_t key;
@@ -71,6 +74,18 @@ void draw_inverse(const Stream& stream, const CommonGenes& genes, std::size_t fi
     }
 }
 
+/// Pairs of normals of n <= 256 pairs of words, in two stages.
+void draw_normals(const std::uint32_t* radius_words, const std::uint32_t* angle_words, std::size_t n,
+                  float* near, float* far) noexcept {
+    alignas(64) float argument[tile_size];
+    for (std::size_t i = 0; i < n; ++i) argument[i] = radius_argument(radius_words[i]);
+    for (std::size_t i = 0; i < n; ++i) {
+        const NormalPairSingle z = normals_at(argument[i], angle_words[i]);
+        near[i] = z.first;
+        far[i] = z.second;
+    }
+}
+
 /// First normals of a tile; appends the genes that fell outside their bounds to `outside`, n so far.
 std::size_t draw_normal(const Stream& stream, const CommonGenes& genes, std::size_t first, std::size_t wanted,
                         float* out, std::uint32_t* outside, std::size_t n) noexcept {
@@ -78,14 +93,8 @@ std::size_t draw_normal(const Stream& stream, const CommonGenes& genes, std::siz
     alignas(64) float normals[tile_size];
     alignas(64) std::uint32_t failed[tile_size];
     philox_tile(stream.key, stream.purposes.draw, stream.cell, first, words);
-    for (std::size_t pair = 0; pair < tile_size; pair += 2 * tile_lanes) {
-        for (std::size_t lane = 0; lane < tile_lanes; ++lane) {
-            const NormalPairSingle z =
-                standard_normals_single(words[pair + lane], words[pair + tile_lanes + lane]);
-            normals[pair + lane] = z.first;
-            normals[pair + tile_lanes + lane] = z.second;
-        }
-    }
+    constexpr std::size_t half = tile_size / 2;
+    draw_normals(words, words + half, half, normals, normals + half);
     const float* location = genes.row(first, CommonGenes::location);
     const float* scale = genes.row(first, CommonGenes::scale);
     const float* least = genes.row(first, CommonGenes::lower);
@@ -103,45 +112,72 @@ std::size_t draw_normal(const Stream& stream, const CommonGenes& genes, std::siz
     return n;
 }
 
-/// Four more normals for each of n <= 256 genes; the first inside its bounds counts. Writes the values to
-/// those of the genes from begin, and the genes still outside to `left`, which may be `genes_outside` itself;
-/// returns their number.
-std::size_t redraw(const Stream& stream, const CommonGenes& genes, std::uint32_t attempt,
-                   const std::uint32_t* genes_outside, std::size_t n, std::size_t begin, float* values,
-                   std::uint32_t* left) noexcept {
-    alignas(64) std::uint32_t gene[tile_size], words[4 * tile_size], inside[tile_size];
-    alignas(64) float location[tile_size], scale[tile_size], lower[tile_size], upper[tile_size],
-        value[tile_size];
-    // filled up to whole vectors: a scalar rest would cost more than all lanes
-    const std::size_t padded = (n + 15) / 16 * 16;
-    for (std::size_t i = 0; i < padded; ++i) gene[i] = genes_outside[i < n ? i : 0];
+/// Genes on their way to a value inside their bounds.
+struct Redrawn {
+    alignas(64) std::uint32_t gene[tile_size];
+    alignas(64) std::uint32_t words[4 * tile_size];
+    alignas(64) float location[tile_size], scale[tile_size], lower[tile_size], upper[tile_size];
+};
+
+/// A pair of normals for each of n genes, the first inside its bounds counts. Writes the values to those of
+/// the genes from begin, and the places of the genes still outside to `left`; returns their number.
+std::size_t try_pair(const Redrawn& genes, const std::uint32_t* words, std::size_t n, std::size_t begin,
+                     float* values, std::uint32_t* left) noexcept {
+    alignas(64) float near[tile_size], far[tile_size];
+    alignas(64) std::uint32_t failed[tile_size];
+    const std::size_t padded = whole_vectors(n);
+    draw_normals(words, words + tile_size, padded, near, far);
     for (std::size_t i = 0; i < padded; ++i) {
-        location[i] = genes.at(gene[i], CommonGenes::location);
-        scale[i] = genes.at(gene[i], CommonGenes::scale);
-        lower[i] = genes.at(gene[i], CommonGenes::lower);
-        upper[i] = genes.at(gene[i], CommonGenes::upper);
-        inside[i] = 0;
-        value[i] = lower[i];
-    }
-    philox_blocks(stream.key, stream.purposes.retry, stream.cell, attempt, gene, padded, tile_size, words);
-    for (const std::uint32_t* pair : {words, words + 2 * tile_size}) {
-        for (std::size_t i = 0; i < padded; ++i) {
-            const NormalPairSingle z = standard_normals_single(pair[i], pair[tile_size + i]);
-            const float x0 = location[i] + scale[i] * z.first;
-            const float x1 = location[i] + scale[i] * z.second;
-            const std::uint32_t inside0 = (x0 >= lower[i]) & (x0 <= upper[i]);
-            const std::uint32_t inside1 = (x1 >= lower[i]) & (x1 <= upper[i]);
-            const float x = inside0 != 0 ? x0 : x1;
-            value[i] = (inside[i] == 0) & ((inside0 | inside1) != 0) ? x : value[i];
-            inside[i] |= inside0 | inside1;
-        }
+        const float x0 = genes.location[i] + genes.scale[i] * near[i];
+        const float x1 = genes.location[i] + genes.scale[i] * far[i];
+        const float lower = genes.lower[i], upper = genes.upper[i];
+        // numbers, not conditions, of which GCC would make branches
+        const std::uint32_t inside0 = (x0 >= lower) & (x0 <= upper), inside1 = (x1 >= lower) & (x1 <= upper);
+        failed[i] = 1 - (inside0 | inside1);
+        near[i] = clip(inside0 != 0 ? x0 : x1, lower, upper);
     }
     std::size_t n_left = 0;
     for (std::size_t i = 0; i < n; ++i) {
-        values[gene[i] - begin] = value[i];
-        left[n_left] = gene[i];
-        n_left += 1 - inside[i];
+        values[genes.gene[i] - begin] = near[i];
+        left[n_left] = static_cast<std::uint32_t>(i);
+        n_left += failed[i];
     }
+    return n_left;
+}
+
+/// One block of the retry stream for each of n <= 256 genes: two pairs of normals, the second for the genes
+/// that the first left outside. Writes the values, and the genes still outside to `left`, which may be
+/// `genes_outside` itself; returns their number.
+std::size_t redraw(const Stream& stream, const CommonGenes& common, std::uint32_t attempt,
+                   const std::uint32_t* genes_outside, std::size_t n, std::size_t begin, float* values,
+                   std::uint32_t* left) noexcept {
+    Redrawn genes;
+    const std::size_t padded = whole_vectors(n);
+    for (std::size_t i = 0; i < padded; ++i) genes.gene[i] = genes_outside[i < n ? i : 0];
+    for (std::size_t i = 0; i < padded; ++i) {
+        genes.location[i] = common.at(genes.gene[i], CommonGenes::location);
+        genes.scale[i] = common.at(genes.gene[i], CommonGenes::scale);
+        genes.lower[i] = common.at(genes.gene[i], CommonGenes::lower);
+        genes.upper[i] = common.at(genes.gene[i], CommonGenes::upper);
+    }
+    philox_blocks(stream.key, stream.purposes.retry, stream.cell, attempt, genes.gene, padded, tile_size,
+                  genes.words);
+    std::uint32_t places[tile_size + 1];
+    std::size_t n_left = try_pair(genes, genes.words, n, begin, values, places);
+    const std::size_t n_second = n_left;
+    for (std::size_t i = 0; i < n_second; ++i) {
+        // the places ascend, so nothing is overwritten before it is read
+        const std::uint32_t place = places[i];
+        genes.gene[i] = genes.gene[place];
+        genes.location[i] = genes.location[place];
+        genes.scale[i] = genes.scale[place];
+        genes.lower[i] = genes.lower[place];
+        genes.upper[i] = genes.upper[place];
+        genes.words[2 * tile_size + i] = genes.words[2 * tile_size + place];
+        genes.words[3 * tile_size + i] = genes.words[3 * tile_size + place];
+    }
+    n_left = try_pair(genes, genes.words + 2 * tile_size, n_second, begin, values, places);
+    for (std::size_t i = 0; i < n_left; ++i) left[i] = genes.gene[places[i]];
     return n_left;
 }
 
@@ -149,7 +185,7 @@ std::size_t redraw(const Stream& stream, const CommonGenes& genes, std::uint32_t
 void draw_rejection(const Stream& stream, const CommonGenes& genes, float* row,
                     std::size_t n_genes) noexcept {
     // few enough for the first-level cache, enough for full vectors in the last rounds
-    constexpr std::size_t chunk = 8 * tile_size;
+    constexpr std::size_t chunk = 16 * tile_size;
     alignas(64) float values[chunk];
     std::uint32_t outside[chunk + 1];
     for (std::size_t begin = 0; begin < n_genes; begin += chunk) {

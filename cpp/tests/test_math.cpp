@@ -25,7 +25,7 @@ static void test_single() {
             worst_near_one = std::fmax(worst_near_one, relative(static_cast<double>(log_positive(near)),
                                                                 std::log(static_cast<double>(near))));
         }
-        const NormalPairSingle z = standard_normals_single(words[2], words[3]);
+        const NormalPairSingle z = normals_at(radius_argument(words[2]), words[3]);
         const double radius = std::sqrt(-2.0 * std::log(unit_uniform(words[2] & ~1U) + 0x1p-33));
         const double length = std::hypot(static_cast<double>(z.first), static_cast<double>(z.second));
         // a uniform near one is rounded to 24 bits, which a short radius feels most

@@ -121,7 +121,7 @@ def test_genes_cells_and_keys_are_independent(sampler):
     limit = 5 / np.sqrt(first.size)
     pairs = {
         "neighbouring genes": (first[:, :-1], first[:, 1:]),
-        "the two normals of a pair": (first[:, :64], first[:, 64:128]),
+        "the two normals of a pair": (first[:, :128], first[:, 128:]),
         "neighbouring cells": (first[:-1], first[1:]),
         "keys": (first, second),
     }
@@ -137,8 +137,8 @@ def test_genes_cells_and_keys_are_independent(sampler):
 def test_the_independence_suite_notices_a_swapped_lane():
     first = sample((0.05, 0.23, 0.0, 3.0), "rejection", n=1 << 18)
     broken = first.copy()
-    broken[:, 64:128] = first[:, :64]
-    assert abs(np.corrcoef(broken[:, :64].ravel(), broken[:, 64:128].ravel())[0, 1]) > 0.5
+    broken[:, 128:] = first[:, :128]
+    assert abs(np.corrcoef(broken[:, :128].ravel(), broken[:, 128:].ravel())[0, 1]) > 0.5
 
 
 @samplers

@@ -56,14 +56,20 @@ struct NormalPairSingle {
     float second;
 };
 
-/// As standard_normals of math.hpp, in single precision; |value| at most 6.7.
-static inline NormalPairSingle standard_normals_single(std::uint32_t word0, std::uint32_t word1) noexcept {
-    const float radius = std::sqrt(-2.0F * log_positive(unit_uniform_single(word0)));
-    const float turn = (static_cast<float>(static_cast<std::int32_t>(word1) >> 1) + 0.5F) * 0x1p-31F;
+/// Squared radius of a pair of normals from a word: -2 log u.
+static constexpr float radius_argument(std::uint32_t word) noexcept {
+    return -2.0F * log_positive(unit_uniform_single(word));
+}
+
+/// As standard_normals of math.hpp, in single precision, from a squared radius and a word; |value| at
+/// most 6.7.
+static inline NormalPairSingle normals_at(float argument, std::uint32_t word) noexcept {
+    const float radius = std::sqrt(argument);
+    const float turn = (static_cast<float>(static_cast<std::int32_t>(word) >> 1) + 0.5F) * 0x1p-31F;
     const float square = turn * turn;
     const float cosine = detail::horner_single(detail::single_cos, square);
     const float sine = turn * detail::horner_single(detail::single_sin, square);
-    const std::uint32_t sign = word1 << 31;
+    const std::uint32_t sign = word << 31;
     return {radius * std::bit_cast<float>(std::bit_cast<std::uint32_t>(cosine) ^ sign), radius * sine};
 }
 

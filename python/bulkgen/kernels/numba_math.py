@@ -13,15 +13,16 @@ __all__ = [
     "log_positive",
     "mills_ratio_tail",
     "normal_quantile",
+    "normals_at",
     "philox",
     "philox_blocks",
     "philox_tile",
     "quantile_argument",
     "quantile_magnitude",
+    "radius_argument",
     "round_count",
     "standard_exponential",
     "standard_normals",
-    "standard_normals_single",
     "tile_block",
     "unit_uniform",
     "unit_uniform_single",
@@ -262,9 +263,15 @@ def unit_uniform_single(word):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True, inline="always", error_model="numpy")
-def standard_normals_single(word0, word1):  # type: ignore[no-untyped-def]
-    """Two independent standard normals from two words (uint32), in single precision."""
-    radius = np.sqrt(_MINUS_TWO * _log_positive_single(unit_uniform_single(word0)))
+def radius_argument(word):  # type: ignore[no-untyped-def]
+    """Squared radius of a pair of normals from a word (uint32)."""
+    return _MINUS_TWO * _log_positive_single(unit_uniform_single(word))
+
+
+@njit(cache=True, nogil=True, inline="always", error_model="numpy")
+def normals_at(argument, word1):  # type: ignore[no-untyped-def]
+    """Two independent standard normals from a squared radius and a word (uint32), in single precision."""
+    radius = np.sqrt(argument)
     turn = (np.float32(np.int32(np.int32(word1) >> np.int32(1))) + _HALF) * _SINGLE_TWO_M31
     square = turn * turn
     c = _C5

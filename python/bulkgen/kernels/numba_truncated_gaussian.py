@@ -11,15 +11,16 @@ from bulkgen.kernels.numba_math import (
     log_positive,
     mills_ratio_tail,
     normal_quantile,
+    normals_at,
     philox,
     philox_blocks,
     philox_tile,
     quantile_argument,
     quantile_magnitude,
+    radius_argument,
     round_count,
     standard_exponential,
     standard_normals,
-    standard_normals_single,
     tile_block,
     unit_uniform,
     unit_uniform_single,
@@ -65,13 +66,18 @@ def _draw_inverse(key, purpose, cell, tile, first, out, words, argument, scale):
 
 
 @njit(cache=True, nogil=True)
+def _draw_normals(radius_words, angle_words, n, near, far):  # type: ignore[no-untyped-def]
+    for i in range(n):
+        near[i] = radius_argument(radius_words[i])
+    for i in range(n):
+        near[i], far[i] = normals_at(near[i], angle_words[i])
+
+
+@njit(cache=True, nogil=True)
 def _draw_normal(key, purpose, cell, tile, first, out, outside, n, words, normals, failed):  # type: ignore[no-untyped-def]
     philox_tile(key, purpose, cell, first, words)
-    for pair in range(0, TILE, 2 * LANES):
-        radius_words, angle_words = words[pair : pair + LANES], words[pair + LANES : pair + 2 * LANES]
-        near, far = normals[pair : pair + LANES], normals[pair + LANES : pair + 2 * LANES]
-        for lane in range(LANES):
-            near[lane], far[lane] = standard_normals_single(radius_words[lane], angle_words[lane])
+    half = TILE // 2
+    _draw_normals(words[:half], words[half:], half, normals[:half], normals[half:])
     for i in range(TILE):
         x = tile[_LOCATION, i] + tile[_SCALE, i] * normals[i]
         out[i] = x
@@ -84,7 +90,7 @@ def _draw_normal(key, purpose, cell, tile, first, out, outside, n, words, normal
 
 @njit(cache=True, nogil=True)
 def _redraw(  # type: ignore[no-untyped-def]
-    key, purpose, cell, common, attempt, outside, start, n, row, left, gene, words, bounds, value, inside
+    key, purpose, cell, common, attempt, outside, start, n, row, left, gene, words, bounds, value, inside, near, far
 ):
     for i in range(n):
         g = outside[start + i]
@@ -92,19 +98,17 @@ def _redraw(  # type: ignore[no-untyped-def]
         for field in range(4):
             bounds[field, i] = common[g // TILE, field, g % TILE]
         inside[i] = np.uint32(0)
-        value[i] = bounds[_LOWER, i]
     philox_blocks(key, purpose, cell, attempt, gene, n, TILE, words)
     for pair in (0, 2 * TILE):
-        radius_words, angle_words = words[pair : pair + TILE], words[pair + TILE : pair + 2 * TILE]
+        _draw_normals(words[pair : pair + TILE], words[pair + TILE : pair + 2 * TILE], n, near, far)
         for i in range(n):
-            near, far = standard_normals_single(radius_words[i], angle_words[i])
             lower, upper = bounds[_LOWER, i], bounds[_UPPER, i]
-            x0 = bounds[_LOCATION, i] + bounds[_SCALE, i] * near
-            x1 = bounds[_LOCATION, i] + bounds[_SCALE, i] * far
+            x0 = bounds[_LOCATION, i] + bounds[_SCALE, i] * near[i]
+            x1 = bounds[_LOCATION, i] + bounds[_SCALE, i] * far[i]
             inside0 = (x0 >= lower) & (x0 <= upper)
             inside1 = (x1 >= lower) & (x1 <= upper)
-            x = x0 if inside0 else x1
-            value[i] = x if (inside[i] == np.uint32(0)) & (inside0 | inside1) else value[i]
+            x = _clip(x0 if inside0 else x1, lower, upper)
+            value[i] = x if inside[i] == np.uint32(0) else value[i]
             inside[i] |= np.uint32(inside0 | inside1)
     for i in range(n):
         g = outside[start + i]
@@ -219,6 +223,7 @@ def _cell_scratch(padded):  # type: ignore[no-untyped-def]
         np.empty((4, TILE), np.float32),
         np.empty(TILE, np.float32),
         np.empty(TILE, np.float32),
+        np.empty(TILE, np.float32),
     )
 
 
@@ -226,7 +231,7 @@ def _cell_scratch(padded):  # type: ignore[no-untyped-def]
 def _draw_cell(  # type: ignore[no-untyped-def]
     cell, n_genes, common, keep, odd_gene, odd_proposal, odd, inverse, rounded, key, draw, retry, mask, scratch
 ):
-    row, outside, words, retry_words, gene, inside, bounds, value, scale = scratch
+    row, outside, words, retry_words, gene, inside, bounds, value, scale, far = scratch
     n_outside = 0
     for first in range(0, row.size, TILE):
         tile, values = common[first // TILE], row[first : first + TILE]
@@ -256,6 +261,8 @@ def _draw_cell(  # type: ignore[no-untyped-def]
                 bounds,
                 value,
                 inside,
+                scale,
+                far,
             )
         n_outside = left
     for i in range(odd_gene.size):
