@@ -78,10 +78,12 @@ static bool is_count(Value value) noexcept {
 template <bool whole, typename Value>
 static bool values_are_counts(const Value* values, std::size_t n, double& largest) noexcept {
     const ValueScan<Value> scan = scan_values(values, n);
-    if (scan.surely_counts() && !(whole && scan.maybe_fractional)) [[likely]] {
-        const auto most = static_cast<double>(scan.largest());
-        if (most > largest) largest = most;
-        return true;
+    if (scan.surely_counts()) [[likely]] {
+        const Value most = scan.largest();
+        if (!whole || (!scan.maybe_fractional && is_count<true>(most))) [[likely]] {
+            if (static_cast<double>(most) > largest) largest = static_cast<double>(most);
+            return true;
+        }
     }
     for (std::size_t i = 0; i < n; ++i) {
         if (!is_count<whole>(values[i])) return false;

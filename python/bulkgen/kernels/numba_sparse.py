@@ -19,13 +19,14 @@ __all__ = [
 ]
 
 
-# Values come as (data, bits, beyond, unit): their bits read as unsigned integers, whose order is that of non-negative
-# numbers; the bits from which on a value is negative, infinite or NaN; a step whose addition leaves no bits for a fraction.
+# Values come as (data, bits, beyond, unit, too_large): their bits read as unsigned integers, whose order is that of
+# non-negative numbers; the bits from which on a value is negative, infinite or NaN; a step whose addition leaves no bits
+# for a fraction; the bits from which on a value does not fit a 64-bit integer.
 _LIMITS = {
-    np.float32: (np.uint32(0x7F800000), np.float32(2**23)),
-    np.float64: (np.uint64(0x7FF0000000000000), np.float64(2**52)),
-    np.int32: (np.uint32(2**31), np.int32(0)),
-    np.int64: (np.uint64(2**63), np.int64(0)),
+    np.float32: (np.uint32(0x7F800000), np.float32(2**23), np.float32(2**63).view(np.uint32)),
+    np.float64: (np.uint64(0x7FF0000000000000), np.float64(2**52), np.float64(2**63).view(np.uint64)),
+    np.int32: (np.uint32(2**31), np.int32(0), np.uint32(2**31)),
+    np.int64: (np.uint64(2**63), np.int64(0), np.uint64(2**63)),
 }
 
 
@@ -54,7 +55,7 @@ def _columns_increase_within(columns, first, last):  # type: ignore[no-untyped-d
 @njit(cache=True, nogil=True)
 def _scan_values(values, begin, end):  # type: ignore[no-untyped-def]
     """Whether all are surely finite and not negative, whether one may be fractional, and the largest bits."""
-    data, bits, beyond, unit = values
+    data, bits, beyond, unit, _ = values
     row, row_bits = data[begin:end], bits[begin:end]
     most = beyond ^ beyond
     for i in range(row_bits.size):
@@ -69,7 +70,7 @@ def _scan_values(values, begin, end):  # type: ignore[no-untyped-def]
 def _values_are_counts(values, begin, end, whole, largest):  # type: ignore[no-untyped-def]
     """Whether every value may be added; the bits of the largest of them and of `largest`."""
     surely, fractional, most = _scan_values(values, begin, end)
-    if surely and not (whole and fractional):
+    if surely and not (whole and (fractional or most >= values[4])):
         return True, max(largest, most)
     data, bits = values[0], values[1]
     for i in range(begin, end):
@@ -114,7 +115,7 @@ def _checked_row(indptr, indices, values, row, genes, whole, largest):  # type: 
 @njit(cache=True, nogil=True)
 def check_csr(indptr, indices, values, n_columns, first_row, last_row):  # type: ignore[no-untyped-def]
     """First offender of each kind, in the order of ``CsrReport``; the largest value last."""
-    data, bits, beyond, _ = values
+    data, bits, beyond = values[:3]
     bad_index = unsorted_row = not_finite = negative = fractional = np.int64(-1)
     most = beyond ^ beyond
     n_entries = data.size
