@@ -79,9 +79,10 @@ RowsAdded group_sums(const Csr<Value, Index>& matrix, const Groups& groups, std:
         std::size_t gene = 0;
         // every sum is written and the slot moves on only past one that is not zero: no branch to mispredict
         for (; gene < n_genes && slot < last; ++gene) {
+            const Sum total = totals[gene];
             out_indices[slot] = static_cast<std::int32_t>(gene);
-            out_data[slot] = totals[gene];
-            slot += totals[gene] != 0;
+            out_data[slot] = total;
+            slot += total != 0;
         }
         std::int64_t beyond = 0;
         for (; gene < n_genes; ++gene) beyond += totals[gene] != 0;
