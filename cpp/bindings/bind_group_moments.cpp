@@ -51,8 +51,9 @@ void bind_moments(py::module_& module, const char* name, Kernel kernel) {
 template <typename Value, typename Index>
 void bind(py::module_& module) {
     bind_moments<IntegerMoments, std::int64_t, Value, Index>(
-        module, "group_moments_integer",
-        [](auto level, const auto&... arguments) { return group_moments_integer<level.level>(arguments...); });
+        module, "group_moments_integer", [](auto level, const auto&... arguments) {
+            return group_moments_integer<level.level>(arguments...);
+        });
     bind_moments<RealMoments, double, Value, Index>(
         module, "group_moments_real",
         [](auto level, const auto&... arguments) { return group_moments_real<level.level>(arguments...); });

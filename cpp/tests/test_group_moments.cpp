@@ -34,7 +34,8 @@ void test() {
     CHECK(group_moments_integer<level>(matrix, all, {0, 3, 3}, 0, 1, std::span(whole)).largest == 5.0);
     CHECK(whole[0].nonzeros == 2 && whole[0].sum == 5 && whole[0].sum_squares == 17 && whole[0].largest == 4);
     CHECK(whole[1].nonzeros == 0 && whole[1].sum == 0 && whole[1].sum_squares == 0 && whole[1].largest == 0);
-    CHECK(whole[2].nonzeros == 3 && whole[2].sum == 10 && whole[2].sum_squares == 38 && whole[2].largest == 5);
+    CHECK(whole[2].nonzeros == 3 && whole[2].sum == 10 && whole[2].sum_squares == 38 &&
+          whole[2].largest == 5);
 
     std::vector<RealMoments> once(3), blocks(3), ranges(3);
     add<level>(matrix, all, {0, 3, 3}, once);
@@ -51,7 +52,8 @@ void test() {
 
     std::vector<double> fractional = data;
     fractional[2] = 0.5;
-    CHECK(group_moments_integer<level>(Real{indptr, indices, fractional}, all, {0, 3, 3}, 0, 1, std::span(whole))
+    CHECK(group_moments_integer<level>(Real{indptr, indices, fractional}, all, {0, 3, 3}, 0, 1,
+                                       std::span(whole))
               .bad_row == 1);
 }
 

@@ -45,8 +45,9 @@ void test() {
 
     std::vector<std::uint8_t> seen(71);
     std::vector<std::int64_t> counts(3), totals(71);
-    CHECK(group_sums_count<level>(cells.matrix(), cells.groups(), 71, 0, 3, std::span(seen), std::span(counts))
-              .bad_row == -1);
+    CHECK(
+        group_sums_count<level>(cells.matrix(), cells.groups(), 71, 0, 3, std::span(seen), std::span(counts))
+            .bad_row == -1);
     CHECK((counts == std::vector<std::int64_t>{2, 0, 2}));
     const std::vector<std::int64_t> out_indptr{0, 2, 2, 4};
     std::vector<std::int32_t> out_indices(5, -1);
@@ -73,13 +74,16 @@ void test() {
     Case legal;
     legal.data = {-0.0F, 16777216.0F, 0x1p62F, 0, 1};
     CHECK(dense<level>(legal, out).bad_row == -1 && out[70] == (std::int64_t{1} << 62) + 16777216);
-    for (const std::vector<std::int32_t>& columns :
-         {std::vector<std::int32_t>{70, 0, 70, 1, 70}, {0, 71, 70, 1, 70}, {-1, 70, 70, 1, 70}, {7, 7, 70, 1, 70}}) {
+    for (const std::vector<std::int32_t>& columns : {std::vector<std::int32_t>{70, 0, 70, 1, 70},
+                                                     {0, 71, 70, 1, 70},
+                                                     {-1, 70, 70, 1, 70},
+                                                     {7, 7, 70, 1, 70}}) {
         Case bad;
         bad.indices = columns;
         CHECK(dense<level>(bad, out).bad_row == 0);
-        CHECK(group_sums_count<level>(bad.matrix(), bad.groups(), 71, 0, 3, std::span(seen), std::span(counts))
-                  .bad_row == 0);
+        CHECK(
+            group_sums_count<level>(bad.matrix(), bad.groups(), 71, 0, 3, std::span(seen), std::span(counts))
+                .bad_row == 0);
     }
 }
 

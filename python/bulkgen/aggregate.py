@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from anndata import AnnData
 
+    from bulkgen.grouped import SumType
     from bulkgen.io import CountMatrix
     from bulkgen.rng import RandomState
     from bulkgen.splits import Groups, Remainder
@@ -73,13 +74,12 @@ def group_sums(
         If `out` has another shape or type than the sums.
     """
 
-    def aggregate(matrix: sp.csr_matrix, whole: bool) -> sp.csr_matrix | np.ndarray | None:  # noqa: FBT001
+    def aggregate(matrix: sp.csr_matrix, dtype: SumType) -> sp.csr_matrix | np.ndarray | None:
         grouped = GroupedRows(matrix, groups.rows, groups.offsets)
-        dtype = np.int64 if whole else np.float64
         if out is None and sparse and grouped.shape[0] * grouped.shape[1] > _SMALL_DENSE:
             return _sparse_sums(grouped, dtype, threads=threads)
         if out is not None and out.dtype != dtype:
-            if whole:
+            if dtype is np.int64:
                 return None
             raise ValueError(f"out holds {out.dtype}, but the sums are fractional or too large: pass float64")
         sums = np.empty(grouped.shape, dtype) if out is None else out
@@ -93,19 +93,20 @@ def group_sums(
         out.shape == shape and out.dtype.type in (np.int64, np.float64) and out.flags.c_contiguous
     ):
         raise ValueError(
-            f"out must be a C-contiguous array of int64 or float64 of shape {shape}, got {out.dtype} of shape {out.shape}"
+            f"out must be a C-contiguous array of int64 or float64 of shape {shape}, got {out.dtype} of shape "
+            f"{out.shape}"
         )
     return aggregate_counts(
         X, aggregate, require_integers=require_integers, cell_names=cell_names, gene_names=gene_names
     )
 
 
-def _fits(largest: float, grouped: GroupedRows, dtype: type[np.generic]) -> bool:
+def _fits(largest: float, grouped: GroupedRows, dtype: SumType) -> bool:
     """Whether no sum of integers can exceed 63 bits."""
     return dtype is not np.int64 or largest * float(np.diff(grouped.offsets).max(initial=0)) < 2.0**63
 
 
-def _sparse_sums(grouped: GroupedRows, dtype: type[np.generic], *, threads: int | None) -> sp.csr_matrix | None:
+def _sparse_sums(grouped: GroupedRows, dtype: SumType, *, threads: int | None) -> sp.csr_matrix | None:
     kernels = get_kernels()
     n_groups, _ = grouped.shape
     counts = np.zeros(n_groups, np.int64)
@@ -171,8 +172,8 @@ def pseudobulk(
     Returns
     -------
     anndata.AnnData
-        Groups x genes, CSR (or dense), in the order of their first cells. ``X``: int64 for ``sum`` and for rounded means, else
-        float64. ``obs``: the columns `by`, ``n_obs_aggregated`` and ``psbulk_cells`` (cells in the group),
+        Groups x genes, CSR (or dense), in the order of their first cells. ``X``: int64 for ``sum`` and for rounded
+        means, else float64. ``obs``: the columns `by`, ``n_obs_aggregated`` and ``psbulk_cells`` (cells in the group),
         ``psbulk_counts`` (their total counts). A group is named after its first cell, ``<cell>+<further cells>``.
 
     Raises
@@ -228,12 +229,12 @@ def _apply_strategy(
     round_to_counts: bool,
     threads: int | None,
 ) -> sp.csr_matrix | np.ndarray:
-    """Sums as they are, or divided in their own memory."""
+    """Divide sums in their own memory, or leave them as they are."""
     if strategy == "sum":
         return sums
     divisors = np.full(sizes.size, float(k)) if strategy == "mean_k" else sizes.astype(np.float64)
-    values = sums.data if sp.issparse(sums) else sums.reshape(-1)
-    ends = sums.indptr if sp.issparse(sums) else np.arange(sizes.size + 1) * sums.shape[1]
+    values: np.ndarray = sums.reshape(-1) if isinstance(sums, np.ndarray) else sums.data
+    ends = np.arange(sizes.size + 1) * sums.shape[1] if isinstance(sums, np.ndarray) else sums.indptr
     means = values.view(np.int64 if round_to_counts else np.float64)
 
     def divide(first: int, last: int) -> None:
@@ -243,7 +244,7 @@ def _apply_strategy(
             means[entries] = np.rint(quotients) if round_to_counts else quotients
 
     parallel_ranges(divide, sizes.size, threads=threads, weights=ends)
-    if not sp.issparse(sums):
+    if isinstance(sums, np.ndarray):
         return means.reshape(sums.shape)
     sums.data = means
     if round_to_counts:

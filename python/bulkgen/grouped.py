@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
 import numpy as np
 
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
     from bulkgen.io import CountMatrix
     from bulkgen.kernels.protocol import Int64Array, RowsAdded
+
+    SumType: TypeAlias = type[np.int64 | np.float64]
 
 __all__ = ["GroupedRows", "aggregate_counts"]
 
@@ -77,9 +79,7 @@ class GroupedRows:
         n_threads = resolve_threads(threads)
         # whole groups leave a thread up to half of the largest one ahead of the others
         if n_threads > 1 and 8 * np.diff(entries).max(initial=0) * n_threads > 2 * entries[-1]:
-            return self._run(
-                kernel, outputs, "gene", self._gene_weights(), threads, first_group=0, last_group=n_groups
-            )
+            return self._run(kernel, outputs, "gene", self._gene_weights(), threads, first_group=0, last_group=n_groups)
         return self._run(kernel, outputs, "group", entries, threads, first_gene=0, last_gene=n_genes)
 
     def _run(
@@ -116,7 +116,7 @@ class GroupedRows:
 
 def aggregate_counts(
     X: CountMatrix,
-    aggregate: Callable[[sp.csr_matrix, bool], Result | None],
+    aggregate: Callable[[sp.csr_matrix, SumType], Result | None],
     *,
     require_integers: bool,
     cell_names: Sequence[str] | None = None,
@@ -129,8 +129,8 @@ def aggregate_counts(
     X
         Cells x genes, not checked.
     aggregate
-        Called with CSR and whether to sum integers; returns ``None`` where a row is not canonical, or (for integers)
-        where a value is fractional or a sum does not fit 64 bits.
+        Called with CSR and the type of the sums, int64 or float64; returns ``None`` where a row is not canonical or,
+        for int64, where a value is fractional or a sum does not fit.
     require_integers, cell_names, gene_names
         As of :func:`bulkgen.io.canonical_counts`, which says what is wrong with a matrix that cannot be aggregated.
 
@@ -140,16 +140,16 @@ def aggregate_counts(
         Those of :func:`bulkgen.io.canonical_counts`.
     """
     matrix = compressed_counts(X)
-    result = aggregate(matrix, True)
+    result = aggregate(matrix, np.int64)
     if result is None and not require_integers:
-        result = aggregate(matrix, False)
+        result = aggregate(matrix, np.float64)
     if result is None:
         matrix = canonical_counts(
             matrix, require_integers=require_integers, cell_names=cell_names, gene_names=gene_names
         )
-        result = aggregate(matrix, True)
+        result = aggregate(matrix, np.int64)
     if result is None:
-        result = aggregate(matrix, False)
+        result = aggregate(matrix, np.float64)
     if result is None:
         raise AssertionError("a canonical matrix was refused")
     return result

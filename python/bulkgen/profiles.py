@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import scipy.sparse as sp
     from anndata import AnnData
 
+    from bulkgen.grouped import SumType
     from bulkgen.io import CountMatrix
     from bulkgen.kernels.protocol import Float64Array, Int64Array
     from bulkgen.splits import Strata
@@ -91,9 +92,9 @@ def gene_moments(
     sizes = np.bincount(codes[order], minlength=n_strata).astype(np.int64)
     offsets = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
 
-    def aggregate(matrix: sp.csr_matrix, whole: bool) -> GeneMoments | None:  # noqa: FBT001
-        grouped = GroupedRows(matrix, order, offsets)
-        return _integer_moments(grouped, sizes, threads) if whole else _real_moments(grouped, sizes, threads)
+    def aggregate(matrix: sp.csr_matrix, dtype: SumType) -> GeneMoments | None:
+        moments = _integer_moments if dtype is np.int64 else _real_moments
+        return moments(GroupedRows(matrix, order, offsets), sizes, threads)
 
     return aggregate_counts(
         X, aggregate, require_integers=require_integers, cell_names=cell_names, gene_names=gene_names

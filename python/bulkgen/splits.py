@@ -312,9 +312,7 @@ def k_groups(
     rank[by_first_cell] = np.arange(n_groups)
     codes = rank[group_of[grouped]]
     offsets = np.concatenate([[0], np.cumsum(np.bincount(codes, minlength=n_groups))])
-    return Groups(
-        grouped[np.argsort(codes, kind="stable")], offsets, np.concatenate(stratum)[by_first_cell], dropped
-    )
+    return Groups(grouped[np.argsort(codes, kind="stable")], offsets, np.concatenate(stratum)[by_first_cell], dropped)
 
 
 def _group_sizes(n_cells: int, *, k: float, cv: float, key: int, stratum: int) -> Int64Array:

@@ -35,7 +35,8 @@ struct RealMoments {
 ///
 /// Pre:  accumulators are row-major groups x genes.all and hold an earlier state or zeros; rows are in range.
 /// Law:  after all blocks of rows, the moments of the non-zero values of each gene in each group.
-/// Pure: the accumulators of a gene depend on its own entries in the order of the rows; blocks of rows may come
+/// Pure: the accumulators of a gene depend on its own entries in the order of the rows; blocks of rows may
+/// come
 ///       in several calls. A row that is not canonical in this range of genes ends the pass.
 /// Cost: one pass over the entries of the rows, and a search per row and cut of genes.
 template <Level level, typename Value, typename Index>

@@ -14,7 +14,8 @@ namespace bulkgen {
 /// largest value times the cells of a group reaches 2^63) or double, added in the order of Groups::rows.
 ///
 /// Pre:  rows in range; out is groups x genes.all.
-/// Pure: writes genes [first, last) of groups [first_group, last_group), each from its own rows. A row that is
+/// Pure: writes genes [first, last) of groups [first_group, last_group), each from its own rows. A row that
+/// is
 ///       not canonical in this range of genes ends the pass.
 /// Cost: one pass over the entries of the rows, a search per row and cut of genes, and the output.
 template <Level level, typename Value, typename Index, typename Sum>
@@ -33,7 +34,8 @@ RowsAdded group_sums_count(const Csr<Value, Index>& matrix, const Groups& groups
                            std::span<std::int64_t> out) noexcept;
 
 /// The sums of group_sums_dense that are not zero, columns ascending, in out_indptr[group] ..
-/// out_indptr[group + 1] of a sparse matrix; slots that are left over (explicit zeros were counted) get zeros.
+/// out_indptr[group + 1] of a sparse matrix; slots that are left over (explicit zeros were counted) get
+/// zeros.
 ///
 /// Pre:  as above; out_indptr is monotone and within the outputs; totals has n_genes zeros.
 /// Pure: writes the slots and out_counts, the number of non-zero sums, of groups [first_group, last_group);

@@ -1,6 +1,8 @@
-// Rows of a sparse matrix sorted by group, and the walk over them that checks each row just before it is added.
+// Rows of a sparse matrix sorted by group, and the walk over them that checks each row just before it is
+// added.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -31,12 +33,12 @@ struct RowsAdded {
     double largest = 0.0;       // of the values added
 };
 
-/// Ask for the first cache lines of an array (of anything: an address is never followed).
+/// Ask for the cache lines of n elements of an array.
 template <typename T>
-static void prefetch([[maybe_unused]] const T* array) noexcept {
+static void prefetch([[maybe_unused]] const T* array, [[maybe_unused]] std::size_t n) noexcept {
 #ifdef __GNUC__
     const auto* bytes = reinterpret_cast<const char*>(array);
-    for (std::size_t line = 0; line < 4; ++line) __builtin_prefetch(bytes + 64 * line);
+    for (std::size_t byte = 0; byte < n * sizeof(T); byte += 64) __builtin_prefetch(bytes + byte);
 #endif
 }
 
@@ -53,11 +55,11 @@ static std::size_t lower_bound_of(const Index* columns, std::size_t n, std::size
     return below;
 }
 
-/// Call add(columns, values, n) for the entries of each row of a group that lie in a range of genes, after the
-/// row was checked there, in the order of the rows. False at the first row that is not canonical.
+/// Call add(columns, values, n) for the entries of each row of a group that lie in a range of genes, after
+/// the row was checked there, in the order of the rows. False at the first row that is not canonical.
 ///
-/// The search for a cut is monotone in the key whatever the columns are, so ranges that cover all genes look at
-/// every entry.
+/// The search for a cut is monotone in the key whatever the columns are, so ranges that cover all genes look
+/// at every entry.
 template <bool whole, typename Value, typename Index, typename Add>
 static bool add_rows(const Csr<Value, Index>& matrix, const Groups& groups, std::size_t group,
                      const GeneRange& genes, RowsAdded& added, Add&& add) noexcept {
@@ -76,18 +78,24 @@ static bool add_rows(const Csr<Value, Index>& matrix, const Groups& groups, std:
         }
         const Index* columns = matrix.indices.data() + begin;
         const Value* values = matrix.data.data() + begin;
-        if (r + 1 < end) {
-            // the next row may lie anywhere, where the processor does not look ahead
-            const std::size_t next = matrix.begin(static_cast<std::size_t>(groups.rows[r + 1])) + skipped;
-            prefetch(matrix.indices.data() + next);
-            prefetch(matrix.data.data() + next);
-        }
         if (!columns_increase_within(columns, n, genes.first, genes.last) ||
             !values_are_counts<whole>(values, n, added.largest)) {
             added.bad_row = groups.rows[r];
             return false;
         }
-        add(columns, values, n);
+        // The check waits for memory and the additions do not: they ask for the next row, which may lie
+        // anywhere, a chunk for each chunk that they take.
+        constexpr std::size_t chunk = 64;
+        const auto next = static_cast<std::size_t>(groups.rows[r + 1 < groups.rows.size() ? r + 1 : r]);
+        const std::size_t next_begin = std::min(matrix.begin(next) + skipped, matrix.end(next));
+        const std::size_t next_size = matrix.end(next) - next_begin;
+        for (std::size_t i = 0; i < n; i += chunk) {
+            if (i + chunk <= next_size) {
+                prefetch(matrix.indices.data() + next_begin + i, chunk);
+                prefetch(matrix.data.data() + next_begin + i, chunk);
+            }
+            add(columns + i, values + i, std::min(chunk, n - i));
+        }
     }
     return true;
 }

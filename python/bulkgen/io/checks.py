@@ -160,9 +160,11 @@ def _check_lengths(matrix: sp.csr_matrix, *, row: str = "row", column: str = "co
 
 def _joined(reports: list[CsrReport]) -> CsrReport:
     """Join the reports on ranges of rows: the first offender of each kind, the largest value."""
-    *places, largest = zip(*reports, strict=True) if reports else [*([()] * 6), ()]
-    first = (min((place for place in kind if place >= 0), default=-1) for kind in places)
-    return CsrReport(*first, max(largest, default=0.0))
+    places = np.array([report[:6] for report in reports], np.int64).reshape(-1, 6)
+    last = np.iinfo(np.int64).max
+    first = np.where(places < 0, last, places).min(axis=0, initial=last)
+    largest = max((report.largest for report in reports), default=0.0)
+    return CsrReport._make([*(-1 if place == last else int(place) for place in first), largest])
 
 
 def _as_csr(X: CountMatrix) -> sp.csr_matrix:

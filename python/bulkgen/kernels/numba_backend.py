@@ -140,8 +140,8 @@ class NumbaKernels:
         _check_matrix(indptr, indices, data)
         _check_range(first_row, last_row, indptr.size - 1, "row")
         values = numba_sparse.with_bits(data)
-        *places, most = numba_sparse.check_csr(indptr, indices, values, n_columns, first_row, last_row)
-        return CsrReport(*places, numba_sparse.value_of(most, values))
+        found = numba_sparse.check_csr(indptr, indices, values, n_columns, first_row, last_row)
+        return CsrReport._make([*found[:6], numba_sparse.value_of(found[6], values)])
 
     def group_moments_integer(
         self,
@@ -267,9 +267,7 @@ class NumbaKernels:
         _check_range(first_group, last_group, offsets.size - 1, "group")
         _exact("out", out, np.int64)
         _require(out.size == offsets.size - 1, "out must have one element per group")
-        bad_row = numba_sparse.group_sums_count(
-            indptr, indices, rows, offsets, n_genes, first_group, last_group, out
-        )
+        bad_row = numba_sparse.group_sums_count(indptr, indices, rows, offsets, n_genes, first_group, last_group, out)
         return RowsAdded(bad_row, 0.0)
 
     def group_sums(

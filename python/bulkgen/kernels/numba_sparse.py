@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 from numba import njit
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 __all__ = [
     "check_csr",
@@ -19,9 +24,12 @@ __all__ = [
 ]
 
 
+# What sums of integers and of real numbers take.
+_WHOLE, _ANY = True, False
+
 # Values come as (data, bits, beyond, unit, too_large): their bits read as unsigned integers, whose order is that of
-# non-negative numbers; the bits from which on a value is negative, infinite or NaN; a step whose addition leaves no bits
-# for a fraction; the bits from which on a value does not fit a 64-bit integer.
+# non-negative numbers; the bits from which on a value is negative, infinite or NaN; a step whose addition leaves no
+# bits for a fraction; the bits from which on a value does not fit a 64-bit integer.
 _LIMITS = {
     np.float32: (np.uint32(0x7F800000), np.float32(2**23), np.float32(2**63).view(np.uint32)),
     np.float64: (np.uint64(0x7FF0000000000000), np.float64(2**52), np.float64(2**63).view(np.uint64)),
@@ -30,12 +38,12 @@ _LIMITS = {
 }
 
 
-def with_bits(data):  # type: ignore[no-untyped-def]
+def with_bits(data: NDArray[Any]) -> tuple[Any, ...]:
     """Return the stored values as the kernels take them."""
     return data, data.view(np.uint32 if data.dtype.itemsize == 4 else np.uint64), *_LIMITS[data.dtype.type]
 
 
-def value_of(most, values):  # type: ignore[no-untyped-def]
+def value_of(most: int, values: tuple[Any, ...]) -> float:
     """Return the value with these bits as a double."""
     data, bits = values[:2]
     return float(np.array([most], bits.dtype).view(data.dtype)[0])
@@ -116,7 +124,7 @@ def _checked_row(indptr, indices, values, row, genes, whole, largest):  # type: 
 def check_csr(indptr, indices, values, n_columns, first_row, last_row):  # type: ignore[no-untyped-def]
     """First offender of each kind, in the order of ``CsrReport``; the largest value last."""
     data, bits, beyond = values[:3]
-    bad_index = unsorted_row = not_finite = negative = fractional = np.int64(-1)
+    bad_index = unsorted_row = not_finite = negative = fractional = -1
     most = beyond ^ beyond
     n_entries = data.size
     if indptr[0] != 0 or indptr[-1] != n_entries:
@@ -164,7 +172,7 @@ def group_moments_integer(  # type: ignore[no-untyped-def]
     for group in range(first_group, last_group):
         of_group = moments[group * n_genes : (group + 1) * n_genes]
         for r in range(offsets[group], offsets[group + 1]):
-            begin, end, good, largest = _checked_row(indptr, indices, values, rows[r], genes, True, largest)
+            begin, end, good, largest = _checked_row(indptr, indices, values, rows[r], genes, _WHOLE, largest)
             if not good:
                 return rows[r], largest
             for i in range(begin, end):
@@ -187,7 +195,7 @@ def group_moments_real(  # type: ignore[no-untyped-def]
     for group in range(first_group, last_group):
         of_group = moments[group * n_genes : (group + 1) * n_genes]
         for r in range(offsets[group], offsets[group + 1]):
-            begin, end, good, largest = _checked_row(indptr, indices, values, rows[r], genes, False, largest)
+            begin, end, good, largest = _checked_row(indptr, indices, values, rows[r], genes, _ANY, largest)
             if not good:
                 return rows[r], largest
             for i in range(begin, end):
