@@ -151,5 +151,5 @@ def aggregate_counts(
     if result is None:
         result = aggregate(matrix, np.float64)
     if result is None:
-        raise AssertionError("a canonical matrix was refused")
+        raise ValueError("the sums are fractional or too large for the int64 output: pass float64")
     return result
