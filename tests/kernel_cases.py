@@ -44,28 +44,33 @@ def random_groups(seed, cells, n_groups):
 
 
 def moments_integer(kernels: Kernels, csr, groups, n_genes):
+    """Non-zeros, sum, sum of squares and largest, groups x genes."""
     n = groups[1].size - 1
-    out = [np.zeros((n, n_genes), np.int64) for _ in range(3)] + [np.full((n, n_genes), -np.inf)]
-    kernels.group_moments_integer(*csr, *groups, *out, n_genes=n_genes, first_group=0, last_group=n)
-    return out
+    moments = np.zeros((n, n_genes, 4), np.int64)
+    ends = {"first_group": 0, "last_group": n, "first_gene": 0, "last_gene": n_genes}
+    assert kernels.group_moments_integer(*csr, *groups, moments, n_genes=n_genes, **ends).bad_row == -1
+    return np.moveaxis(moments, -1, 0)
 
 
 def moments_real(kernels: Kernels, csr, groups, n_genes):
+    """Non-zeros, sum, mean, squared deviations and largest, groups x genes."""
     n = groups[1].size - 1
-    out = [np.zeros((n, n_genes), np.int64)] + [np.zeros((n, n_genes)) for _ in range(3)]
-    out.append(np.full((n, n_genes), -np.inf))
-    kernels.group_moments_real(*csr, *groups, *out, n_genes=n_genes, first_group=0, last_group=n)
-    return out
+    moments = np.zeros((n, n_genes, 5))
+    ends = {"first_group": 0, "last_group": n, "first_gene": 0, "last_gene": n_genes}
+    assert kernels.group_moments_real(*csr, *groups, moments, n_genes=n_genes, **ends).bad_row == -1
+    return np.moveaxis(moments, -1, 0)
 
 
 def sums(kernels: Kernels, csr, groups, n_genes, sum_type):
+    """Row pointers, columns and values of the sums, and the number of non-zero ones of each group."""
     n = groups[1].size - 1
     counts = np.zeros(n, np.int64)
-    kernels.group_sums_count(*csr, *groups, counts, n_genes=n_genes, first_group=0, last_group=n)
+    ends = {"n_genes": n_genes, "first_group": 0, "last_group": n}
+    assert kernels.group_sums_count(*csr, *groups, counts, **ends).bad_row == -1
     indptr = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
     indices, data = np.empty(indptr[-1], np.int32), np.empty(indptr[-1], sum_type)
-    kernels.group_sums(*csr, *groups, indptr, indices, data, n_genes=n_genes, first_group=0, last_group=n)
-    return indptr, indices, data
+    assert kernels.group_sums(*csr, *groups, indptr, indices, data, counts, **ends).bad_row == -1
+    return indptr, indices, data, counts
 
 
 def tokens(

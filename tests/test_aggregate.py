@@ -267,3 +267,47 @@ def test_wrong_arguments_are_named_before_any_work():
     adata.X = np.log1p(adata.X)
     with pytest.raises(CountsError, match="log-normalised"):
         pseudobulk(adata, by="label")
+
+
+@pytest.mark.parametrize("strategy", ["sum", "mean_k", "mean"])
+@pytest.mark.parametrize("round_means", [False, True])
+def test_dense_pseudo_bulk_is_the_sparse_one(strategy, round_means):
+    adata = labelled_cells(8, {"A": 60, "B": 41})
+    options = {"by": "label", "k": 4, "strategy": strategy, "round": round_means}
+    dense, sparse = pseudobulk(adata, sparse=False, **options), pseudobulk(adata, **options)
+    assert isinstance(dense.X, np.ndarray)
+    assert dense.X.dtype == sparse.X.dtype
+    assert np.array_equal(dense.X, sparse.X.toarray())
+    assert dense.obs.equals(sparse.obs)
+
+
+@pytest.mark.parametrize("limit", [0, 1 << 22])
+@pytest.mark.parametrize("threads", [1, 2, 5])
+def test_sums_made_sparse_or_dense_of_any_counts_are_the_same(monkeypatch, limit, threads):
+    monkeypatch.setattr("bulkgen.aggregate._SMALL_DENSE", limit)
+    matrix = random_counts(3, 90, 31)
+    matrix.data[::5] = 0  # explicit zeros
+    unsorted = matrix.copy()
+    for row in range(90):
+        entries = slice(matrix.indptr[row], matrix.indptr[row + 1])
+        unsorted.indices[entries] = matrix.indices[entries][::-1]
+        unsorted.data[entries] = matrix.data[entries][::-1]
+    groups = k_groups(strata_of(pd.DataFrame({"label": ["a"] * 90}), "label"), k=30)
+    for counts in (matrix, unsorted, matrix * 0.3):
+        expected = np.add.reduceat(counts.toarray().astype(np.float64)[groups.rows], groups.offsets[:-1])
+        sums = group_sums(counts, groups, threads=threads)
+        assert np.all(sums.data > 0)
+        assert sums.toarray() == pytest.approx(expected, rel=1e-12)
+        out = np.full(expected.shape, -1, sums.dtype)
+        assert group_sums(counts, groups, out=out, threads=threads) is out
+        assert out.tobytes() == sums.toarray().tobytes()
+
+
+def test_an_array_that_cannot_hold_the_sums_is_refused():
+    matrix = random_counts(3, 90, 31)
+    groups = k_groups(strata_of(pd.DataFrame({"label": ["a"] * 90}), "label"), k=30)
+    for out in (np.zeros((1, 31), np.int64), np.zeros((groups.offsets.size - 1, 31), np.int32)):
+        with pytest.raises(ValueError, match="out must be"):
+            group_sums(matrix, groups, out=out)
+    with pytest.raises(ValueError, match="pass float64"):
+        group_sums(matrix * 0.5, groups, out=np.zeros((groups.offsets.size - 1, 31), np.int64))

@@ -70,4 +70,6 @@ inline Groups checked_groups(const Array<std::int64_t>& rows, const Array<std::i
     return groups;
 }
 
+inline py::tuple rows_added(const RowsAdded& added) { return py::make_tuple(added.bad_row, added.largest); }
+
 }  // namespace bulkgen::bindings

@@ -5,57 +5,64 @@
 
 namespace bulkgen {
 
-namespace {
-
-/// Call visit(slot, value) for every non-zero entry of the groups, slot being its place in the accumulators.
-template <typename Value, typename Index, typename Visit>
-void for_each_slot(const Csr<Value, Index>& matrix, const Groups& groups, std::size_t n_genes,
-                   std::size_t first_group, std::size_t last_group, Visit&& visit) noexcept {
+template <Level level, typename Value, typename Index>
+RowsAdded group_moments_integer(const Csr<Value, Index>& matrix, const Groups& groups, const GeneRange& genes,
+                                std::size_t first_group, std::size_t last_group,
+                                std::span<IntegerMoments> out) noexcept {
+    RowsAdded added;
     for (std::size_t group = first_group; group < last_group; ++group) {
-        const std::size_t base = group * n_genes;
-        for_each_nonzero(matrix, groups, group, n_genes,
-                         [&](std::size_t gene, Value value) { visit(base + gene, value); });
+        IntegerMoments* moments = out.data() + group * genes.all;
+        const auto add = [moments](const Index* columns, const Value* values, std::size_t n) {
+            for (std::size_t i = 0; i < n; ++i) {
+                const auto count = static_cast<std::int64_t>(values[i]);
+                // unsigned: what does not fit wraps, and the caller learns of it from the largest value
+                const auto bits = static_cast<std::uint64_t>(count);
+                IntegerMoments& gene = moments[columns[i]];
+                gene.nonzeros += count != 0;
+                gene.sum = static_cast<std::int64_t>(static_cast<std::uint64_t>(gene.sum) + bits);
+                gene.sum_squares =
+                    static_cast<std::int64_t>(static_cast<std::uint64_t>(gene.sum_squares) + bits * bits);
+                gene.largest = count > gene.largest ? count : gene.largest;
+            }
+        };
+        if (!add_rows<true>(matrix, groups, group, genes, added, add)) break;
     }
-}
-
-}  // namespace
-
-template <Level level, typename Value, typename Index>
-void group_moments_integer(const Csr<Value, Index>& matrix, const Groups& groups, std::size_t n_genes,
-                           std::size_t first_group, std::size_t last_group,
-                           const IntegerMoments& out) noexcept {
-    for_each_slot(matrix, groups, n_genes, first_group, last_group, [&](std::size_t slot, Value value) {
-        const auto count = static_cast<std::int64_t>(value);
-        const auto real = static_cast<double>(value);
-        out.nonzeros[slot] += 1;
-        out.sum[slot] += count;
-        out.sum_squares[slot] += count * count;
-        if (real > out.largest[slot]) out.largest[slot] = real;
-    });
+    return added;
 }
 
 template <Level level, typename Value, typename Index>
-void group_moments_real(const Csr<Value, Index>& matrix, const Groups& groups, std::size_t n_genes,
-                        std::size_t first_group, std::size_t last_group, const RealMoments& out) noexcept {
-    for_each_slot(matrix, groups, n_genes, first_group, last_group, [&](std::size_t slot, Value value) {
-        const auto x = static_cast<double>(value);
-        out.nonzeros[slot] += 1;
-        out.sum[slot] += x;
-        const double delta = x - out.mean[slot];
-        const double mean = out.mean[slot] + delta / static_cast<double>(out.nonzeros[slot]);
-        out.mean[slot] = mean;
-        out.squares[slot] += delta * (x - mean);
-        if (x > out.largest[slot]) out.largest[slot] = x;
-    });
+RowsAdded group_moments_real(const Csr<Value, Index>& matrix, const Groups& groups, const GeneRange& genes,
+                             std::size_t first_group, std::size_t last_group,
+                             std::span<RealMoments> out) noexcept {
+    RowsAdded added;
+    for (std::size_t group = first_group; group < last_group; ++group) {
+        RealMoments* moments = out.data() + group * genes.all;
+        const auto add = [moments](const Index* columns, const Value* values, std::size_t n) {
+            for (std::size_t i = 0; i < n; ++i) {
+                const auto x = static_cast<double>(values[i]);
+                if (x == 0) continue;
+                RealMoments& gene = moments[columns[i]];
+                gene.nonzeros += 1;
+                gene.sum += x;
+                const double delta = x - gene.mean;
+                const double mean = gene.mean + delta / gene.nonzeros;
+                gene.mean = mean;
+                gene.squares += delta * (x - mean);
+                gene.largest = x > gene.largest ? x : gene.largest;
+            }
+        };
+        if (!add_rows<false>(matrix, groups, group, genes, added, add)) break;
+    }
+    return added;
 }
 
-#define BULKGEN_INSTANTIATE(VALUE, INDEX)                                               \
-    template void group_moments_integer<Level::BULKGEN_LEVEL, VALUE, INDEX>(            \
-        const Csr<VALUE, INDEX>&, const Groups&, std::size_t, std::size_t, std::size_t, \
-        const IntegerMoments&) noexcept;                                                \
-    template void group_moments_real<Level::BULKGEN_LEVEL, VALUE, INDEX>(               \
-        const Csr<VALUE, INDEX>&, const Groups&, std::size_t, std::size_t, std::size_t, \
-        const RealMoments&) noexcept;
+#define BULKGEN_INSTANTIATE(VALUE, INDEX)                                                    \
+    template RowsAdded group_moments_integer<Level::BULKGEN_LEVEL, VALUE, INDEX>(            \
+        const Csr<VALUE, INDEX>&, const Groups&, const GeneRange&, std::size_t, std::size_t, \
+        std::span<IntegerMoments>) noexcept;                                                 \
+    template RowsAdded group_moments_real<Level::BULKGEN_LEVEL, VALUE, INDEX>(               \
+        const Csr<VALUE, INDEX>&, const Groups&, const GeneRange&, std::size_t, std::size_t, \
+        std::span<RealMoments>) noexcept;
 BULKGEN_FOR_EACH_CSR(BULKGEN_INSTANTIATE)
 #undef BULKGEN_INSTANTIATE
 

@@ -48,6 +48,12 @@ void test() {
     CHECK(bad.check().not_finite == 1 && bad.check().negative == 2 && bad.check().fractional == 3);
     bad.data = {1, 2, std::numeric_limits<float>::infinity(), 4};
     CHECK(bad.check().not_finite == 2);
+    // a row whose flags all but one were met already is still looked at for the last
+    bad.data = {0.5F, 2, 3.5F, -1};
+    CHECK(bad.check().fractional == 0 && bad.check().negative == 3 && bad.check().largest == 3.5);
+    // negative zero and whole numbers beyond the mantissa are counts
+    bad.data = {-0.0F, 16777216.0F, 0x1p100F, 8388609.0F};
+    CHECK(clean(bad.check()) && bad.check().largest == 0x1p100);
 }
 
 int main() {

@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 
-from bulkgen.io import canonical_counts, is_integral, make_anndata, provenance
+from bulkgen.grouped import GroupedRows, aggregate_counts
+from bulkgen.io import canonical_counts, make_anndata, provenance
 from bulkgen.kernels import get_kernels, parallel_ranges
 from bulkgen.rng import key_from_rng
 from bulkgen.splits import k_groups, strata_of
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 
     from anndata import AnnData
 
+    from bulkgen.grouped import SumType
+    from bulkgen.io import CountMatrix
     from bulkgen.rng import RandomState
     from bulkgen.splits import Groups, Remainder
 
@@ -25,46 +28,104 @@ __all__ = ["group_sums", "pseudobulk"]
 
 Strategy = Literal["sum", "mean_k", "mean"]
 
+#: Sums of few groups (32 MiB) are made dense, whose threads can share a group, and compressed.
+_SMALL_DENSE = 1 << 22
 
-def group_sums(matrix: sp.csr_matrix, groups: Groups, *, threads: int | None = None) -> sp.csr_matrix:
+
+def group_sums(
+    X: CountMatrix,
+    groups: Groups,
+    *,
+    sparse: bool = True,
+    out: np.ndarray | None = None,
+    threads: int | None = None,
+    require_integers: bool = False,
+    cell_names: Sequence[str] | None = None,
+    gene_names: Sequence[str] | None = None,
+) -> sp.csr_matrix | np.ndarray:
     """Sum the counts of each group of cells.
 
     Parameters
     ----------
-    matrix
-        Cells x genes, from :func:`bulkgen.io.canonical_counts`.
+    X
+        Cells x genes, raw counts; never changed. The rows of the groups are checked as they are added.
     groups
         From :func:`bulkgen.splits.k_groups`.
+    sparse
+        ``False`` for a dense result.
+    out
+        Dense array for the result, C-contiguous, groups x genes: int64 for whole counts, float64 for any.
     threads
         Default: the CPUs available.
+    require_integers, cell_names, gene_names
+        As of :func:`bulkgen.io.canonical_counts`.
 
     Returns
     -------
-    scipy.sparse.csr_matrix
+    scipy.sparse.csr_matrix or numpy.ndarray
         Groups x genes; int64 and exact for integer counts (whose sums fit), else float64, added in the order of the
-        cells.
+        cells. The array `out` where one is given.
+
+    Raises
+    ------
+    CountsError, InvalidCsrError
+        If the rows of the groups are no counts, as :func:`bulkgen.io.canonical_counts`.
+    ValueError
+        If `out` has another shape or type than the sums.
     """
+
+    def aggregate(matrix: sp.csr_matrix, dtype: SumType) -> sp.csr_matrix | np.ndarray | None:
+        grouped = GroupedRows(matrix, groups.rows, groups.offsets)
+        if out is None and sparse and grouped.shape[0] * grouped.shape[1] > _SMALL_DENSE:
+            return _sparse_sums(grouped, dtype, threads=threads)
+        if out is not None and out.dtype != dtype:
+            return None
+        sums = np.empty(grouped.shape, dtype) if out is None else out
+        largest = grouped.over_groups_or_genes(get_kernels().group_sums_dense, sums, threads=threads)
+        if largest is None or not _fits(largest, grouped, dtype):
+            return None
+        return _compressed(sums) if sparse and out is None else sums
+
+    shape = (groups.offsets.size - 1, X.shape[1])
+    if out is not None and not (
+        out.shape == shape and out.dtype.type in (np.int64, np.float64) and out.flags.c_contiguous
+    ):
+        raise ValueError(
+            f"out must be a C-contiguous array of int64 or float64 of shape {shape}, got {out.dtype} of shape "
+            f"{out.shape}"
+        )
+    return aggregate_counts(
+        X, aggregate, require_integers=require_integers, cell_names=cell_names, gene_names=gene_names
+    )
+
+
+def _fits(largest: float, grouped: GroupedRows, dtype: SumType) -> bool:
+    """Whether no sum of integers can exceed 63 bits."""
+    return dtype is not np.int64 or largest * float(np.diff(grouped.offsets).max(initial=0)) < 2.0**63
+
+
+def _sparse_sums(grouped: GroupedRows, dtype: SumType, *, threads: int | None) -> sp.csr_matrix | None:
     kernels = get_kernels()
-    n_groups, n_genes = groups.offsets.size - 1, matrix.shape[1]
-    indptr = matrix.indptr.astype(np.int64, copy=False)
-    csr = (indptr, matrix.indices, matrix.data, groups.rows, groups.offsets)
-    entries = np.concatenate([[0], np.cumsum(np.diff(indptr)[groups.rows])])[groups.offsets]
+    n_groups, _ = grouped.shape
     counts = np.zeros(n_groups, np.int64)
+    if grouped.over_groups(kernels.group_sums_count, counts, threads=threads) is None:
+        return None
+    indptr = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+    indices, data = np.empty(indptr[-1], np.int32), np.empty(indptr[-1], dtype)
+    largest = grouped.over_groups(kernels.group_sums, indptr, indices, data, counts, threads=threads)
+    if largest is None or not _fits(largest, grouped, dtype):
+        return None
+    sums = sp.csr_matrix((data, indices, indptr), shape=grouped.shape)
+    if counts.sum() < indptr[-1]:
+        # explicit zeros of the input got slots
+        sums.eliminate_zeros()
+    return sums
 
-    def count(first: int, last: int) -> None:
-        kernels.group_sums_count(*csr, counts, n_genes=n_genes, first_group=first, last_group=last)
 
-    parallel_ranges(count, n_groups, threads=threads, weights=entries)
-    out_indptr = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
-    out_indices = np.empty(out_indptr[-1], np.int32)
-    most = float(matrix.data.max(initial=0)) * float(groups.sizes().max(initial=0))
-    out_data = np.empty(out_indptr[-1], np.int64 if most < 2.0**63 and is_integral(matrix) else np.float64)
-
-    def add(first: int, last: int) -> None:
-        kernels.group_sums(*csr, out_indptr, out_indices, out_data, n_genes=n_genes, first_group=first, last_group=last)
-
-    parallel_ranges(add, n_groups, threads=threads, weights=entries)
-    return sp.csr_matrix((out_data, out_indices, out_indptr), shape=(n_groups, n_genes))
+def _compressed(sums: np.ndarray) -> sp.csr_matrix:
+    rows, columns = np.nonzero(sums)
+    indptr = np.concatenate([[0], np.cumsum(np.bincount(rows, minlength=len(sums)))])
+    return sp.csr_matrix((sums[rows, columns], columns.astype(np.int32), indptr), shape=sums.shape)
 
 
 def pseudobulk(
@@ -77,6 +138,7 @@ def pseudobulk(
     remainder: Remainder = "merge",
     round: bool = False,
     rng: RandomState = 0,
+    sparse: bool = True,
     threads: int | None = None,
 ) -> AnnData:
     """Aggregate real cells to pseudo-bulk, about k at a time within each stratum.
@@ -100,14 +162,16 @@ def pseudobulk(
         Round the means to whole counts (half to even).
     rng
         Seed.
+    sparse
+        ``False`` for a dense ``X``: faster where most genes are seen in a group, and larger where not.
     threads
         Default: the CPUs available.
 
     Returns
     -------
     anndata.AnnData
-        Groups x genes, CSR, in the order of their first cells. ``X``: int64 for ``sum`` and for rounded means, else
-        float64. ``obs``: the columns `by`, ``n_obs_aggregated`` and ``psbulk_cells`` (cells in the group),
+        Groups x genes, CSR (or dense), in the order of their first cells. ``X``: int64 for ``sum`` and for rounded
+        means, else float64. ``obs``: the columns `by`, ``n_obs_aggregated`` and ``psbulk_cells`` (cells in the group),
         ``psbulk_counts`` (their total counts). A group is named after its first cell, ``<cell>+<further cells>``.
 
     Raises
@@ -121,11 +185,13 @@ def pseudobulk(
     """
     if strategy not in ("sum", "mean_k", "mean"):
         raise ValueError(f"strategy must be 'sum', 'mean_k' or 'mean', got {strategy!r}")
-    matrix = canonical_counts(adata.X, require_integers=True, cell_names=adata.obs_names, gene_names=adata.var_names)
+    names = {"cell_names": adata.obs_names, "gene_names": adata.var_names}
     strata = strata_of(adata.obs, by)
     key = key_from_rng(rng)
     groups = k_groups(strata, k=k, cv=cv, remainder=remainder, rng=np.random.SeedSequence(key))
-    sums = group_sums(matrix, groups, threads=threads)
+    # cells in no group are not added, and so not checked on the way
+    X = adata.X if groups.dropped == 0 else canonical_counts(adata.X, require_integers=True, **names)
+    sums = group_sums(X, groups, sparse=sparse, threads=threads, require_integers=True, **names)
     sizes = groups.sizes()
     obs = strata.table.iloc[groups.stratum].copy()
     obs["n_obs_aggregated"] = sizes
@@ -145,7 +211,7 @@ def pseudobulk(
         "cells_dropped": groups.dropped,
     }
     return make_anndata(
-        _apply_strategy(sums, strategy, k=k, sizes=sizes, round_to_counts=round),
+        _apply_strategy(sums, strategy, k=k, sizes=sizes, round_to_counts=round, threads=threads),
         obs=obs,
         var=adata.var.copy(),
         uns={"bulkgen": provenance("pseudobulk", parameters, key=key, source=adata)},
@@ -153,15 +219,32 @@ def pseudobulk(
 
 
 def _apply_strategy(
-    sums: sp.csr_matrix, strategy: Strategy, *, k: float, sizes: np.ndarray, round_to_counts: bool
-) -> sp.csr_matrix:
+    sums: sp.csr_matrix | np.ndarray,
+    strategy: Strategy,
+    *,
+    k: float,
+    sizes: np.ndarray,
+    round_to_counts: bool,
+    threads: int | None,
+) -> sp.csr_matrix | np.ndarray:
+    """Divide sums in their own memory, or leave them as they are."""
     if strategy == "sum":
         return sums
     divisors = np.full(sizes.size, float(k)) if strategy == "mean_k" else sizes.astype(np.float64)
-    means = sums.astype(np.float64)
-    means.data = means.data / np.repeat(divisors, np.diff(means.indptr))
+    values: np.ndarray = sums.reshape(-1) if isinstance(sums, np.ndarray) else sums.data
+    ends = np.arange(sizes.size + 1) * sums.shape[1] if isinstance(sums, np.ndarray) else sums.indptr
+    means = values.view(np.int64 if round_to_counts else np.float64)
+
+    def divide(first: int, last: int) -> None:
+        for group in range(first, last):
+            entries = slice(ends[group], ends[group + 1])
+            quotients = values[entries] / divisors[group]
+            means[entries] = np.rint(quotients) if round_to_counts else quotients
+
+    parallel_ranges(divide, sizes.size, threads=threads, weights=ends)
+    if isinstance(sums, np.ndarray):
+        return means.reshape(sums.shape)
+    sums.data = means
     if round_to_counts:
-        means.data = np.rint(means.data)
-        means = means.astype(np.int64)
-        means.eliminate_zeros()
-    return means
+        sums.eliminate_zeros()
+    return sums

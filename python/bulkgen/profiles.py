@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from bulkgen.io import canonical_counts, is_integral, make_anndata, provenance
-from bulkgen.kernels import get_kernels, parallel_ranges
+from bulkgen.grouped import GroupedRows, aggregate_counts
+from bulkgen.io import make_anndata, provenance
+from bulkgen.kernels import get_kernels
 from bulkgen.splits import strata_of
 
 if TYPE_CHECKING:
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     import scipy.sparse as sp
     from anndata import AnnData
 
+    from bulkgen.grouped import SumType
+    from bulkgen.io import CountMatrix
     from bulkgen.kernels.protocol import Float64Array, Int64Array
     from bulkgen.splits import Strata
 
@@ -50,7 +53,16 @@ class GeneMoments:
     max: Float64Array
 
 
-def gene_moments(matrix: sp.csr_matrix, codes: Int64Array, n_strata: int, *, threads: int | None = None) -> GeneMoments:
+def gene_moments(
+    X: CountMatrix,
+    codes: Int64Array,
+    n_strata: int,
+    *,
+    threads: int | None = None,
+    require_integers: bool = False,
+    cell_names: Sequence[str] | None = None,
+    gene_names: Sequence[str] | None = None,
+) -> GeneMoments:
     """Moments of every gene in every stratum, in one pass over the stored entries.
 
     Integer counts: exact sums and sums of squares in 64-bit integers and the variance from them in 128 bits, so that
@@ -58,74 +70,75 @@ def gene_moments(matrix: sp.csr_matrix, codes: Int64Array, n_strata: int, *, thr
 
     Parameters
     ----------
-    matrix
-        Cells x genes, from :func:`bulkgen.io.canonical_counts`.
+    X
+        Cells x genes, raw counts; never changed. The cells of the strata are checked as they are added.
     codes
         Stratum of each cell, shape (n_cells,); -1 leaves a cell out.
     n_strata
         Number of strata.
     threads
         Default: the CPUs available.
+    require_integers, cell_names, gene_names
+        As of :func:`bulkgen.io.canonical_counts`.
+
+    Raises
+    ------
+    CountsError, InvalidCsrError
+        If the cells of the strata are no counts, as :func:`bulkgen.io.canonical_counts`.
     """
-    kernels = get_kernels()
-    n_genes = matrix.shape[1]
-    indptr = matrix.indptr.astype(np.int64, copy=False)
-    order = np.argsort(codes, kind="stable").astype(np.int64)
+    # NumPy sorts 16-bit integers by radix
+    order = np.argsort(codes.astype(np.int16) if n_strata < 2**15 else codes, kind="stable")
     order = order[codes[order] >= 0]
     sizes = np.bincount(codes[order], minlength=n_strata).astype(np.int64)
     offsets = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
-    shape = (n_strata, n_genes)
-    nonzeros = np.zeros(shape, np.int64)
-    largest = np.full(shape, -np.inf)
-    csr = (indptr, matrix.indices, matrix.data, order, offsets)
-    # threads share out strata by their stored entries
-    entries = np.concatenate([[0], np.cumsum(np.diff(indptr)[order])])[offsets]
-    n = sizes[:, None]
-    if is_integral(matrix) and _squares_fit(matrix):
-        total, squares = np.zeros(shape, np.int64), np.zeros(shape, np.int64)
 
-        def add(first: int, last: int) -> None:
-            kernels.group_moments_integer(
-                *csr, nonzeros, total, squares, largest, n_genes=n_genes, first_group=first, last_group=last
-            )
+    def aggregate(matrix: sp.csr_matrix, dtype: SumType) -> GeneMoments | None:
+        moments = _integer_moments if dtype is np.int64 else _real_moments
+        return moments(GroupedRows(matrix, order, offsets), sizes, threads)
 
-        parallel_ranges(add, n_strata, threads=threads, weights=entries)
-        with np.errstate(invalid="ignore", divide="ignore"):
-            mean = total / n
-            variance = _integer_variance(sizes, total, squares)
-        sums: Int64Array | Float64Array = total
-    else:
-        real, running, deviations = np.zeros(shape), np.zeros(shape), np.zeros(shape)
+    return aggregate_counts(
+        X, aggregate, require_integers=require_integers, cell_names=cell_names, gene_names=gene_names
+    )
 
-        def add(first: int, last: int) -> None:
-            kernels.group_moments_real(
-                *csr,
-                nonzeros,
-                real,
-                running,
-                deviations,
-                largest,
-                n_genes=n_genes,
-                first_group=first,
-                last_group=last,
-            )
 
-        parallel_ranges(add, n_strata, threads=threads, weights=entries)
-        with np.errstate(invalid="ignore", divide="ignore"):
-            mean = real / n
-            # the zeros join as a second sample of mean 0 (Chan, Golub, LeVeque 1983)
-            zeros = n - nonzeros
-            variance = (deviations + running * running * (nonzeros * zeros / n)) / (n - 1)
-        sums = real
+def _integer_moments(grouped: GroupedRows, sizes: Int64Array, threads: int | None) -> GeneMoments | None:
+    moments = np.zeros((*grouped.shape, 4), np.int64)
+    largest = grouped.over_groups_or_genes(get_kernels().group_moments_integer, moments, threads=threads)
+    # a sum of squares might exceed 63 bits
+    if largest is None or largest * largest * max(1, grouped.matrix.shape[0]) >= 2.0**63:
+        return None
+    nonzeros, total, squares, most = np.ascontiguousarray(np.moveaxis(moments, -1, 0))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        mean = total / sizes[:, None]
+        variance = _integer_variance(sizes, total, squares)
+    return _gene_moments(sizes, nonzeros, total, mean, variance, most.astype(np.float64))
+
+
+def _real_moments(grouped: GroupedRows, sizes: Int64Array, threads: int | None) -> GeneMoments | None:
+    moments = np.zeros((*grouped.shape, 5))
+    if grouped.over_groups_or_genes(get_kernels().group_moments_real, moments, threads=threads) is None:
+        return None
+    counted, total, running, deviations, most = np.ascontiguousarray(np.moveaxis(moments, -1, 0))
+    nonzeros, n = counted.astype(np.int64), sizes[:, None]
+    with np.errstate(invalid="ignore", divide="ignore"):
+        mean = total / n
+        # the zeros join as a second sample of mean 0 (Chan, Golub, LeVeque 1983)
+        variance = (deviations + running * running * (nonzeros * (n - nonzeros) / n)) / (n - 1)
+    return _gene_moments(sizes, nonzeros, total, mean, variance, most)
+
+
+def _gene_moments(
+    sizes: Int64Array,
+    nonzeros: Int64Array,
+    total: Int64Array | Float64Array,
+    mean: Float64Array,
+    variance: Float64Array,
+    largest: Float64Array,
+) -> GeneMoments:
+    """Moments with the strata of one cell or none marked."""
     variance[sizes == 1] = np.nan
-    largest = np.where(nonzeros < n, np.maximum(largest, 0.0), largest)
-    return GeneMoments(sizes, nonzeros, sums, mean, variance, largest)
-
-
-def _squares_fit(matrix: sp.csr_matrix) -> bool:
-    """Whether no sum of squared counts can exceed 63 bits."""
-    largest = float(matrix.data.max(initial=0))
-    return bool(largest * largest * max(1, matrix.shape[0]) < 2.0**63)
+    largest[sizes == 0] = -np.inf
+    return GeneMoments(sizes, nonzeros, total, mean, variance, largest)
 
 
 def _integer_variance(n: Int64Array, total: Int64Array, squares: Int64Array) -> Float64Array:
@@ -181,9 +194,16 @@ def bulk_profiles(adata: AnnData, *, by: str | Sequence[str], threads: int | Non
     CountsError
         If the matrix is not raw counts.
     """
-    matrix = canonical_counts(adata.X, require_integers=True, cell_names=adata.obs_names, gene_names=adata.var_names)
     strata = strata_of(adata.obs, by)
-    moments = gene_moments(matrix, strata.codes, len(strata.table), threads=threads)
+    moments = gene_moments(
+        adata.X,
+        strata.codes,
+        len(strata.table),
+        threads=threads,
+        require_integers=True,
+        cell_names=adata.obs_names,
+        gene_names=adata.var_names,
+    )
     columns = [by] if isinstance(by, str) else list(by)
     return make_anndata(
         moments.sum,

@@ -275,8 +275,9 @@ def k_groups(
     if remainder not in ("drop", "keep", "merge"):
         raise ValueError(f"remainder must be 'drop', 'keep' or 'merge', got {remainder!r}")
     key = key_from_rng(rng)
-    groups: list[Int64Array] = []
-    stratum: list[int] = []
+    group_of = np.full(strata.codes.size, -1, np.int64)
+    stratum: list[Int64Array] = []
+    n_groups = 0
     dropped = 0
     for number, (name, rows) in enumerate(zip(strata.names(), strata.rows(), strict=True)):
         if rows.size < k and remainder != "keep":
@@ -301,12 +302,17 @@ def k_groups(
                 "remainder='merge'"
             )
         dropped += rows.size - int(ends[-1])
-        groups.extend(np.sort(part) for part in np.split(order[: ends[-1]], ends[:-1]))
-        stratum.extend([number] * ends.size)
-    by_first_cell = np.argsort([group[0] for group in groups], kind="stable")
-    groups = [groups[i] for i in by_first_cell]
-    offsets = np.concatenate([[0], np.cumsum([group.size for group in groups])]).astype(np.int64)
-    return Groups(np.concatenate(groups), offsets, np.asarray(stratum, np.int64)[by_first_cell], dropped)
+        group_of[order[: ends[-1]]] = n_groups + np.repeat(np.arange(ends.size), np.diff(ends, prepend=0))
+        n_groups += ends.size
+        stratum.append(np.full(ends.size, number, np.int64))
+    grouped = np.flatnonzero(group_of >= 0)
+    first_place = np.unique(group_of[grouped], return_index=True)[1]
+    by_first_cell = np.argsort(first_place, kind="stable")
+    rank = np.empty(n_groups, np.int64)
+    rank[by_first_cell] = np.arange(n_groups)
+    codes = rank[group_of[grouped]]
+    offsets = np.concatenate([[0], np.cumsum(np.bincount(codes, minlength=n_groups))])
+    return Groups(grouped[np.argsort(codes, kind="stable")], offsets, np.concatenate(stratum)[by_first_cell], dropped)
 
 
 def _group_sizes(n_cells: int, *, k: float, cv: float, key: int, stratum: int) -> Int64Array:

@@ -35,8 +35,10 @@ struct CsrReport {
 /// Check the structure and values of rows [first_row, last_row).
 ///
 /// Pre:  indptr.size() >= 1, indices.size() == data.size(), last_row <= rows.
-/// Pure: reads nothing outside the spans, whatever they hold; a bad row pointer ends the pass.
-/// Cost: one pass over the entries of the rows.
+/// Pure: reads nothing outside the spans, whatever they hold; a bad row pointer ends the pass. The reports of
+///       consecutive ranges join to that of the whole: the first offender of each kind, the largest value.
+/// Cost: one vectorised pass over the entries of the rows, at memory bandwidth; a second look at rows with an
+///       offender of a kind not yet met, at unsorted rows and at rows with negative or infinite values.
 template <Level level, typename Value, typename Index>
 CsrReport check_csr(const Csr<Value, Index>& matrix, std::size_t n_columns, std::size_t first_row,
                     std::size_t last_row) noexcept;

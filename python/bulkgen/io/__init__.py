@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bulkgen.io.atomic import atomic_directory, atomic_file, check_output
-from bulkgen.io.checks import CountMatrix, canonical_counts, is_integral, library_sizes
+from bulkgen.io.checks import CountMatrix, canonical_counts, compressed_counts, is_integral, library_sizes
 from bulkgen.io.h5ad import check_anndata, check_cells_output, make_anndata, read, write
 from bulkgen.io.provenance import content_hash, provenance, provenance_of
 
@@ -15,6 +15,7 @@ __all__ = [
     "check_anndata",
     "check_cells_output",
     "check_output",
+    "compressed_counts",
     "content_hash",
     "is_integral",
     "library_sizes",

@@ -8,19 +8,21 @@ import numpy as np
 import scipy.sparse as sp
 
 from bulkgen.errors import CountsError, InvalidCsrError
-from bulkgen.kernels import get_kernels
+from bulkgen.kernels import get_kernels, parallel_ranges
+from bulkgen.kernels.protocol import CsrReport
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from bulkgen.kernels.protocol import CsrReport, Float64Array
+    from bulkgen.kernels.protocol import Float64Array
 
-__all__ = ["CountMatrix", "canonical_counts", "is_integral", "library_sizes"]
+__all__ = ["CountMatrix", "canonical_counts", "compressed_counts", "is_integral", "library_sizes"]
 
 #: What the functions of bulkgen take as a matrix of counts: cells x genes.
 CountMatrix: TypeAlias = "np.ndarray | sp.spmatrix | sp.sparray"
 
 _KERNEL_TYPES = (np.float32, np.float64, np.int32, np.int64)
+_ENTRIES_WORTH_THREADS = 1 << 20
 _LOG_HINT = (
     "; the matrix looks log-normalised: pass raw counts (often in a layer: bulkgen.read(path, layer='counts'), "
     "--layer counts on the command line)"
@@ -85,6 +87,26 @@ def canonical_counts(
     return matrix
 
 
+def compressed_counts(X: CountMatrix) -> sp.csr_matrix:
+    """Return a matrix as CSR whose row pointers fit its entries, the entries unchecked.
+
+    For kernels that check every row as they add it (:func:`bulkgen.grouped.aggregate_counts`).
+
+    Raises
+    ------
+    InvalidCsrError
+        For row pointers out of order or range.
+    TypeError
+        For values that are no numbers.
+    """
+    matrix = _as_csr(X)
+    _check_lengths(matrix)
+    indptr = matrix.indptr
+    if indptr[0] != 0 or indptr[-1] != matrix.data.size or bool(np.any(indptr[:-1] > indptr[1:])):
+        _check(matrix)
+    return matrix
+
+
 def is_integral(matrix: sp.csr_matrix) -> bool:
     """Whether every stored value is a whole number (of a matrix that passed :func:`canonical_counts`)."""
     return bool(np.issubdtype(matrix.dtype, np.integer)) or _check(matrix).fractional < 0
@@ -98,21 +120,21 @@ def library_sizes(matrix: sp.csr_matrix) -> Float64Array:
 
 def _check(matrix: sp.csr_matrix, *, row: str = "row", column: str = "column") -> CsrReport:
     """Report on the values of a matrix with compressed rows, whose structure is checked first."""
+    _check_lengths(matrix, row=row, column=column)
     n_rows, n_columns = matrix.shape
-    if matrix.indptr.size != n_rows + 1:
-        raise InvalidCsrError(
-            f"{matrix.indptr.size} {row} pointers (indptr) for {n_rows} {row}s, but one more is needed"
+    indptr = matrix.indptr.astype(np.int64, copy=False)
+    reports: list[CsrReport] = []
+
+    def check(first: int, last: int) -> None:
+        reports.append(
+            get_kernels().check_csr(
+                indptr, matrix.indices, matrix.data, n_columns=n_columns, first_row=first, last_row=last
+            )
         )
-    if matrix.indices.size != matrix.data.size:
-        raise InvalidCsrError(f"{matrix.indices.size} {column} indices for {matrix.data.size} stored values (data)")
-    report = get_kernels().check_csr(
-        matrix.indptr.astype(np.int64, copy=False),
-        matrix.indices,
-        matrix.data,
-        n_columns=n_columns,
-        first_row=0,
-        last_row=n_rows,
-    )
+
+    # starting threads costs more than a small matrix does; its pointers are not known to be fit for weights
+    parallel_ranges(check, n_rows, threads=None if matrix.data.size > _ENTRIES_WORTH_THREADS else 1)
+    report = _joined(reports)
     if report.bad_pointer_row >= 0:
         raise InvalidCsrError(
             f"the {row} pointers (indptr) are not monotone from 0 to the number of stored entries, first at {row} "
@@ -124,6 +146,25 @@ def _check(matrix: sp.csr_matrix, *, row: str = "row", column: str = "column") -
             f"{n_columns} {column}s"
         )
     return report
+
+
+def _check_lengths(matrix: sp.csr_matrix, *, row: str = "row", column: str = "column") -> None:
+    n_rows = matrix.shape[0]
+    if matrix.indptr.size != n_rows + 1:
+        raise InvalidCsrError(
+            f"{matrix.indptr.size} {row} pointers (indptr) for {n_rows} {row}s, but one more is needed"
+        )
+    if matrix.indices.size != matrix.data.size:
+        raise InvalidCsrError(f"{matrix.indices.size} {column} indices for {matrix.data.size} stored values (data)")
+
+
+def _joined(reports: list[CsrReport]) -> CsrReport:
+    """Join the reports on ranges of rows: the first offender of each kind, the largest value."""
+    places = np.array([report[:6] for report in reports], np.int64).reshape(-1, 6)
+    last = np.iinfo(np.int64).max
+    first = np.where(places < 0, last, places).min(axis=0, initial=last)
+    largest = max((report.largest for report in reports), default=0.0)
+    return CsrReport._make([*(-1 if place == last else int(place) for place in first), largest])
 
 
 def _as_csr(X: CountMatrix) -> sp.csr_matrix:

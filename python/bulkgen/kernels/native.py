@@ -10,14 +10,19 @@ import os
 from typing import TYPE_CHECKING
 
 from bulkgen import _core
-from bulkgen.kernels.protocol import CsrReport
+from bulkgen.kernels.protocol import CsrReport, RowsAdded
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import ModuleType
 
     from bulkgen.kernels.protocol import IndexArray, Int64Array, Kernels, ValueArray
 
 __all__ = ["NativeKernels"]
+
+
+def _rows_added(kernel: Callable[..., tuple[int, float]]) -> Callable[..., RowsAdded]:
+    return lambda *arguments, **options: RowsAdded(*kernel(*arguments, **options))
 
 
 class NativeKernels:
@@ -38,10 +43,11 @@ class NativeKernels:
         self._check_csr = core.check_csr
         self.philox_block = core.philox_block
         self.philox_words = core.philox_words
-        self.group_moments_integer = core.group_moments_integer
-        self.group_moments_real = core.group_moments_real
-        self.group_sums_count = core.group_sums_count
-        self.group_sums = core.group_sums
+        self.group_moments_integer = _rows_added(core.group_moments_integer)
+        self.group_moments_real = _rows_added(core.group_moments_real)
+        self.group_sums_dense = _rows_added(core.group_sums_dense)
+        self.group_sums_count = _rows_added(core.group_sums_count)
+        self.group_sums = _rows_added(core.group_sums)
         self.rank_tokens = core.rank_tokens
         self.truncated_gaussian = core.truncated_gaussian
         self.truncated_gaussian_tokens = core.truncated_gaussian_tokens

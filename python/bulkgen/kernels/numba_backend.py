@@ -9,7 +9,7 @@ from numba import njit
 
 from bulkgen.kernels import numba_rank_tokens, numba_sparse, numba_truncated_gaussian
 from bulkgen.kernels.numba_math import TILE, philox, philox_tile
-from bulkgen.kernels.protocol import CsrReport
+from bulkgen.kernels.protocol import CsrReport, RowsAdded
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -147,6 +147,11 @@ def _check_plan(
     _require(all(0 <= purpose < 256 for purpose in purposes), "a purpose must be below 256")
 
 
+def _added(result: tuple[int, int], values: tuple[NDArray[np.generic], ...]) -> RowsAdded:
+    bad_row, most = result
+    return RowsAdded(bad_row, numba_sparse.value_of(most, values))
+
+
 class NumbaKernels:
     """Kernels compiled by Numba at first use and cached on disk."""
 
@@ -179,7 +184,9 @@ class NumbaKernels:
         """Find what is wrong with rows ``[first_row, last_row)``, in one pass."""
         _check_matrix(indptr, indices, data)
         _check_range(first_row, last_row, indptr.size - 1, "row")
-        return CsrReport(*numba_sparse.check_csr(indptr, indices, data, n_columns, first_row, last_row))
+        values = numba_sparse.with_bits(data)
+        found = numba_sparse.check_csr(indptr, indices, values, n_columns, first_row, last_row)
+        return CsrReport._make([*found[:6], numba_sparse.value_of(found[6], values)])
 
     def group_moments_integer(
         self,
@@ -188,37 +195,33 @@ class NumbaKernels:
         data: ValueArray,
         rows: Int64Array,
         offsets: Int64Array,
-        nonzeros: Int64Array,
-        sum: Int64Array,
-        sum_squares: Int64Array,
-        largest: Float64Array,
+        moments: Int64Array,
         *,
         n_genes: int,
         first_group: int,
         last_group: int,
-    ) -> None:
-        """Add rows to exact integer accumulators (groups x genes)."""
+        first_gene: int,
+        last_gene: int,
+    ) -> RowsAdded:
+        """Add rows to exact accumulators (groups x genes x 4): non-zeros, sum, sum of squares, largest."""
         _check_matrix(indptr, indices, data)
         _check_pointers(indptr, data)
         _check_groups(rows, offsets, indptr.size - 1)
         _check_range(first_group, last_group, offsets.size - 1, "group")
-        for name, array in (("nonzeros", nonzeros), ("sum", sum), ("sum_squares", sum_squares)):
-            _exact(name, array, np.int64)
-        _exact("largest", largest, np.float64)
-        self._check_accumulators((offsets.size - 1) * n_genes, nonzeros, sum, sum_squares, largest)
-        numba_sparse.group_moments_integer(
-            indptr,
-            indices,
-            data,
-            rows,
-            offsets,
-            nonzeros.reshape(-1),
-            sum.reshape(-1),
-            sum_squares.reshape(-1),
-            largest.reshape(-1),
-            n_genes,
-            first_group,
-            last_group,
+        _check_range(first_gene, last_gene, n_genes, "gene")
+        _exact("moments", moments, np.int64)
+        _require(
+            moments.size == (offsets.size - 1) * n_genes * 4,
+            "the accumulators must have groups x n_genes x fields elements",
+        )
+        genes = (first_gene, last_gene, n_genes)
+        out = moments.reshape(-1, 4)
+        values = numba_sparse.with_bits(data)
+        return _added(
+            numba_sparse.group_moments_integer(
+                indptr, indices, values, rows, offsets, genes, first_group, last_group, out
+            ),
+            values,
         )
 
     def group_moments_real(
@@ -228,46 +231,65 @@ class NumbaKernels:
         data: ValueArray,
         rows: Int64Array,
         offsets: Int64Array,
-        nonzeros: Int64Array,
-        sum: Float64Array,
-        mean: Float64Array,
-        squares: Float64Array,
-        largest: Float64Array,
+        moments: Float64Array,
         *,
         n_genes: int,
         first_group: int,
         last_group: int,
-    ) -> None:
-        """Add rows to Welford accumulators of the non-zero values (groups x genes)."""
+        first_gene: int,
+        last_gene: int,
+    ) -> RowsAdded:
+        """Add rows to Welford accumulators (groups x genes x 5): non-zeros, sum, mean, squared deviations, largest."""
         _check_matrix(indptr, indices, data)
         _check_pointers(indptr, data)
         _check_groups(rows, offsets, indptr.size - 1)
         _check_range(first_group, last_group, offsets.size - 1, "group")
-        _exact("nonzeros", nonzeros, np.int64)
-        for name, array in (("sum", sum), ("mean", mean), ("squares", squares), ("largest", largest)):
-            _exact(name, array, np.float64)
-        self._check_accumulators((offsets.size - 1) * n_genes, nonzeros, sum, mean, squares, largest)
-        numba_sparse.group_moments_real(
-            indptr,
-            indices,
-            data,
-            rows,
-            offsets,
-            nonzeros.reshape(-1),
-            sum.reshape(-1),
-            mean.reshape(-1),
-            squares.reshape(-1),
-            largest.reshape(-1),
-            n_genes,
-            first_group,
-            last_group,
+        _check_range(first_gene, last_gene, n_genes, "gene")
+        _exact("moments", moments, np.float64)
+        _require(
+            moments.size == (offsets.size - 1) * n_genes * 5,
+            "the accumulators must have groups x n_genes x fields elements",
+        )
+        genes = (first_gene, last_gene, n_genes)
+        out = moments.reshape(-1, 5)
+        values = numba_sparse.with_bits(data)
+        return _added(
+            numba_sparse.group_moments_real(
+                indptr, indices, values, rows, offsets, genes, first_group, last_group, out
+            ),
+            values,
         )
 
-    @staticmethod
-    def _check_accumulators(length: int, *arrays: NDArray[np.generic]) -> None:
-        _require(
-            all(array.size == length for array in arrays),
-            "every accumulator must have groups x n_genes elements",
+    def group_sums_dense(
+        self,
+        indptr: Int64Array,
+        indices: IndexArray,
+        data: ValueArray,
+        rows: Int64Array,
+        offsets: Int64Array,
+        out: SumArray,
+        *,
+        n_genes: int,
+        first_group: int,
+        last_group: int,
+        first_gene: int,
+        last_gene: int,
+    ) -> RowsAdded:
+        """Write the sums of each group as a row of `out` (groups x genes)."""
+        _check_matrix(indptr, indices, data)
+        _check_pointers(indptr, data)
+        _check_groups(rows, offsets, indptr.size - 1)
+        _check_range(first_group, last_group, offsets.size - 1, "group")
+        _check_range(first_gene, last_gene, n_genes, "gene")
+        _exact("out", out, np.int64, np.float64)
+        _require(out.size == (offsets.size - 1) * n_genes, "out must have groups x n_genes elements")
+        genes = (first_gene, last_gene, n_genes)
+        values, whole = numba_sparse.with_bits(data), out.dtype == np.int64
+        return _added(
+            numba_sparse.group_sums_dense(
+                indptr, indices, values, rows, offsets, genes, whole, first_group, last_group, out.reshape(-1)
+            ),
+            values,
         )
 
     def group_sums_count(
@@ -282,15 +304,16 @@ class NumbaKernels:
         n_genes: int,
         first_group: int,
         last_group: int,
-    ) -> None:
-        """Count the genes with a non-zero entry in each group."""
+    ) -> RowsAdded:
+        """Count the genes with a stored entry in each group."""
         _check_matrix(indptr, indices, data)
         _check_pointers(indptr, data)
         _check_groups(rows, offsets, indptr.size - 1)
         _check_range(first_group, last_group, offsets.size - 1, "group")
         _exact("out", out, np.int64)
         _require(out.size == offsets.size - 1, "out must have one element per group")
-        numba_sparse.group_sums_count(indptr, indices, data, rows, offsets, out, n_genes, first_group, last_group)
+        bad_row = numba_sparse.group_sums_count(indptr, indices, rows, offsets, n_genes, first_group, last_group, out)
+        return RowsAdded(bad_row, 0.0)
 
     def group_sums(
         self,
@@ -302,12 +325,13 @@ class NumbaKernels:
         out_indptr: Int64Array,
         out_indices: Int32Array,
         out_data: SumArray,
+        out_counts: Int64Array,
         *,
         n_genes: int,
         first_group: int,
         last_group: int,
-    ) -> None:
-        """Write the sums of each group as a row of a sparse matrix."""
+    ) -> RowsAdded:
+        """Write the non-zero sums of each group, and their number, as a row of a sparse matrix."""
         _check_matrix(indptr, indices, data)
         _check_pointers(indptr, data)
         _check_groups(rows, offsets, indptr.size - 1)
@@ -315,24 +339,39 @@ class NumbaKernels:
         _exact("out_indptr", out_indptr, np.int64)
         _exact("out_indices", out_indices, np.int32)
         _exact("out_data", out_data, np.int64, np.float64)
+        _exact("out_counts", out_counts, np.int64)
         _require(out_indptr.size == offsets.size, "out_indptr must have one element more than there are groups")
+        _require(out_counts.size == offsets.size - 1, "out_counts must have one element per group")
         _require(out_indices.size == out_data.size, "out_indices and out_data must have equal length")
+        pointers = out_indptr[first_group : last_group + 1]
         _require(
+            bool(pointers[0] >= 0 and np.all(pointers[:-1] <= pointers[1:]) and pointers[-1] <= out_data.size),
+            "out_indptr must be monotone and within the outputs",
+        )
+        values, whole = numba_sparse.with_bits(data), out_data.dtype == np.int64
+        added = _added(
             numba_sparse.group_sums(
                 indptr,
                 indices,
-                data,
+                values,
                 rows,
                 offsets,
+                n_genes,
+                whole,
+                first_group,
+                last_group,
                 out_indptr,
                 out_indices,
                 out_data,
-                n_genes,
-                first_group,
-                last_group,
+                out_counts,
             ),
-            "out_indptr does not match the number of genes of each group",
+            values,
         )
+        _require(
+            added.bad_row >= 0 or bool(np.all(out_counts[first_group:last_group] <= np.diff(pointers))),
+            "out_indptr has too few slots for the genes of a group",
+        )
+        return added
 
     def rank_tokens(
         self,

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     TokenArray: TypeAlias = NDArray[np.int16] | NDArray[np.int32]
     SumArray: TypeAlias = NDArray[np.int64] | NDArray[np.float64]
 
-__all__ = ["CsrReport", "Kernels"]
+__all__ = ["CsrReport", "Kernels", "RowsAdded"]
 
 
 class CsrReport(NamedTuple):
@@ -41,6 +41,13 @@ class CsrReport(NamedTuple):
     not_finite: int
     negative: int
     fractional: int
+    largest: float
+
+
+class RowsAdded(NamedTuple):
+    """The row at which a kernel stopped because it is not canonical (its output is void), or -1; the largest value."""
+
+    bad_row: int
     largest: float
 
 
@@ -76,16 +83,15 @@ class Kernels(Protocol):
         data: ValueArray,
         rows: Int64Array,
         offsets: Int64Array,
-        nonzeros: Int64Array,
-        sum: Int64Array,
-        sum_squares: Int64Array,
-        largest: Float64Array,
+        moments: Int64Array,
         *,
         n_genes: int,
         first_group: int,
         last_group: int,
-    ) -> None:
-        """Add rows to exact integer accumulators (groups x genes)."""
+        first_gene: int,
+        last_gene: int,
+    ) -> RowsAdded:
+        """Add rows to exact accumulators (groups x genes x 4): non-zeros, sum, sum of squares, largest."""
 
     def group_moments_real(
         self,
@@ -94,17 +100,32 @@ class Kernels(Protocol):
         data: ValueArray,
         rows: Int64Array,
         offsets: Int64Array,
-        nonzeros: Int64Array,
-        sum: Float64Array,
-        mean: Float64Array,
-        squares: Float64Array,
-        largest: Float64Array,
+        moments: Float64Array,
         *,
         n_genes: int,
         first_group: int,
         last_group: int,
-    ) -> None:
-        """Add rows to Welford accumulators of the non-zero values (groups x genes)."""
+        first_gene: int,
+        last_gene: int,
+    ) -> RowsAdded:
+        """Add rows to Welford accumulators (groups x genes x 5): non-zeros, sum, mean, squared deviations, largest."""
+
+    def group_sums_dense(
+        self,
+        indptr: Int64Array,
+        indices: IndexArray,
+        data: ValueArray,
+        rows: Int64Array,
+        offsets: Int64Array,
+        out: SumArray,
+        *,
+        n_genes: int,
+        first_group: int,
+        last_group: int,
+        first_gene: int,
+        last_gene: int,
+    ) -> RowsAdded:
+        """Write the sums of each group as a row of `out` (groups x genes)."""
 
     def group_sums_count(
         self,
@@ -118,8 +139,8 @@ class Kernels(Protocol):
         n_genes: int,
         first_group: int,
         last_group: int,
-    ) -> None:
-        """Count the genes with a non-zero entry in each group."""
+    ) -> RowsAdded:
+        """Count the genes with a stored entry in each group."""
 
     def group_sums(
         self,
@@ -131,12 +152,13 @@ class Kernels(Protocol):
         out_indptr: Int64Array,
         out_indices: Int32Array,
         out_data: SumArray,
+        out_counts: Int64Array,
         *,
         n_genes: int,
         first_group: int,
         last_group: int,
-    ) -> None:
-        """Write the sums of each group as a row of a sparse matrix."""
+    ) -> RowsAdded:
+        """Write the non-zero sums of each group, and their number, as a row of a sparse matrix."""
 
     def rank_tokens(
         self,
