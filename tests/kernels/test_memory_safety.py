@@ -78,8 +78,6 @@ def test_columns_out_of_range_are_never_followed(backend, column, genes):
     assert kernels.group_sums_count(indptr, wild, data, *GROUPS, counts, **ends).bad_row == 0
     columns, values, pointers = np.zeros(200, np.int32), np.zeros(200, np.int64), np.array([0, 100, 200])
     assert kernels.group_sums(indptr, wild, data, *GROUPS, pointers, columns, values, counts, **ends).bad_row == 0
-    token, median = np.arange(130, dtype=np.int32), np.ones(130)
-    tokens(kernels, (indptr, wild, data), token, median, most_genes=99, cls=-1, eos=-1, token_type=np.int16)
 
 
 @both

@@ -1,4 +1,4 @@
-"""Numba twins of the kernels over sparse matrices: csr, group_moments, group_sums, rank_tokens."""
+"""Numba twins of the kernels over sparse matrices: csr, group_moments, group_sums."""
 
 from __future__ import annotations
 
