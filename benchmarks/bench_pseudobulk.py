@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from importlib.util import find_spec
 
@@ -11,6 +12,7 @@ import scipy.sparse as sp
 
 import calls
 import workloads
+from bulkgen.kernels import backend_names, get_kernels
 from peers import scipy_product
 
 _ROWS = 250
@@ -71,27 +73,27 @@ def bench_pseudobulk(race, counts, grouping):
     )
 
 
-def bench_checks(race, counts):
-    """Seconds of group sums with and without the checks of the counts, as far as they can be left out."""
-    groups = counts.shape[0] // workloads.CELLS_PER_GROUP
-    codes = workloads.random_groups(counts.shape[0], groups)
-    expected = calls.group_sums(counts, codes, groups)
+@pytest.mark.parametrize("grouping", ["many", "few"])
+def bench_checks(race, counts, grouping, tmp_path):
+    """Seconds of the dense sums kernel, two threads, with its checks of every entry and compiled without them."""
+    if "native" not in backend_names() or shutil.which("cmake") is None:
+        pytest.skip("building the kernel without checks needs the compiled core, and cmake")
+    groups = counts.shape[0] // workloads.CELLS_PER_GROUP if grouping == "many" else workloads.FEW_GROUPS
+    grouped = calls.groups_of(workloads.random_groups(counts.shape[0], groups), groups)
+    kernels = {"with checks": get_kernels("native"), "without checks": calls.unchecked_kernels(tmp_path)}
+    outputs = {side: np.zeros((groups, counts.shape[1]), np.int64) for side in kernels}
 
-    def check(side: str, sums: sp.csr_matrix) -> None:
-        assert (sums != expected).nnz == 0, side
+    def run(side: str) -> Callable[[], np.ndarray]:
+        return lambda: calls.group_sums_kernel(kernels[side], counts, grouped, outputs[side])
 
-    sides = {"with checks": lambda: calls.group_sums(counts, codes, groups)}
-    absent = {}
-    if calls.FUSED_CHECKS:
-        absent["without checks"] = "the kernels check what they read, and nothing adds without them"
-    else:
-        sides["without checks"] = lambda: calls.group_sums_unchecked(counts, codes, groups)
+    def check(side: str, sums: np.ndarray) -> None:
+        assert np.array_equal(sums, outputs["with checks"]), side
+
     race(
-        "checks",
-        sides,
-        absent=absent,
+        f"checks_{grouping}",
+        {side: run(side) for side in kernels},
         check=check,
-        rounds=5,
+        rounds=9,
         work=counts.nnz,
         checked="Same sums.",
     )

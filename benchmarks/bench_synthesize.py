@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-import pytest
 
 import calls
 import workloads
@@ -15,7 +14,6 @@ from memory import synthesis_inputs
 CELLS = 5_000
 
 
-@pytest.mark.skipif(not calls.FUSED, reason="synthesize(..., to='tokens') is not there yet")
 def bench_synthesize(race, scale, tmp_path):
     """Seconds for 5,000 cells of 20,000 genes, V1 vocabulary."""
     vocabulary = workloads.vocabulary("V1")

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-import inspect
+import importlib.util
 import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import scipy.sparse as sp
@@ -14,8 +17,7 @@ from anndata import AnnData
 
 import bulkgen
 from bulkgen.aggregate import group_sums as bulkgen_group_sums
-from bulkgen.io import canonical_counts
-from bulkgen.kernels import get_kernels
+from bulkgen.kernels import get_kernels, parallel_ranges
 from bulkgen.kernels.truncated_gaussian import (
     TruncatedGaussianPlan,
     draw_truncated_gaussian,
@@ -26,10 +28,7 @@ from bulkgen.profiles import gene_moments as bulkgen_gene_moments
 from bulkgen.splits import Groups
 from workloads import TruncatedNormals
 
-#: Synthesis straight to tokens, dense sums, and checks made by the kernels are there.
-FUSED = "to" in inspect.signature(bulkgen.synthesize).parameters
-DENSE_SUMS = "sparse" in inspect.signature(bulkgen_group_sums).parameters
-FUSED_CHECKS = "require_integers" in inspect.signature(bulkgen_group_sums).parameters
+ROOT = Path(__file__).parent.parent
 
 
 @contextmanager
@@ -78,31 +77,62 @@ def groups_of(codes: np.ndarray, n_groups: int) -> Groups:
 
 def group_sums(matrix: sp.csr_matrix, codes: np.ndarray, n_groups: int, *, threads: int | None = None) -> sp.csr_matrix:
     """Check counts and return groups x genes, sparse."""
-    return bulkgen_group_sums(_checked(matrix), groups_of(codes, n_groups), threads=threads)
+    return bulkgen_group_sums(matrix, groups_of(codes, n_groups), threads=threads)
 
 
 def group_sums_dense(
     matrix: sp.csr_matrix, codes: np.ndarray, n_groups: int, *, threads: int | None = None
 ) -> np.ndarray:
     """Check counts and return groups x genes, dense."""
-    if not DENSE_SUMS:
-        return group_sums(matrix, codes, n_groups, threads=threads).toarray()
-    return bulkgen_group_sums(_checked(matrix), groups_of(codes, n_groups), sparse=False, threads=threads)
+    return bulkgen_group_sums(matrix, groups_of(codes, n_groups), sparse=False, threads=threads)
 
 
-def group_sums_unchecked(matrix: sp.csr_matrix, codes: np.ndarray, n_groups: int) -> sp.csr_matrix:
-    """Return groups x genes, sparse, without the checks; only where they are not part of the kernel."""
-    return bulkgen_group_sums(matrix, groups_of(codes, n_groups))
+def group_sums_kernel(kernels: object, matrix: sp.csr_matrix, groups: Groups, out: np.ndarray) -> np.ndarray:
+    """Fill `out` (groups x genes, int64) in two threads by a kernel, the checked or the unchecked one."""
+    n_groups, n_genes = out.shape
+    indptr = matrix.indptr.astype(np.int64, copy=False)
+
+    def add(first: int, last: int) -> None:
+        kernels.group_sums_dense(  # type: ignore[attr-defined]
+            indptr,
+            matrix.indices,
+            matrix.data,
+            groups.rows,
+            groups.offsets,
+            out,
+            n_genes=n_genes,
+            first_group=first,
+            last_group=last,
+            first_gene=0,
+            last_gene=n_genes,
+        )
+
+    parallel_ranges(add, n_groups, threads=2)
+    return out
+
+
+def unchecked_kernels(folder: Path) -> ModuleType:
+    """Build the group sums without checks, at the level that the native backend runs at."""
+    import pybind11
+
+    level = get_kernels("native").level  # type: ignore[attr-defined]
+    configure = ["cmake", "-S", str(ROOT), "-B", str(folder), "-DCMAKE_BUILD_TYPE=Release", "-DBULKGEN_UNCHECKED=ON"]
+    configure += [f"-DBULKGEN_UNCHECKED_LEVEL={level.removeprefix('x86-64-')}", f"-DPython_EXECUTABLE={sys.executable}"]
+    configure += [f"-Dpybind11_DIR={pybind11.get_cmake_dir()}"]
+    for command in (configure, ["cmake", "--build", str(folder), "--target", "_unchecked"]):
+        subprocess.run(command, check=True, capture_output=True)
+    (library,) = folder.glob("_unchecked*")
+    spec = importlib.util.spec_from_file_location("_unchecked", library)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 def gene_moments(matrix: sp.csr_matrix, codes: np.ndarray, n_groups: int, *, threads: int | None = None) -> GeneMoments:
     """Check counts and return number of non-zeros, sum, mean, variance and largest count of each gene and group."""
-    return bulkgen_gene_moments(_checked(matrix), codes, n_groups, threads=threads)
-
-
-def _checked(matrix: sp.csr_matrix) -> sp.csr_matrix:
-    """Check counts as every public function does, unless the kernels do it as they read them."""
-    return matrix if FUSED_CHECKS else canonical_counts(matrix, require_integers=True)
+    return bulkgen_gene_moments(matrix, codes, n_groups, threads=threads)
 
 
 def rank(matrix: sp.csr_matrix, *, most_genes: int) -> int:

@@ -72,8 +72,6 @@ def group_sums(scale: float) -> dict[str, float | str]:
 
 def fused(scale: float) -> dict[str, float | str]:
     """Make a million cells from bulk profiles, straight to tokens."""
-    if not calls.FUSED:
-        return {"absent": "synthesize(..., to='tokens') is not there yet"}
     return _synthesis(workloads.scaled(MILLION, scale, least=100), calls.synthesize_to_tokens)
 
 

@@ -57,7 +57,8 @@ HEADINGS = {
 RACES = {
     "pseudobulk_many": "groups of ten",
     "pseudobulk_few": "28 groups",
-    "checks": "groups of ten, checks of the input",
+    "checks_many": "kernel alone, groups of ten",
+    "checks_few": "kernel alone, 28 groups",
 }
 
 

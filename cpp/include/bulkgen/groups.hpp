@@ -78,11 +78,13 @@ static bool add_rows(const Csr<Value, Index>& matrix, const Groups& groups, std:
         }
         const Index* columns = matrix.indices.data() + begin;
         const Value* values = matrix.data.data() + begin;
+#ifndef BULKGEN_UNCHECKED  // the benchmarks build a module without, to see what the checks cost
         if (!columns_increase_within(columns, n, genes.first, genes.last) ||
             !values_are_counts<whole>(values, n, added.largest)) {
             added.bad_row = groups.rows[r];
             return false;
         }
+#endif
         // The check waits for memory and the additions do not: they ask for the next row, which may lie
         // anywhere, a chunk for each chunk that they take.
         constexpr std::size_t chunk = 64;

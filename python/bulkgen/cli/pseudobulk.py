@@ -39,6 +39,7 @@ def pseudobulk(
         RemainderName, typer.Option(help="What becomes of the last, incomplete group.")
     ] = RemainderName.merge,
     round_: Annotated[bool, typer.Option("--round", help="Round means to whole counts.")] = False,
+    dense: Annotated[bool, typer.Option("--dense", help="Write a dense matrix (default: compressed rows).")] = False,
     layer: Layer = None,
     rng: Rng = 0,
     threads: Threads = None,
@@ -59,6 +60,7 @@ def pseudobulk(
         cv=cv,
         remainder=remainder.value,
         round=round_,
+        sparse=not dense,
         rng=rng,
         threads=threads,
     )
