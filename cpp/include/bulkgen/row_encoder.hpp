@@ -1,6 +1,6 @@
 // Rank-value encoding of one row: what rank_tokens runs over a sparse matrix, and what a kernel that makes
 // rows runs on each of them without storing a matrix. Source: Theodoris et al., Nature 618:616 (2023);
-// docs/design/tokens.md for the semantics, docs/design/kernels_tokens.md for the algorithm.
+// docs/design/tokens.md for the semantics, docs/design/kernels.md for the algorithm.
 #pragma once
 
 #include <algorithm>
