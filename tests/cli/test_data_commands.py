@@ -108,6 +108,10 @@ def test_pseudobulk_and_synthesize_follow_a_split(work, split_run):
         "out": "pb.h5ad",
     }
 
+    dense = run("pseudobulk", train, "--by", "label", "-k", 5, "--rng", 2, "--dense", "-o", "dense.h5ad", cwd=work)
+    assert dense.returncode == 0, dense.stderr
+    assert np.array_equal(read(work / "dense.h5ad").X, result.X.toarray())
+
     options = ("--set", "variance_from=control", "--set", "control=Untreated", "--set", "round=true")
     cells = run("synthesize", train, "--by", "label", "-n", 40, *options, "-o", "tg.h5ad", "--json", cwd=work)
     assert cells.returncode == 0, cells.stderr

@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from bulkgen.kernels import backend_names, get_kernels
-from bulkgen.kernels.threads import parallel_ranges, resolve_threads
+from bulkgen.kernels.threads import ordered_map, parallel_ranges, resolve_threads
 
 DRAW = "from bulkgen.kernels import get_kernels; print(get_kernels().name)"
 
@@ -84,3 +84,33 @@ def test_threads_must_be_positive(monkeypatch):
         resolve_threads(None)
     monkeypatch.setenv("BULKGEN_THREADS", "3")
     assert resolve_threads(None) == 3
+
+
+@pytest.mark.parametrize("threads", [1, 2, 5])
+def test_an_ordered_map_keeps_the_order_and_runs_only_a_little_ahead(threads):
+    started, used = [], []
+
+    def work(item):
+        started.append(item)
+        return item * item
+
+    for result in ordered_map(work, range(40), threads=threads):
+        used.append(result)
+        # at most one waiting result per thread, and two at hand
+        assert len(started) <= len(used) + threads + 2
+    assert used == [i * i for i in range(40)]
+
+
+def test_an_ordered_map_raises_when_the_turn_comes_and_stops_when_it_is_left():
+    def work(item):
+        if item == 3:
+            raise RuntimeError("three")
+        return item
+
+    results = ordered_map(work, range(10), threads=2)
+    assert [next(results) for _ in range(3)] == [0, 1, 2]
+    with pytest.raises(RuntimeError, match="three"):
+        next(results)
+    some = ordered_map(lambda item: item, iter(int, 1), threads=2)  # without end
+    assert next(some) == 0
+    some.close()
