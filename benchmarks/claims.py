@@ -154,7 +154,7 @@ def _figures() -> Iterator[Figure]:
         yield Ratio(job, job, one, two, Bound(at_least=1.7))
         yield Time(job, job, f"bulkgen {sampler}, plan", "ms", factor=1e3)
     for sampler in ("inverse", "rejection"):
-        fast = f"bulkgen {sampler}, 1 thread"
+        fast = f"bulkgen {sampler}, 1 thread, whole call"
         yield Ratio(job, job, "NumPy, redrawn", fast, Bound(at_least=35))
         yield Ratio(job, job, "NumPy, redrawn, tuned", fast)
         yield Ratio(job, job, "scipy.stats.truncnorm", fast, Bound(at_least=120))

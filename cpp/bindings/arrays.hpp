@@ -39,6 +39,13 @@ inline void require_range(std::size_t first, std::size_t last, std::size_t size,
     }
 }
 
+/// size == rows x columns x fields, none of the products of which may wrap; columns fit an int32.
+inline bool has_shape(std::size_t size, std::size_t rows, std::size_t columns, std::size_t fields = 1) {
+    if (columns > 0x7fffffffU) return false;
+    const std::size_t row = columns * fields;
+    return row == 0 ? size == 0 : size % row == 0 && size / row == rows;
+}
+
 /// Pointers monotone from 0 to the number of entries: after this no row reads outside the arrays.
 template <typename Value, typename Index>
 Csr<Value, Index> checked_csr(const Array<std::int64_t>& indptr, const Array<Index>& indices,

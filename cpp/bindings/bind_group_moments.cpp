@@ -9,13 +9,13 @@ namespace {
 
 /// The last axis of an array of accumulators as a struct of that many numbers.
 template <typename Moments, typename Number>
-std::span<Moments> accumulators(Array<Number>& array, std::size_t length) {
+std::span<Moments> accumulators(Array<Number>& array, std::size_t n_groups, std::size_t n_genes) {
     static_assert(sizeof(Moments) % sizeof(Number) == 0);
     constexpr std::size_t fields = sizeof(Moments) / sizeof(Number);
     const std::span<Number> numbers = output(array);
-    require(numbers.size() == length * fields,
+    require(has_shape(numbers.size(), n_groups, n_genes, fields),
             "the accumulators must have groups x n_genes x fields elements");
-    return {reinterpret_cast<Moments*>(numbers.data()), length};
+    return {reinterpret_cast<Moments*>(numbers.data()), numbers.size() / fields};
 }
 
 template <typename Moments, typename Number, typename Value, typename Index, typename Kernel>
@@ -31,7 +31,7 @@ void bind_moments(py::module_& module, const char* name, Kernel kernel) {
             const std::size_t n_groups = groups.offsets.size() - 1;
             require_range(first_group, last_group, n_groups, "group");
             require_range(first_gene, last_gene, n_genes, "gene");
-            const auto out = accumulators<Moments>(moments, n_groups * n_genes);
+            const auto out = accumulators<Moments>(moments, n_groups, n_genes);
             RowsAdded added;
             {
                 py::gil_scoped_release release;

@@ -23,7 +23,7 @@ void bind_sums(py::module_& module) {
             require_range(first_group, last_group, n_groups, "group");
             require_range(first_gene, last_gene, n_genes, "gene");
             const auto sums = output(out);
-            require(sums.size() == n_groups * n_genes, "out must have groups x n_genes elements");
+            require(has_shape(sums.size(), n_groups, n_genes), "out must have groups x n_genes elements");
             RowsAdded added;
             {
                 py::gil_scoped_release release;
@@ -53,6 +53,7 @@ void bind_sums(py::module_& module) {
             const auto out_columns = output(out_indices);
             const auto out_values = output(out_data);
             const auto counts = output(out_counts);
+            require(n_genes <= 0x7fffffffU, "n_genes must fit the int32 of out_indices");
             require(pointers.size() == n_groups + 1,
                     "out_indptr must have one element more than there are groups");
             require(counts.size() == n_groups, "out_counts must have one element per group");

@@ -10,6 +10,8 @@ inline ColumnTokens checked_column_tokens(const Array<std::int32_t>& token, cons
                                           const Array<std::int32_t>& first_column) {
     const ColumnTokens columns{input(token), input(median), input(first_column)};
     require(columns.token.size() == columns.median.size(), "token and median must have equal length");
+    // a sign would pass for the mark of a gene of several columns
+    for (const double m : columns.median) require(m > 0.0, "every median must be above zero");
     const auto first = columns.first_column;
     require(first.empty() || first.size() == columns.token.size(),
             "first_column must be empty or as long as token");

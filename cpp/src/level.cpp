@@ -6,12 +6,10 @@ Level best_level() noexcept {
 #ifdef BULKGEN_X86_LEVELS
     // asks the operating system too: registers that it does not save cannot be used
     __builtin_cpu_init();
-    const bool v3 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi") &&
-                    __builtin_cpu_supports("bmi2") && __builtin_cpu_supports("fma");
-    const bool v4 = v3 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-                    __builtin_cpu_supports("avx512cd") && __builtin_cpu_supports("avx512dq") &&
-                    __builtin_cpu_supports("avx512vl");
-    return v4 ? Level::v4 : (v3 ? Level::v3 : Level::baseline);
+    // every feature of the level: a missing LZCNT, say, would give wrong numbers, not a fault
+    return __builtin_cpu_supports("x86-64-v4")   ? Level::v4
+           : __builtin_cpu_supports("x86-64-v3") ? Level::v3
+                                                 : Level::baseline;
 #else
     return Level::baseline;
 #endif

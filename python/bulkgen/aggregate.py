@@ -54,7 +54,8 @@ def group_sums(
     sparse
         ``False`` for a dense result.
     out
-        Dense array for the result, C-contiguous, groups x genes: int64 for whole counts, float64 for any.
+        Dense array for the result, C-contiguous, groups x genes: int64 for whole counts, float64 for any. After an
+        error it holds anything.
     threads
         Default: the CPUs available.
     require_integers, cell_names, gene_names
@@ -87,16 +88,22 @@ def group_sums(
         return _compressed(sums) if sparse and out is None else sums
 
     shape = (groups.offsets.size - 1, X.shape[1])
-    if out is not None and not (
-        out.shape == shape and out.dtype.type in (np.int64, np.float64) and out.flags.c_contiguous
-    ):
-        raise ValueError(
-            f"out must be a C-contiguous array of int64 or float64 of shape {shape}, got {out.dtype} of shape "
-            f"{out.shape}"
-        )
+    if out is not None:
+        _check_output_array(out, shape)
     return aggregate_counts(
         X, aggregate, require_integers=require_integers, cell_names=cell_names, gene_names=gene_names
     )
+
+
+def _check_output_array(out: object, shape: tuple[int, int]) -> None:
+    if isinstance(out, np.ndarray):
+        numbers = out.dtype in (np.dtype(np.int64), np.dtype(np.float64))
+        if out.shape == shape and numbers and out.flags.c_contiguous and out.flags.writeable:
+            return
+        got = f"{out.dtype} of shape {out.shape}"
+    else:
+        got = f"a {type(out).__name__}"
+    raise ValueError(f"out must be a writable, C-contiguous array of int64 or float64 of shape {shape}, got {got}")
 
 
 def _fits(largest: float, grouped: GroupedRows, dtype: SumType) -> bool:

@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from numbers import Integral
-from typing import TYPE_CHECKING, Any, Literal, overload
+from typing import TYPE_CHECKING, Any, Literal, TypeGuard, overload
 
 import numpy as np
 import pandas as pd
@@ -117,8 +117,8 @@ def synthesize(
         Default: the CPUs available.
     to
         ``cells``: an AnnData. ``tokens``: the token data set that :func:`bulkgen.tokenize` would make of these cells,
-        the same in every token, but made cell by cell: no matrix of cells exists, so millions of cells need no more
-        memory than a few thousand.
+        the same in every token, but made cell by cell: no matrix of cells exists, and written to `out`, millions of
+        cells need no more memory than a few thousand.
     vocabulary, label, columns, gene_ids, vocabulary_path, keep_empty, out, overwrite
         With ``to="tokens"``: as in :func:`bulkgen.tokenize` (`vocabulary` is ``"V1"`` by default; `columns` are the
         grouping columns of the profiles and ``synthetic``).
@@ -332,7 +332,7 @@ def _reference(reference: AnnData, columns: Sequence[str], *, threads: int | Non
 
 
 def _cells_per_stratum(n_cells: int | Mapping[str, int], names: Sequence[str]) -> list[int]:
-    if isinstance(n_cells, Integral):
+    if _is_count(n_cells):
         numbers = [int(n_cells)] * len(names)
     elif not isinstance(n_cells, Mapping):
         raise TypeError(f"n_cells must be an integer, or a mapping from stratum to integer, got {n_cells!r}")
@@ -340,7 +340,14 @@ def _cells_per_stratum(n_cells: int | Mapping[str, int], names: Sequence[str]) -
         unknown = [name for name in n_cells if name not in names]
         if unknown:
             raise LabelError(f"n_cells names the stratum {unknown[0]!r}; strata: {', '.join(map(repr, names))}")
-        numbers = [n_cells.get(name, 0) for name in names]
+        wrong = [name for name in n_cells if not _is_count(n_cells[name])]
+        if wrong:
+            raise TypeError(f"n_cells of stratum {wrong[0]!r} must be an integer, got {n_cells[wrong[0]]!r}")
+        numbers = [int(n_cells.get(name, 0)) for name in names]
     if min(numbers) < 0 or sum(numbers) < 1:
         raise ValueError(f"n_cells must be at least 1, got {n_cells}")
     return numbers
+
+
+def _is_count(value: object) -> TypeGuard[int]:
+    return isinstance(value, Integral) and not isinstance(value, bool)

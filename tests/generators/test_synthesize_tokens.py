@@ -110,3 +110,11 @@ def test_what_cannot_be_is_refused_before_any_cell_is_drawn(cells, vocabulary, t
         bulkgen.synthesize(cells, by="label", to="h5ad")
     with pytest.raises(ValueError, match="'vocabulary' is an argument of tokens"):
         bulkgen.synthesize(cells, by="label", vocabulary=vocabulary)
+
+
+@pytest.mark.parametrize("to", ["cells", "tokens"])
+@pytest.mark.parametrize("n_cells", [{"A": 2.5}, {"A": "5"}, {"A": True}, True, 2.0])
+def test_numbers_of_cells_that_are_no_integers_are_refused(cells, vocabulary, to, n_cells):
+    how = {"vocabulary": vocabulary} if to == "tokens" else {}
+    with pytest.raises(TypeError, match="n_cells"):
+        bulkgen.synthesize(cells, by="label", n_cells=n_cells, to=to, **how)

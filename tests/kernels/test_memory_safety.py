@@ -157,3 +157,44 @@ def test_wrong_types_are_refused_not_converted(backend):
     ):
         with pytest.raises(TypeError):
             call_sums(kernels, csr, GROUPS)
+
+
+@both
+@pytest.mark.parametrize("median", [-1.0, 0.0, np.nan])
+def test_medians_that_would_pass_for_marks_are_refused(backend, median):
+    indptr, indices, data = random_csr(0)
+    lengths, genes = np.zeros((2, indptr.size - 1), np.int64)
+    medians = np.ones(130)
+    medians[7] = median
+    with pytest.raises(ValueError, match="median"):
+        get_kernels(backend).rank_tokens(
+            indptr,
+            indices,
+            data,
+            np.arange(130, dtype=np.int32),
+            medians,
+            np.empty(0, np.int32),
+            np.empty(10_000, np.int16),
+            np.empty(0, np.float32),
+            lengths,
+            genes,
+            most_genes=50,
+            cls=-1,
+            eos=-1,
+            first_row=0,
+            last_row=lengths.size,
+        )
+
+
+@pytest.mark.skipif("native" not in backend_names(), reason="this installation has no compiled core")
+def test_sizes_whose_product_wraps_are_refused():
+    kernels, csr = get_kernels("native"), random_csr(0)
+    for genes in (2**63, 2**62, 2**31):
+        ends = {"n_genes": genes, "first_group": 0, "last_group": 2, "first_gene": 0, "last_gene": genes}
+        for kernel, out in (
+            (kernels.group_sums_dense, np.zeros((2, 0))),
+            (kernels.group_moments_integer, np.zeros((2, 0, 4), np.int64)),
+            (kernels.group_moments_real, np.zeros((2, 0, 5))),
+        ):
+            with pytest.raises((ValueError, OverflowError, TypeError)):
+                kernel(*csr, *GROUPS, out, **ends)

@@ -46,7 +46,9 @@ static constexpr float log_positive(float x) noexcept {
     return k * 0.693147182F + (f + rest);
 }
 
-/// The upper 31 bits of a word as a uniform in the open interval (0, 1): (word / 2 + 1/2) / 2^31.
+/// The upper 31 bits of a word as a uniform: (word / 2 + 1/2) / 2^31, rounded to 24 bits. Never 0, so that
+/// small values keep their precision; 1 with chance 2^-25, so use the complement of the word for what is
+/// near 1.
 static constexpr float unit_uniform_single(std::uint32_t word) noexcept {
     return (static_cast<float>(static_cast<std::int32_t>(word >> 1)) + 0.5F) * 0x1p-31F;
 }

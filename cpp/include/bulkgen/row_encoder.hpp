@@ -82,7 +82,8 @@ static constexpr std::int64_t shared_gene = std::numeric_limits<std::int64_t>::m
 static constexpr std::int64_t largest_key = std::numeric_limits<std::int64_t>::max();
 
 static inline std::int64_t key_of(double quotient) noexcept {
-    return std::bit_cast<std::int64_t>(quotient) + 1;
+    // unsigned: a NaN may wrap
+    return static_cast<std::int64_t>(std::bit_cast<std::uint64_t>(quotient) + 1);
 }
 
 struct KeyRange {
@@ -147,6 +148,17 @@ static auto number(GeneSum<Value> sum) noexcept {
     return static_cast<std::conditional_t<std::is_integral_v<Value>, std::int64_t, double>>(sum);
 }
 
+/// A sum of integers that passes the largest one stays there; it is never 0 again.
+template <typename Value>
+static GeneSum<Value> add_count(GeneSum<Value> sum, Value value) noexcept {
+    const GeneSum<Value> more = sum + static_cast<GeneSum<Value>>(value);
+    if constexpr (std::is_integral_v<Value>) {
+        constexpr auto most = static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max());
+        return more > most ? most : more;
+    }
+    return more;
+}
+
 /// Add the columns of each gene that has several; the first of its entries gets the key, and stands for the
 /// gene. Returns how many such genes the row has.
 template <typename Value, typename Index>
@@ -158,7 +170,7 @@ static std::size_t add_shared_genes(const ColumnTokens& columns, const Row<Value
         const auto first = static_cast<std::size_t>(columns.first_column[column_of(row, i)]);
         // what is added is above zero
         if (scratch.sums[first] == 0) scratch.shared[found++] = static_cast<std::uint32_t>(i);
-        scratch.sums[first] += static_cast<GeneSum<Value>>(row.values[i]);
+        scratch.sums[first] = add_count<Value>(scratch.sums[first], row.values[i]);
         scratch.keys[i] = no_gene;
     }
     for (const std::uint32_t i : scratch.shared.first(found)) {

@@ -93,6 +93,7 @@ def _check_column_tokens(token: Int32Array, median: Float64Array, first_column: 
     _exact("median", median, np.float64)
     _exact("first_column", first_column, np.int32)
     _require(token.size == median.size, "token and median must have equal length")
+    _require(bool(np.all(median > 0)), "every median must be above zero")
     _require(first_column.size in (0, token.size), "first_column must be empty or as long as token")
     _require(
         bool(

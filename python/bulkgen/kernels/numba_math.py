@@ -185,7 +185,7 @@ def normal_quantile(lower, upper):  # type: ignore[no-untyped-def]
     return -magnitude if lower < upper else magnitude
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def mills_ratio_tail(x):  # type: ignore[no-untyped-def]
     """Mills ratio (1 - Phi(x)) / phi(x) for x >= 5."""
     fraction = x
@@ -258,7 +258,7 @@ def _log_positive_single(x):  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True, inline="always")
 def unit_uniform_single(word):  # type: ignore[no-untyped-def]
-    """Turn the upper 31 bits of a word (uint32) into a uniform in (0, 1)."""
+    """Turn the upper 31 bits of a word (uint32) into a uniform in (0, 1], rounded to 24 bits."""
     return (np.float32(np.int32(np.uint32(word >> _BIT))) + _HALF) * _SINGLE_TWO_M31
 
 

@@ -83,7 +83,7 @@ def _first_of(columns, first_column, entry):  # type: ignore[no-untyped-def]
     return np.int64(first_column[columns[entry]])
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def _add_shared_genes(  # type: ignore[no-untyped-def]
     columns, values, median, first_column, sums, keys, shared, genes, smallest, largest
 ):
@@ -96,6 +96,9 @@ def _add_shared_genes(  # type: ignore[no-untyped-def]
                 shared[found] = i
                 found += 1
             sums[first] += sums.dtype.type(values[i])
+            if sums[first] < 0:
+                # passed the largest integer: it stays there
+                sums[first] = sums.dtype.type(_LARGEST_KEY)
             keys[i] = _NO_GENE
     quotients = keys.view(np.float64)
     for j in range(found):

@@ -130,7 +130,7 @@ def _word(key, purpose, cell, g):  # type: ignore[no-untyped-def]
     return words[g // LANES % 4]
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def _redraw_normal(key, cell, g, purpose, location, scale, lower, upper):  # type: ignore[no-untyped-def]
     for attempt in range(_RETRY_BLOCKS):
         w0, w1, w2, w3 = _retry_block(key, cell, g, purpose, attempt)
@@ -151,7 +151,7 @@ def _redraw_normal(key, cell, g, purpose, location, scale, lower, upper):  # typ
     return 0.0
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def _first_kept(key, cell, g, purpose, proposal, first, second, third):  # type: ignore[no-untyped-def]
     for attempt in range(_RETRY_BLOCKS):
         words = _retry_block(key, cell, g, purpose, attempt)
@@ -175,7 +175,7 @@ def _first_kept(key, cell, g, purpose, proposal, first, second, third):  # type:
     return 0.0
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def _invert_tail(a, mills_at_a, v):  # type: ignore[no-untyped-def]
     t = 2.0 * v / (a + np.sqrt(a * a + 2.0 * v))
     for _ in range(3):
@@ -185,7 +185,7 @@ def _invert_tail(a, mills_at_a, v):  # type: ignore[no-untyped-def]
     return t if t > 0.0 else 0.0
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def _odd_variate(key, draw, retry, cell, g, proposal, odd, i):  # type: ignore[no-untyped-def]
     first, second, third = odd[_FIRST, i], odd[_SECOND, i], odd[_THIRD, i]
     if proposal == 1:

@@ -101,9 +101,14 @@ def ordered_map(function: Callable[[Item], Result], items: Iterable[Item], *, th
         return
     with ThreadPoolExecutor(n) as pool:
         waiting: deque[Future[Result]] = deque()
-        for item in items:
-            waiting.append(pool.submit(function, item))
-            if len(waiting) > n + 1:
+        try:
+            for item in items:
+                waiting.append(pool.submit(function, item))
+                if len(waiting) > n + 1:
+                    yield waiting.popleft().result()
+            while waiting:
                 yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
+        finally:
+            # after an error or an interrupt, what has not begun need not
+            for future in waiting:
+                future.cancel()

@@ -14,7 +14,7 @@ from bulkgen.tokens.genes import map_genes
 from bulkgen.tokens.obs import CELL_ID, label_names, obs_table
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
     from pathlib import Path
 
     import pandas as pd
@@ -86,7 +86,7 @@ def tokenize_drawn(
     )
 
 
-def _with_progress(batches: Iterator[pa.RecordBatch], encoder: Encoder, *, total: int) -> Iterator[pa.RecordBatch]:
+def _with_progress(batches: Iterator[pa.RecordBatch], encoder: Encoder, *, total: int) -> Generator[pa.RecordBatch]:
     with progress_bar("synthesize", total) as advance:
         before = 0
         for batch in batches:

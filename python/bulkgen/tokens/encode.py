@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -20,7 +20,7 @@ from bulkgen.tokens.rows import CELLS_PER_BLOCK, row_blocks
 from bulkgen.tokens.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Generator, Iterator, Mapping, Sequence
 
     from anndata import AnnData
 
@@ -143,7 +143,7 @@ def load_vocabulary(
 
 
 def collect(
-    batches: Iterator[pa.RecordBatch],
+    batches: Generator[pa.RecordBatch],
     encoder: Encoder,
     obs_schema: pa.Schema,
     *,
@@ -197,7 +197,7 @@ def _opened(adata: AnnData | str | Path) -> Iterator[AnnData]:
             cells.file.close()
 
 
-def _encode(adata: AnnData, encoder: Encoder, obs: pa.Table, *, allow_fractional: bool) -> Iterator[pa.RecordBatch]:
+def _encode(adata: AnnData, encoder: Encoder, obs: pa.Table, *, allow_fractional: bool) -> Generator[pa.RecordBatch]:
     """Yield the rows of the token data set, one record batch per block of cells."""
     rows = max(1, min(CELLS_PER_BLOCK, 2**28 // encoder.vocabulary.context))
     with progress_bar("tokenize", obs.num_rows) as advance:
@@ -207,14 +207,15 @@ def _encode(adata: AnnData, encoder: Encoder, obs: pa.Table, *, allow_fractional
 
 
 def _with_every_label(
-    batches: Iterator[pa.RecordBatch], encoder: Encoder, *, label: str | None, names: Sequence[str]
+    batches: Generator[pa.RecordBatch], encoder: Encoder, *, label: str | None, names: Sequence[str]
 ) -> Iterator[pa.RecordBatch]:
     """Pass the batches on; at the end, refuse what has no cells or lost a label."""
     seen: set[str] = set()
-    for batch in batches:
-        if label is not None:
-            seen.update(batch.column(label).unique().to_pylist())
-        yield batch
+    with closing(batches):
+        for batch in batches:
+            if label is not None:
+                seen.update(batch.column(label).unique().to_pylist())
+            yield batch
     if encoder.cells_out == 0:
         raise CountsError(
             f"none of the {encoder.cells_in} cells expresses a gene of the vocabulary; pass keep_empty=True "

@@ -180,7 +180,11 @@ class Encoder:
         self.lengths.append(lengths)
         offsets = np.zeros(len(lengths) + 1, dtype=np.int32)
         np.cumsum(lengths, out=offsets[1:])
-        columns = [pa.ListArray.from_arrays(pa.array(offsets), pa.array(tokens[: offsets[-1]])), pa.array(lengths)]
+        used = tokens[: offsets[-1]]
+        if 2 * len(used) < len(tokens):
+            # a batch that is kept would keep the room that it did not need
+            used = used.copy()
+        columns = [pa.ListArray.from_arrays(pa.array(offsets), pa.array(used)), pa.array(lengths)]
         if self.counts:
             columns.append(pa.ListArray.from_arrays(pa.array(offsets), pa.array(values)))
         columns += [column.combine_chunks() for column in obs.columns]
