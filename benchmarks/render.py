@@ -22,7 +22,7 @@ DOCS = Path(__file__).parents[1] / "docs"
 HEADINGS = {
     "truncated_gaussian": (
         "Truncated normals",
-        "1,024 cells of 20,000 genes, one truncated normal per gene: mean log-normal(-3, 1.5), variance μ + μ²/2, bounds "
+        "1,024 cells of 20,000 genes, a truncated normal per gene: mean log-normal(-3, 1.5), variance μ + μ²/2, bounds "
         "0 and μ + 10σ. Nanoseconds per accepted value; bulkgen's plan, made once for any number of cells, is timed "
         "apart.",
     ),
