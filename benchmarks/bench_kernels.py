@@ -14,7 +14,7 @@ from bulkgen.kernels import backend_names
 from bulkgen.profiles import GeneMoments
 
 CELLS = 10_000
-DRAWN_CELLS = 128
+DRAWN_CELLS = 1_024
 
 
 def _draws(sampler: str) -> Callable[[float], tuple[Callable[[int | None], object], int]]:
@@ -59,7 +59,7 @@ KERNELS = {
 
 @pytest.mark.parametrize("kernel", KERNELS)
 def bench_kernels(race, scale, kernel):
-    """Seconds of one kernel on 10,000 cells (truncated normals: 128 cells)."""
+    """Seconds of one kernel on 10,000 cells (truncated normals: 1,024 cells)."""
     run, work = KERNELS[kernel](scale)
     expected: list[tuple[bytes, ...]] = []
 

