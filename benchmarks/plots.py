@@ -41,7 +41,7 @@ def draw(results: dict, folder: Path) -> list[Path]:
                 path.unlink(missing_ok=True)
                 continue
             # no date: the same results give the same file
-            figure.savefig(path, metadata={"Date": None})
+            figure.savefig(path, metadata={"Date": None}, bbox_inches="tight")
             written.append(path)
     return written
 
