@@ -28,11 +28,12 @@ ctest: $(VENV)/dependencies
 	  cmake --preset $$preset >/dev/null && cmake --build --preset $$preset && ctest --preset $$preset || exit 1; \
 	done
 
+# two tests build C++ with the cmake of the environment
 pytest: $(VENV)/installed
-	$(BIN)/python -m pytest $(PYTEST_ARGUMENTS)
+	PATH=$(CURDIR)/$(BIN):$$PATH $(BIN)/python -m pytest $(PYTEST_ARGUMENTS)
 
 bench: $(VENV)/installed $(VENV)/peers
-	$(BIN)/python benchmarks/run.py $(ARGS)
+	PATH=$(CURDIR)/$(BIN):$$PATH $(BIN)/python benchmarks/run.py $(ARGS)
 
 format: $(VENV)/dependencies
 	$(BIN)/ruff check --fix .
