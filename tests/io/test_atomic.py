@@ -12,6 +12,7 @@ import pytest
 
 from bulkgen.errors import BulkgenError, OutputExistsError
 from bulkgen.io import atomic_directory, atomic_file, check_output
+from bulkgen.io.atomic import check_interrupt
 
 
 @pytest.fixture(params=[0o022, 0o077, 0o002], ids=oct)
@@ -223,3 +224,23 @@ def test_check_output_passes_a_free_path_and_an_overwritten_one(tmp_path):
     assert check_output(path, overwrite=True) == path
     with pytest.raises(OutputExistsError):
         check_output(path, overwrite=False)
+
+
+@pytest.mark.usefixtures("default_interrupts")
+def test_a_long_loop_finds_an_interrupt_that_was_swallowed(tmp_path):
+    steps = []
+
+    def run() -> None:
+        with atomic_directory(tmp_path / "run") as folder:
+            for step in range(5):
+                check_interrupt()
+                steps.append(step)
+                (folder / "part").write_text("x")
+                if step == 2:
+                    interrupt_and_swallow_it()
+
+    with pytest.raises(KeyboardInterrupt):
+        run()
+    assert steps == [0, 1, 2]
+    assert names(tmp_path) == []
+    check_interrupt()  # the next output knows nothing of it

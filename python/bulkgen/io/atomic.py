@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from types import FrameType
 
-__all__ = ["atomic_directory", "atomic_file", "check_output"]
+__all__ = ["atomic_directory", "atomic_file", "check_interrupt", "check_output"]
 
 
 def check_output(path: str | Path, *, overwrite: bool) -> Path:
@@ -104,6 +104,15 @@ def atomic_directory(path: str | Path, *, overwrite: bool = False) -> Iterator[P
             shutil.rmtree(old, ignore_errors=True)
 
 
+def check_interrupt() -> None:
+    """Raise an interrupt (Ctrl-C) that was swallowed since the output was begun; for loops that run long.
+
+    Outside of :func:`atomic_directory` and :func:`atomic_file` nothing is known of it, and nothing happens.
+    """
+    if any(remember.interrupted for remember in _REMEMBERING):
+        raise KeyboardInterrupt
+
+
 @contextmanager
 def _no_lost_interrupt() -> Iterator[None]:
     """Raise an interrupt (Ctrl-C) that the body swallowed.
@@ -116,12 +125,18 @@ def _no_lost_interrupt() -> Iterator[None]:
         yield
         return
     signal.signal(signal.SIGINT, remember := _Remember(earlier))
+    _REMEMBERING.append(remember)
     try:
         yield
     finally:
+        _REMEMBERING.remove(remember)
         signal.signal(signal.SIGINT, earlier)
     if remember.interrupted:
         raise KeyboardInterrupt
+
+
+#: Handlers of the outputs that are being written, the innermost last.
+_REMEMBERING: list[_Remember] = []
 
 
 class _Remember:

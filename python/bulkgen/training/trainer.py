@@ -17,6 +17,7 @@ import torch
 from transformers import Trainer, TrainerCallback, TrainingArguments
 from transformers.trainer_callback import PrinterCallback
 
+from bulkgen.io.atomic import check_interrupt
 from bulkgen.progress import progress_bar
 from bulkgen.training.batches import Cells, LengthGroupedSampler
 from bulkgen.training.metrics import score
@@ -205,6 +206,8 @@ class _Watch(TrainerCallback):
         self._advance = advance
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: object) -> None:
+        # a signal that arrives in a callback of the garbage collector or of torch is lost: a step is where it is found
+        check_interrupt()
         self._advance(1)
 
     def on_epoch_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: object) -> None:
