@@ -112,7 +112,12 @@ def test_an_interrupted_training_leaves_no_run_folder(folders, tmp_path):
     pytest.importorskip("torch")
     arguments = ["finetune", folders / "train", "--validation", folders / "val", *SMALL, "--epochs", "100000"]
     process = subprocess.Popen(
-        command(*arguments, "-o", tmp_path / "run"), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        command(*arguments, "-o", tmp_path / "run"),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        # a shell that runs these tests in the background ignores the signal, and so would all that it starts
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )
     try:
         deadline = time.monotonic() + 60
