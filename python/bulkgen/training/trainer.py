@@ -206,7 +206,7 @@ class _Watch(TrainerCallback):
         self._advance = advance
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: object) -> None:
-        # a signal that arrives in a callback of the garbage collector or of torch is lost: a step is where it is found
+        # an interrupt that arrives in a callback of the garbage collector is swallowed: a step is where it is found
         check_interrupt()
         self._advance(1)
 
