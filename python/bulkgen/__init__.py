@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from bulkgen.aggregate import pseudobulk
+    from bulkgen.bulk_input import match_genes, read_bulk
     from bulkgen.io import read, write
     from bulkgen.profiles import bulk_profiles
     from bulkgen.rng import STREAM_VERSION
@@ -30,8 +31,10 @@ __all__ = [
     "bulk_profiles",
     "evaluate",
     "finetune",
+    "match_genes",
     "pseudobulk",
     "read",
+    "read_bulk",
     "split_benchmark",
     "synthesize",
     "tokenize",
@@ -47,8 +50,10 @@ _HOME = {
     "bulk_profiles": "bulkgen.profiles",
     "evaluate": "bulkgen.training",
     "finetune": "bulkgen.training",
+    "match_genes": "bulkgen.bulk_input",
     "pseudobulk": "bulkgen.aggregate",
     "read": "bulkgen.io",
+    "read_bulk": "bulkgen.bulk_input",
     "split_benchmark": "bulkgen.splits",
     "synthesize": "bulkgen.synthesis",
     "tokenize": "bulkgen.tokens",
