@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from bulkgen.aggregate import pseudobulk
+    from bulkgen.bulk_input import match_genes, read_bulk
     from bulkgen.fits import Fit, fit_generator, load_fit
     from bulkgen.io import read, write
     from bulkgen.profiles import bulk_profiles
@@ -34,8 +35,10 @@ __all__ = [
     "finetune",
     "fit_generator",
     "load_fit",
+    "match_genes",
     "pseudobulk",
     "read",
+    "read_bulk",
     "split_benchmark",
     "synthesize",
     "tokenize",
@@ -54,8 +57,10 @@ _HOME = {
     "finetune": "bulkgen.training",
     "fit_generator": "bulkgen.fits",
     "load_fit": "bulkgen.fits",
+    "match_genes": "bulkgen.bulk_input",
     "pseudobulk": "bulkgen.aggregate",
     "read": "bulkgen.io",
+    "read_bulk": "bulkgen.bulk_input",
     "split_benchmark": "bulkgen.splits",
     "synthesize": "bulkgen.synthesis",
     "tokenize": "bulkgen.tokens",
