@@ -51,6 +51,8 @@ class NativeKernels:
         self.rank_tokens = core.rank_tokens
         self.truncated_gaussian = core.truncated_gaussian
         self.truncated_gaussian_tokens = core.truncated_gaussian_tokens
+        self.alias_table = core.alias_table
+        self.variates = core.variates
 
     @property
     def level(self) -> str:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     Int32Array: TypeAlias = NDArray[np.int32]
     UInt8Array: TypeAlias = NDArray[np.uint8]
     UInt32Array: TypeAlias = NDArray[np.uint32]
+    UInt64Array: TypeAlias = NDArray[np.uint64]
     Float64Array: TypeAlias = NDArray[np.float64]
     Float32Array: TypeAlias = NDArray[np.float32]
     #: Column indices of a sparse matrix.
@@ -222,3 +223,11 @@ class Kernels(Protocol):
         first_cell: int,
     ) -> None:
         """Draw cells one by one and write their tokens end to end, as `rank_tokens` would of `truncated_gaussian`."""
+
+    def alias_table(self, weights: Float64Array, threshold: UInt64Array, other: Int32Array) -> None:
+        """Build the alias table of weights: from a uniform word to a gene in proportion to its weight."""
+
+    def variates(
+        self, out: Float64Array, parameters: Float64Array, *, law: int, key: int, purpose: int, first_cell: int
+    ) -> None:
+        """Draw variates of one law: a stream per row of `out`."""
