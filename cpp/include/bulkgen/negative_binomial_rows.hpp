@@ -3,6 +3,7 @@
 
 #include "bulkgen/clusters.hpp"
 #include "bulkgen/discrete.hpp"
+#include "bulkgen/library_size.hpp"
 #include "bulkgen/negative_binomial.hpp"
 #include "bulkgen/word_stream.hpp"
 

@@ -16,6 +16,7 @@ from bulkgen.kernels.numba_clusters import (
     number_of_candidates,
 )
 from bulkgen.kernels.numba_discrete import bernoulli, exp_of
+from bulkgen.kernels.numba_library_size import library_size
 from bulkgen.kernels.numba_math import LANES, TILE, log_positive, philox_tile, standard_normals
 from bulkgen.kernels.numba_row_counts import add_count, new_counts, write_counts
 from bulkgen.kernels.numba_words import new_stream, next_word, start_stream
