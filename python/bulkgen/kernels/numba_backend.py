@@ -19,6 +19,7 @@ from bulkgen.kernels.numba_checks import (
     exact,
     require,
 )
+from bulkgen.kernels.numba_compound import CompoundKernels
 from bulkgen.kernels.numba_math import TILE, philox, philox_tile
 from bulkgen.kernels.numba_sampling import SamplingKernels
 from bulkgen.kernels.protocol import CsrReport, RowsAdded
@@ -67,7 +68,7 @@ def _added(result: tuple[int, int], values: tuple[NDArray[np.generic], ...]) -> 
     return RowsAdded(bad_row, numba_sparse.value_of(most, values))
 
 
-class NumbaKernels(SamplingKernels):
+class NumbaKernels(CompoundKernels, SamplingKernels):
     """Kernels compiled by Numba at first use and cached on disk."""
 
     name = "numba"

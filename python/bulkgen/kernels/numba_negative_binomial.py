@@ -21,7 +21,7 @@ from bulkgen.kernels.numba_math import LANES, TILE, log_positive, philox_tile, s
 from bulkgen.kernels.numba_row_counts import add_count, new_counts, write_counts
 from bulkgen.kernels.numba_words import new_stream, next_word, start_stream
 
-__all__ = ["copula", "negative_binomial"]
+__all__ = ["copula"]
 
 _RESCALED_EXPONENT = 600.0
 
@@ -52,9 +52,6 @@ def _inflate_zeros(stream, inflation, columns, values, begin, end):  # type: ign
         values[kept] = values[i]
         kept += 0 if bernoulli(stream, inflation[gene]) else 1
     return kept
-
-
-@njit(cache=True, nogil=True, inline="always", error_model="numpy")
 
 
 @njit(cache=True, nogil=True, inline="always", error_model="numpy")
@@ -191,7 +188,20 @@ def copula(  # type: ignore[no-untyped-def]
             start_stream(stream, key, factor_purpose, cell, 0)
             _draw_factors(stream, factors)
             _add_correlated(
-                key, gene_purpose, cell, size, gene, rate, dispersion, loadings, own, factors, words, tile, counts, touched
+                key,
+                gene_purpose,
+                cell,
+                size,
+                gene,
+                rate,
+                dispersion,
+                loadings,
+                own,
+                factors,
+                words,
+                tile,
+                counts,
+                touched,
             )
         begin = end
         end = write_counts(counts, touched, columns, values, begin)

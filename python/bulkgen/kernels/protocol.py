@@ -227,6 +227,78 @@ class Kernels(Protocol):
     def alias_table(self, weights: Float64Array, threshold: UInt64Array, other: Int32Array) -> None:
         """Build the alias table of weights: from a uniform word to a gene in proportion to its weight."""
 
+    def negative_binomial(
+        self,
+        indptr: Int64Array,
+        columns: Int32Array,
+        values: Float32Array,
+        sizes: Float64Array,
+        threshold: UInt64Array,
+        other: Int32Array,
+        overdispersion: Float64Array,
+        inflation: Float64Array,
+        *,
+        total_rate: float,
+        key: int,
+        purposes: tuple[int, int, int],
+        first_cell: int,
+    ) -> int:
+        """Draw cells of independent negative binomial counts as sparse rows; returns how many had room."""
+
+    def copula(
+        self,
+        indptr: Int64Array,
+        columns: Int32Array,
+        values: Float32Array,
+        sizes: Float64Array,
+        threshold: UInt64Array,
+        other: Int32Array,
+        overdispersion: Float64Array,
+        inflation: Float64Array,
+        gene: Int32Array,
+        rate: Float64Array,
+        dispersion: Float64Array,
+        loadings: Float32Array,
+        own: Float64Array,
+        *,
+        total_rate: float,
+        key: int,
+        purposes: tuple[int, int, int, int, int],
+        first_cell: int,
+    ) -> int:
+        """Draw cells of negative binomial counts of which some genes vary together; returns how many had room."""
+
+    def choose_donors(
+        self, out: Int64Array, donors: Int64Array, *, shared: bool, key: int, purpose: int, first_cell: int
+    ) -> None:
+        """Choose the donor of each cell: all of them in a random order, again and again."""
+
+    def donor_shift(
+        self,
+        indptr: Int64Array,
+        columns: Int32Array,
+        values: Float32Array,
+        donor: Int64Array,
+        donor_indptr: Int64Array,
+        donor_columns: Int32Array,
+        donor_values: Float32Array,
+        sizes: Float64Array,
+        overdispersion: Float64Array,
+        ratio: Float64Array,
+        log_ratio: Float64Array,
+        threshold: UInt64Array,
+        other: Int32Array,
+        *,
+        alpha: float,
+        beta: float,
+        keep: float,
+        total_addition: float,
+        key: int,
+        purposes: tuple[int, int, int, int],
+        first_cell: int,
+    ) -> int:
+        """Make cells of donors moved by ratios, as sparse rows; returns how many had room."""
+
     def variates(
         self, out: Float64Array, parameters: Float64Array, *, law: int, key: int, purpose: int, first_cell: int
     ) -> None:
