@@ -49,10 +49,10 @@ def _variate(stream, law, first, second, third):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def _variates(out, parameters, law, key, purpose, first_cell):  # type: ignore[no-untyped-def]
+def _variates(out, parameters, law, key, purpose, first_cell, streams):  # type: ignore[no-untyped-def]
     n_cells, n_values = out.shape
     first, second, third = parameters
-    stream = new_stream()
+    stream = streams[0]
     for c in range(n_cells):
         start_stream(stream, key, purpose, np.uint64(first_cell + np.uint64(c)), 0)
         for i in range(n_values):
@@ -89,4 +89,4 @@ class SamplingKernels:
         )
         check_purposes(purpose)
         with_parameters = (float(parameters[0]), float(parameters[1]), float(parameters[2]))
-        _variates(out, with_parameters, law, np.uint64(key), np.uint64(purpose), np.uint64(first_cell))
+        _variates(out, with_parameters, law, np.uint64(key), np.uint64(purpose), np.uint64(first_cell), new_stream())
