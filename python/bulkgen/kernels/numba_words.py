@@ -17,7 +17,16 @@ from bulkgen.kernels.numba_math import TILE, philox_tile, small_to_double, unit_
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["fine_uniform", "new_stream", "next_word", "start_stream", "uniform", "word64"]
+__all__ = [
+    "fine_uniform",
+    "fine_unit_uniform",
+    "library_size",
+    "new_stream",
+    "next_word",
+    "start_stream",
+    "uniform",
+    "word64",
+]
 
 #: The words of the current tile, how many of them are used, the position of the next tile, and the address.
 _STREAM = np.dtype(
@@ -85,6 +94,18 @@ def uniform(stream):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
+def fine_unit_uniform(words):  # type: ignore[no-untyped-def]
+    """In (0, 1), from the upper 52 of 64 bits."""
+    return (small_to_double(np.uint64(words >> _FINE)) + 0.5) * _TWO_M52
+
+
+@njit(cache=True, nogil=True)
 def fine_uniform(stream):  # type: ignore[no-untyped-def]
     """In (0, 1), from 52 bits of two words."""
-    return (small_to_double(np.uint64(word64(stream) >> _FINE)) + 0.5) * _TWO_M52
+    return fine_unit_uniform(word64(stream))
+
+
+@njit(cache=True, nogil=True)
+def library_size(stream, sizes):  # type: ignore[no-untyped-def]
+    """One of the sizes by the next word."""
+    return sizes[np.uint64(np.uint64(next_word(stream) * np.uint64(sizes.size)) >> _SHIFT)]
