@@ -56,6 +56,9 @@ class NativeKernels:
         self.copula = core.copula
         self.choose_donors = core.choose_donors
         self.donor_shift = core.donor_shift
+        self.multinomial = core.multinomial
+        self.poisson_log_normal = core.poisson_log_normal
+        self.thin_rows = core.thin_rows
         self.variates = core.variates
 
     @property

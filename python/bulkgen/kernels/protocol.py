@@ -228,6 +228,7 @@ class Kernels(Protocol):
         """Build the alias table of weights: from a uniform word to a gene in proportion to its weight."""
 
     def negative_binomial(
+    def multinomial(
         self,
         indptr: Int64Array,
         columns: Int32Array,
@@ -246,6 +247,19 @@ class Kernels(Protocol):
         """Draw cells of independent negative binomial counts as sparse rows; returns how many had room."""
 
     def copula(
+        threshold: UInt64Array,
+        other: Int32Array,
+        sizes: Float64Array,
+        *,
+        poisson_total: bool,
+        concentration: float,
+        key: int,
+        purposes: tuple[int, int],
+        first_cell: int,
+    ) -> int:
+        """Draw cells, molecule by molecule, from an alias table; returns how many there was room for."""
+
+    def poisson_log_normal(
         self,
         indptr: Int64Array,
         columns: Int32Array,
@@ -298,6 +312,31 @@ class Kernels(Protocol):
         first_cell: int,
     ) -> int:
         """Make cells of donors moved by ratios, as sparse rows; returns how many had room."""
+        scale: Float64Array,
+        sigma: Float64Array,
+        sizes: Float64Array,
+        *,
+        key: int,
+        purposes: tuple[int, int],
+        first_cell: int,
+    ) -> int:
+        """Draw cells of Poisson genes with log-normal rates; returns how many there was room for."""
+
+    def thin_rows(
+        self,
+        out_indptr: Int64Array,
+        out_columns: Int32Array,
+        out_values: Float32Array,
+        indptr: Int64Array,
+        indices: IndexArray,
+        data: ValueArray,
+        probability: Float64Array,
+        *,
+        key: int,
+        purpose: int,
+        first_cell: int,
+    ) -> int:
+        """Keep each molecule of a row with the probability of the row; returns how many rows there was room for."""
 
     def variates(
         self, out: Float64Array, parameters: Float64Array, *, law: int, key: int, purpose: int, first_cell: int
