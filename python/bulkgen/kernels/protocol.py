@@ -227,8 +227,39 @@ class Kernels(Protocol):
     def alias_table(self, weights: Float64Array, threshold: UInt64Array, other: Int32Array) -> None:
         """Build the alias table of weights: from a uniform word to a gene in proportion to its weight."""
 
-    def negative_binomial(
     def multinomial(
+        self,
+        indptr: Int64Array,
+        columns: Int32Array,
+        values: Float32Array,
+        threshold: UInt64Array,
+        other: Int32Array,
+        sizes: Float64Array,
+        *,
+        poisson_total: bool,
+        concentration: float,
+        key: int,
+        purposes: tuple[int, int],
+        first_cell: int,
+    ) -> int:
+        """Draw cells, molecule by molecule, from an alias table; returns how many there was room for."""
+
+    def poisson_log_normal(
+        self,
+        indptr: Int64Array,
+        columns: Int32Array,
+        values: Float32Array,
+        scale: Float64Array,
+        sigma: Float64Array,
+        sizes: Float64Array,
+        *,
+        key: int,
+        purposes: tuple[int, int],
+        first_cell: int,
+    ) -> int:
+        """Draw cells of Poisson genes with log-normal rates; returns how many there was room for."""
+
+    def negative_binomial(
         self,
         indptr: Int64Array,
         columns: Int32Array,
@@ -247,19 +278,6 @@ class Kernels(Protocol):
         """Draw cells of independent negative binomial counts as sparse rows; returns how many had room."""
 
     def copula(
-        threshold: UInt64Array,
-        other: Int32Array,
-        sizes: Float64Array,
-        *,
-        poisson_total: bool,
-        concentration: float,
-        key: int,
-        purposes: tuple[int, int],
-        first_cell: int,
-    ) -> int:
-        """Draw cells, molecule by molecule, from an alias table; returns how many there was room for."""
-
-    def poisson_log_normal(
         self,
         indptr: Int64Array,
         columns: Int32Array,
@@ -312,15 +330,6 @@ class Kernels(Protocol):
         first_cell: int,
     ) -> int:
         """Make cells of donors moved by ratios, as sparse rows; returns how many had room."""
-        scale: Float64Array,
-        sigma: Float64Array,
-        sizes: Float64Array,
-        *,
-        key: int,
-        purposes: tuple[int, int],
-        first_cell: int,
-    ) -> int:
-        """Draw cells of Poisson genes with log-normal rates; returns how many there was room for."""
 
     def thin_rows(
         self,
