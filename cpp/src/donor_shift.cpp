@@ -86,37 +86,38 @@ void add_new(const Shift& shift, std::uint64_t key, std::uint32_t purpose, std::
     const DonorShiftPlan& plan = shift.plan;
     alignas(64) double ratio[tile_lanes];
     alignas(64) double exposure[tile_lanes];
-    add_clusters(key, purpose, cell, shift.size * plan.total_addition, plan.table, row, [&](Candidates& tile) {
-        shift.ratios(tile.gene, ratio);
-        for (std::size_t i = 0; i < tile_lanes; ++i) {
-            exposure[i] = plan.overdispersion[static_cast<std::size_t>(tile.gene[i])] * shift.size;
-        }
-        for (std::size_t i = 0; i < tile_lanes; ++i) {
-            tile.gain[i] = exposure[i] * shift.addition(ratio[i]);
-            tile.far[i] = 1.0 + exposure[i] * ratio[i];
-            tile.growth[i] = tile.far[i] / (1.0 + exposure[i] * shift.kept(ratio[i]));
-        }
-        if (!shift.responds()) return;
-        // candidates are as many as the response with the largest addition needs
-        for (std::size_t i = 0; i < tile_lanes; ++i) {
-            const double full = plan.ratio[static_cast<std::size_t>(tile.gene[i])];
-            tile.uniform[i] *= ((full > 1.0 ? full : 1.0) - plan.keep) / shift.addition(ratio[i]);
-        }
-    });
+    add_clusters(
+        key, purpose, cell, shift.size * plan.total_addition, plan.table, row, [&](Candidates& tile) {
+            shift.ratios(tile.gene, ratio);
+            for (std::size_t i = 0; i < tile_lanes; ++i) {
+                exposure[i] = plan.overdispersion[static_cast<std::size_t>(tile.gene[i])] * shift.size;
+            }
+            for (std::size_t i = 0; i < tile_lanes; ++i) {
+                tile.gain[i] = exposure[i] * shift.addition(ratio[i]);
+                tile.far[i] = 1.0 + exposure[i] * ratio[i];
+                tile.growth[i] = tile.far[i] / (1.0 + exposure[i] * shift.kept(ratio[i]));
+            }
+            if (!shift.responds()) return;
+            // candidates are as many as the response with the largest addition needs
+            for (std::size_t i = 0; i < tile_lanes; ++i) {
+                const double full = plan.ratio[static_cast<std::size_t>(tile.gene[i])];
+                tile.uniform[i] *= ((full > 1.0 ? full : 1.0) - plan.keep) / shift.addition(ratio[i]);
+            }
+        });
 }
 
 }  // namespace
 
 template <Level level>
-std::size_t donor_shift(std::uint64_t key, const DonorShiftPurposes& purposes, std::uint64_t first_cell,
-                        const DonorShiftPlan& plan, const Csr<float, std::int32_t>& donors,
-                        std::span<const double> sizes, std::span<const std::int64_t> donor,
-                        std::span<std::uint32_t> counts, std::span<std::uint64_t> touched,
-                        const SparseRows& rows) noexcept {
-    RowCounts row(counts, touched);
+std::size_t donor_shift(const SparseRows& rows, const DonorShiftPlan& plan,
+                        const Csr<float, std::int32_t>& donors, std::span<const double> sizes,
+                        std::span<const std::int64_t> donor, std::uint64_t key,
+                        const DonorShiftPurposes& purposes, std::uint64_t first_cell,
+                        const RowCountsScratch& scratch) noexcept {
+    RowCounts row(scratch);
     rows.indptr[0] = 0;
     std::size_t end = 0;
-    for (std::size_t c = 0; c + 1 < rows.indptr.size(); ++c) {
+    for (std::size_t c = 0; c < rows.cells(); ++c) {
         const std::uint64_t cell = first_cell + c;
         const auto chosen = static_cast<std::size_t>(donor[c]);
         Shift shift{plan, sizes[chosen], 1.0};
@@ -131,13 +132,13 @@ std::size_t donor_shift(std::uint64_t key, const DonorShiftPurposes& purposes, s
         if (end == RowCounts::no_room) return c;
         rows.indptr[c + 1] = static_cast<std::int64_t>(end);
     }
-    return rows.indptr.size() - 1;
+    return rows.cells();
 }
 
-template std::size_t donor_shift<Level::BULKGEN_LEVEL>(std::uint64_t, const DonorShiftPurposes&, std::uint64_t,
-                                                       const DonorShiftPlan&, const Csr<float, std::int32_t>&,
+template std::size_t donor_shift<Level::BULKGEN_LEVEL>(const SparseRows&, const DonorShiftPlan&,
+                                                       const Csr<float, std::int32_t>&,
                                                        std::span<const double>, std::span<const std::int64_t>,
-                                                       std::span<std::uint32_t>, std::span<std::uint64_t>,
-                                                       const SparseRows&) noexcept;
+                                                       std::uint64_t, const DonorShiftPurposes&,
+                                                       std::uint64_t, const RowCountsScratch&) noexcept;
 
 }  // namespace bulkgen

@@ -18,7 +18,7 @@ from bulkgen.kernels.numba_clusters import (
 from bulkgen.kernels.numba_discrete import bernoulli, beta, binomial, exp_of, geometric_sum
 from bulkgen.kernels.numba_math import LANES, log_positive, philox
 from bulkgen.kernels.numba_row_counts import add_count, new_counts, write_counts
-from bulkgen.kernels.numba_words import new_stream, start_stream
+from bulkgen.kernels.numba_words import start_stream
 
 __all__ = ["choose_donors", "donor_shift"]
 
@@ -212,10 +212,12 @@ def donor_shift(  # type: ignore[no-untyped-def]
     gain_purpose,
     addition_purpose,
     first_cell,
+    streams,
+    gain_streams,
 ):
     """Write cells as sparse rows; returns how many had room."""
     counts, touched = new_counts(ratio.size)
-    stream, gain_stream, memory = new_stream(), new_stream(), new_candidates()
+    stream, gain_stream, memory = streams[0], gain_streams[0], new_candidates()
     gene, tile = np.empty(LANES, np.int64), np.empty((4, LANES))
     indptr[0] = 0
     end = np.int64(0)
