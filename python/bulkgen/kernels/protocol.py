@@ -259,6 +259,22 @@ class Kernels(Protocol):
     ) -> int:
         """Draw cells of Poisson genes with log-normal rates; returns how many there was room for."""
 
+    def thin_rows(
+        self,
+        out_indptr: Int64Array,
+        out_columns: Int32Array,
+        out_values: Float32Array,
+        indptr: Int64Array,
+        indices: IndexArray,
+        data: ValueArray,
+        probability: Float64Array,
+        *,
+        key: int,
+        purpose: int,
+        first_cell: int,
+    ) -> int:
+        """Keep each molecule of a row with the probability of the row; returns how many rows there was room for."""
+
     def negative_binomial(
         self,
         indptr: Int64Array,
@@ -330,22 +346,6 @@ class Kernels(Protocol):
         first_cell: int,
     ) -> int:
         """Make cells of donors moved by ratios, as sparse rows; returns how many had room."""
-
-    def thin_rows(
-        self,
-        out_indptr: Int64Array,
-        out_columns: Int32Array,
-        out_values: Float32Array,
-        indptr: Int64Array,
-        indices: IndexArray,
-        data: ValueArray,
-        probability: Float64Array,
-        *,
-        key: int,
-        purpose: int,
-        first_cell: int,
-    ) -> int:
-        """Keep each molecule of a row with the probability of the row; returns how many rows there was room for."""
 
     def variates(
         self, out: Float64Array, parameters: Float64Array, *, law: int, key: int, purpose: int, first_cell: int
