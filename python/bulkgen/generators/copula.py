@@ -8,7 +8,7 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from bulkgen.estimation.factors import estimate_factors
-from bulkgen.estimation.library_sizes import library_size_sample
+from bulkgen.estimation.library_sizes import library_size_table
 from bulkgen.generators.base import Bulk, Reference, SparseGenerator, cell_address
 from bulkgen.generators.learning import LearnsFromControls
 from bulkgen.generators.ratios import moved_profiles
@@ -63,7 +63,7 @@ class Copula(LearnsFromControls):
         }
         plans = []
         for profile, cells in zip(profiles, learned, strict=True):
-            sizes = library_size_sample(cells.library_sizes, model=self.library_sizes)
+            sizes = library_size_table(cells.library_sizes, law=self.library_sizes)
             genes, loadings = factors[id(cells)]
             plans.append(plan_copula(profile, cells.dispersion, sizes, genes, loadings))
         return FittedCopula(tuple(plans))

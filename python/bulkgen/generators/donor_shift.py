@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
 import scipy.sparse as sp
@@ -15,8 +15,10 @@ from bulkgen.generators.base import Bulk, Reference, SparseGenerator, cell_addre
 from bulkgen.generators.learning import LearnsFromControls, ReferenceCells
 from bulkgen.generators.ratios import ratios_of
 from bulkgen.kernels.donor_shift import Donors, DonorShiftPlan, donors_of_cells, draw_donor_shift, plan_donor_shift
-from bulkgen.kernels.protocol import Int64Array
 from bulkgen.kernels.rows import Rows
+
+if TYPE_CHECKING:
+    from bulkgen.kernels.protocol import Int64Array
 
 __all__ = ["DonorShift", "response_law"]
 

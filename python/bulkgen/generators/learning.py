@@ -9,6 +9,7 @@ import numpy as np
 
 from bulkgen.errors import LabelError
 from bulkgen.estimation.dispersion import estimate_dispersion
+from bulkgen.estimation.ratios import profile_of
 from bulkgen.generators.base import Bulk, Generator, Reference
 from bulkgen.generators.control import control_strata, stratum_name
 
@@ -41,7 +42,6 @@ class ReferenceCells:
         self.rows = rows
         self.counts: sp.csr_matrix = reference.counts[rows]
         self.library_sizes: Float64Array = reference.library_sizes[rows]
-        self._threads = reference.threads
 
     @cached_property
     def sums(self) -> Float64Array:
@@ -51,14 +51,12 @@ class ReferenceCells:
     @cached_property
     def profile(self) -> Float64Array:
         """Share of each gene, (sum + ½) / Σ(sum + ½)."""
-        shares: Float64Array = self.sums + 0.5
-        return np.asarray(shares / shares.sum())
+        return profile_of(self.sums)
 
     @cached_property
     def dispersion(self) -> Float64Array:
         """Dispersion of each gene."""
-        one_stratum = np.zeros(self.rows.size, np.int64)
-        return estimate_dispersion(self.counts, one_stratum, 1, threads=self._threads)
+        return estimate_dispersion(self.counts).shrunk
 
 
 class LearnsFromControls(Generator):

@@ -1,4 +1,4 @@
-"""Tissue bulk: fractions of reference states, and in each state its own cells moved by what the states do not explain."""
+"""Tissue bulk: fractions of reference states, and cells of each state moved by what the states do not explain."""
 
 from __future__ import annotations
 
@@ -10,20 +10,21 @@ import scipy.sparse as sp
 from pydantic import Field
 
 from bulkgen.errors import LabelError
-from bulkgen.estimation.fractions import cell_fractions, estimate_fractions
-from bulkgen.estimation.ratios import estimate_ratios
+from bulkgen.estimation.fractions import marker_genes, state_fractions
+from bulkgen.estimation.ratios import information, shrunk_ratios
 from bulkgen.generators.base import Bulk, Generator, Reference, SparseGenerator, cell_address
 from bulkgen.generators.control import stratum_name
 from bulkgen.generators.donor_shift import response_law
 from bulkgen.generators.learning import ReferenceCells
 from bulkgen.kernels import get_kernels
 from bulkgen.kernels.donor_shift import Donors, DonorShiftPlan, donors_of_cells, draw_donor_shift, plan_donor_shift
-from bulkgen.kernels.protocol import Float64Array, Int64Array
 from bulkgen.kernels.rows import Rows
 from bulkgen.rng import Purpose
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from bulkgen.kernels.protocol import Float64Array, Int64Array
 
 __all__ = ["Mixture"]
 
@@ -91,7 +92,8 @@ class FittedMixture(SparseGenerator):
         get_kernels().philox_words(words, key=key, purpose=int(Purpose.MIXTURE_STATE), first_cell=address)
         ends = np.cumsum(self.fractions[stratum])
         uniform = (words[:, 0] + 0.5) * 2.0**-32 * ends[-1]
-        return np.searchsorted(ends, uniform).astype(np.int64)
+        chosen: Int64Array = np.searchsorted(ends, uniform).astype(np.int64)
+        return chosen
 
     def _donors(self, stratum: int, state: int, n_cells: int, *, key: int, first_cell: int) -> Int64Array:
         address = cell_address(stratum, first_cell)
@@ -125,7 +127,7 @@ class Mixture(Generator):
     heterogeneity: float = Field(0.0, ge=0, le=1)
 
     def reference_columns(self, grouping: Sequence[str]) -> list[str]:
-        """Reference cells are told apart by their state; they need not have been in any of the bulk's strata."""
+        """Tell reference cells apart by their state; they need not have been in any of the bulk's strata."""
         return [self.states]
 
     def fit(self, bulk: Bulk, reference: Reference) -> FittedMixture:
@@ -138,7 +140,9 @@ class Mixture(Generator):
                 raise LabelError(f"no cell of state {stratum_name([name])} has counts; leave the state out")
         profiles = np.stack([of_state.profile for of_state in cells])
         library_sizes = np.array([of_state.library_sizes.mean() for of_state in cells])
-        molecules = np.stack([estimate_fractions(row, profiles, method=self.fractions) for row in bulk.counts])
+        sums = np.stack([of_state.sums for of_state in cells])
+        markers = marker_genes(sums)
+        molecules = state_fractions(bulk.counts, sums, genes=markers, method=self.fractions)
         plans = []
         for stratum, shares in enumerate(molecules):
             ratio = self._residual(bulk, stratum, shares @ profiles, cells)
@@ -153,29 +157,30 @@ class Mixture(Generator):
                         response=response_law(self.heterogeneity),
                     )
                 )
+        of_cells = molecules / library_sizes
         first = np.cumsum([0, *(of_state.rows.size for of_state in cells)])
         return FittedMixture(
             "\n".join(names),
-            np.stack([cell_fractions(shares, library_sizes) for shares in molecules]),
+            of_cells / of_cells.sum(axis=1, keepdims=True),
             Donors.of(sp.vstack([of_state.counts for of_state in cells], format="csr")),
             np.concatenate([of_state.rows for of_state in cells]),
             tuple(np.arange(a, b) for a, b in zip(first[:-1], first[1:], strict=True)),
             tuple(plans),
         )
 
-    def _residual(
-        self, bulk: Bulk, stratum: int, expected: Float64Array, cells: list[ReferenceCells]
-    ) -> Float64Array:
+    def _residual(self, bulk: Bulk, stratum: int, expected: Float64Array, cells: list[ReferenceCells]) -> Float64Array:
         """Ratio of each gene in the bulk to what the fractions make expect."""
         if not self.residual:
             return np.ones(expected.size)
+        counts = bulk.counts[stratum]
         depth = sum(float(of_state.sums.sum()) for of_state in cells)
-        return estimate_ratios(
-            bulk.counts[stratum],
-            expected * depth,
-            cells=int(bulk.cells[stratum]),
-            control_cells=sum(of_state.rows.size for of_state in cells),
-            profile=expected,
-            dispersion=np.mean([of_state.dispersion for of_state in cells], axis=0),
-            library_size=float(np.mean([of_state.library_sizes.mean() for of_state in cells])),
-        )
+        n_cells = sum(of_state.rows.size for of_state in cells)
+        dispersion = np.mean([of_state.dispersion for of_state in cells], axis=0)
+        known = information(counts)
+        if bulk.cells[stratum] > 0:
+            samples = int(bulk.cells[stratum])
+            size = float(np.mean([of_state.library_sizes.mean() for of_state in cells]))
+            molecules = samples * size * counts / counts.sum()
+            known = information(counts, molecules=molecules, dispersion=dispersion, samples=samples)
+        known_states = information(expected * depth, dispersion=dispersion, samples=n_cells)
+        return shrunk_ratios(counts, expected * depth, known, known_states, reference=expected)

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 import numpy as np
 from pydantic import Field
 
-from bulkgen.estimation.concentration import estimate_concentration, log_normal_sigma
-from bulkgen.estimation.library_sizes import library_size_sample
+from bulkgen.elementary import exp, log1p
+from bulkgen.estimation.concentration import estimate_concentration
+from bulkgen.estimation.library_sizes import library_size_table
 from bulkgen.generators.base import Bulk, Reference, SparseGenerator, cell_address
-from bulkgen.generators.learning import LearnsFromControls
-from bulkgen.kernels.multinomial import MultinomialPlan, draw_multinomial, plan_multinomial
-from bulkgen.kernels.poisson_log_normal import PoissonLogNormalPlan, draw_poisson_log_normal, plan_poisson_log_normal
+from bulkgen.generators.learning import LearnsFromControls, ReferenceCells
 from bulkgen.kernels.rows import Rows
+from bulkgen.kernels.sampling import MultinomialPlan, PoissonLogNormalPlan
+
+if TYPE_CHECKING:
+    from bulkgen.kernels.protocol import Float64Array
 
 __all__ = ["Multinomial", "Poisson"]
 
@@ -28,36 +31,34 @@ class FittedMultinomial(SparseGenerator):
     @property
     def n_genes(self) -> int:
         """Number of genes."""
-        return self.plans[0].n_genes
+        return self.plans[0].profile.n_genes
 
     def draw_rows(self, stratum: int, rows: Rows, *, key: int, first_cell: int) -> int:
         """Draw cells of a stratum."""
-        return draw_multinomial(self.plans[stratum], rows, key=key, first_cell=cell_address(stratum, first_cell))
+        return self.plans[stratum].draw(rows, key=key, first_cell=cell_address(stratum, first_cell))
 
 
-@dataclass(frozen=True)
-class FittedPoissonLogNormal(SparseGenerator):
-    """Plans, one per stratum."""
-
-    plans: tuple[PoissonLogNormalPlan, ...]
-
-    @property
-    def n_genes(self) -> int:
-        """Number of genes."""
-        return self.plans[0].n_genes
-
-    def draw_rows(self, stratum: int, rows: Rows, *, key: int, first_cell: int) -> int:
-        """Draw cells of a stratum."""
-        return draw_poisson_log_normal(self.plans[stratum], rows, key=key, first_cell=cell_address(stratum, first_cell))
-
-
-class Multinomial(LearnsFromControls):
-    """Cells of the library size of a random real cell, each molecule's gene drawn from the bulk's profile.
+class _Molecules(LearnsFromControls):
+    """What the generators of this file share.
 
     Attributes
     ----------
     library_sizes
         ``bootstrap`` the reference cells' own, or draw from a ``log_normal`` law fitted to them.
+    """
+
+    library_sizes: Literal["bootstrap", "log_normal"] = "bootstrap"
+
+    def sizes_of(self, cells: ReferenceCells) -> Float64Array:
+        """Return the library sizes to choose from."""
+        return library_size_table(cells.library_sizes, law=self.library_sizes).astype(np.float64)
+
+
+class Multinomial(_Molecules):
+    """Cells of the library size of a random real cell, each molecule's gene drawn from the bulk's profile.
+
+    Attributes
+    ----------
     concentration
         A finite one makes the profile itself vary from cell to cell, by a Dirichlet law with this sum of parameters
         (Dirichlet-multinomial); ``estimate`` takes it from the reference cells.
@@ -65,20 +66,65 @@ class Multinomial(LearnsFromControls):
 
     fitted_type: ClassVar = FittedMultinomial
 
-    library_sizes: Literal["bootstrap", "log_normal"] = "bootstrap"
-    concentration: float | Literal["estimate"] | None = Field(None, gt=0)
-
-    _poisson_total: ClassVar[bool] = False
+    concentration: Annotated[float, Field(gt=0)] | Literal["estimate"] | None = None
 
     def fit(self, bulk: Bulk, reference: Reference) -> FittedMultinomial:
         """Plan every stratum."""
         plans = []
         for profile, cells in zip(bulk.profile, self.cells_of(bulk, reference), strict=True):
-            concentration = np.inf if self.concentration is None else self.concentration
-            if concentration == "estimate":
-                concentration = estimate_concentration(cells.counts)
-            sizes = library_size_sample(cells.library_sizes, model=self.library_sizes)
-            plans.append(
-                plan_multinomial(profile, sizes, poisson_total=self._poisson_total, concentration=float(concentration))
-            )
+            if self.concentration == "estimate":
+                concentration = estimate_concentration(cells.counts, np.zeros(cells.rows.size, np.int64), 1)
+            else:
+                concentration = np.inf if self.concentration is None else self.concentration
+            plans.append(MultinomialPlan.of(profile, self.sizes_of(cells), concentration=concentration))
         return FittedMultinomial(tuple(plans))
+
+
+@dataclass(frozen=True)
+class FittedPoisson(SparseGenerator):
+    """Plans, one per stratum, of one of two laws; the other tuple is empty."""
+
+    poisson: tuple[MultinomialPlan, ...]
+    log_normal: tuple[PoissonLogNormalPlan, ...]
+
+    @property
+    def n_genes(self) -> int:
+        """Number of genes."""
+        return self.poisson[0].profile.n_genes if self.poisson else self.log_normal[0].scale.size
+
+    def draw_rows(self, stratum: int, rows: Rows, *, key: int, first_cell: int) -> int:
+        """Draw cells of a stratum."""
+        plan = self.poisson[stratum] if self.poisson else self.log_normal[stratum]
+        return plan.draw(rows, key=key, first_cell=cell_address(stratum, first_cell))
+
+
+class Poisson(_Molecules):
+    """x ~ Poisson(L·p), genes independent, p the bulk's profile and L the library size of a random real cell.
+
+    What a generator without any biology would make: the floor that others are measured against.
+
+    Attributes
+    ----------
+    log_normal
+        The rate of each gene varies from cell to cell by a log-normal law of mean 1, whose variance is the reference's
+        dispersion.
+    """
+
+    fitted_type: ClassVar = FittedPoisson
+
+    log_normal: bool = False
+
+    def fit(self, bulk: Bulk, reference: Reference) -> FittedPoisson:
+        """Plan every stratum."""
+        learned = list(zip(bulk.profile, self.cells_of(bulk, reference), strict=True))
+        if not self.log_normal:
+            plans = (
+                MultinomialPlan.of(profile, self.sizes_of(cells), poisson_total=True) for profile, cells in learned
+            )
+            return FittedPoisson(tuple(plans), ())
+        varying = []
+        for profile, cells in learned:
+            sigma = np.sqrt(log1p(cells.dispersion))
+            scale = profile * exp(-0.5 * sigma * sigma)
+            varying.append(PoissonLogNormalPlan.of(scale, sigma, self.sizes_of(cells)))
+        return FittedPoisson((), tuple(varying))

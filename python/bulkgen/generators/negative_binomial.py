@@ -7,7 +7,7 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
-from bulkgen.estimation.library_sizes import library_size_sample
+from bulkgen.estimation.library_sizes import library_size_table
 from bulkgen.estimation.zero_inflation import estimate_zero_inflation
 from bulkgen.generators.base import Bulk, Reference, SparseGenerator, cell_address
 from bulkgen.generators.learning import LearnsFromControls
@@ -67,7 +67,7 @@ class NegativeBinomial(LearnsFromControls):
         }
         plans = []
         for profile, cells in zip(profiles, learned, strict=True):
-            sizes = library_size_sample(cells.library_sizes, model=self.library_sizes)
+            sizes = library_size_table(cells.library_sizes, law=self.library_sizes)
             plans.append(
                 plan_negative_binomial(
                     np.ascontiguousarray(profile), cells.dispersion, sizes, inflation=inflation.get(id(cells))

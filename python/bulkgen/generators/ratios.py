@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bulkgen.errors import LabelError
-from bulkgen.estimation.ratios import estimate_ratios
+from bulkgen.estimation.ratios import information, shrunk_ratios
 from bulkgen.generators.control import control_strata
 from bulkgen.warning import warn
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from bulkgen.generators.learning import LearnsFromControls, ReferenceCells
     from bulkgen.kernels.protocol import Float64Array
 
-__all__ = ["moved_profiles", "ratios_of"]
+__all__ = ["bulk_ratios", "moved_profiles", "ratios_of"]
 
 
 def ratios_of(generator: LearnsFromControls, bulk: Bulk, learned: list[ReferenceCells]) -> list[Float64Array]:
@@ -40,20 +40,42 @@ def ratios_of(generator: LearnsFromControls, bulk: Bulk, learned: list[Reference
         if controls is not None and stratum in controls:
             ratios.append(np.ones(bulk.counts.shape[1]))
             continue
-        control_counts = cells.sums if controls is None else bulk.counts[controls].sum(axis=0)
+        control = cells.sums if controls is None else bulk.counts[controls].sum(axis=0)
         control_cells = cells.rows.size if controls is None else int(bulk.cells[controls].sum())
         ratios.append(
-            estimate_ratios(
+            bulk_ratios(
                 bulk.counts[stratum],
-                control_counts,
-                cells=int(bulk.cells[stratum]),
+                control,
+                cells,
+                treated_cells=int(bulk.cells[stratum]),
                 control_cells=control_cells,
-                profile=cells.profile,
-                dispersion=cells.dispersion,
-                library_size=float(cells.library_sizes.mean()),
             )
         )
     return ratios
+
+
+def bulk_ratios(
+    treated: Float64Array, control: Float64Array, cells: ReferenceCells, *, treated_cells: int, control_cells: int
+) -> Float64Array:
+    """Return shrunk ratios of two profiles, Σ ratio · profile of the reference cells = 1.
+
+    Parameters
+    ----------
+    treated, control
+        Counts of the profiles.
+    cells
+        The reference cells that the ratios are for; their dispersion says how much profiles of few cells vary.
+    treated_cells, control_cells
+        Cells behind each profile, 0 where not known: its counts are then all that is uncertain.
+    """
+    known = []
+    for counts, n_cells in ((treated, treated_cells), (control, control_cells)):
+        if n_cells == 0:
+            known.append(information(counts))
+            continue
+        molecules = n_cells * cells.library_sizes.mean() * counts / counts.sum()
+        known.append(information(counts, molecules=molecules, dispersion=cells.dispersion, samples=n_cells))
+    return shrunk_ratios(treated, control, known[0], known[1], reference=cells.profile)
 
 
 def moved_profiles(generator: LearnsFromControls, bulk: Bulk, learned: list[ReferenceCells]) -> list[Float64Array]:

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 import scipy.sparse as sp
 
 from bulkgen.generators.base import Bulk, Reference, SparseGenerator, cell_address
 from bulkgen.generators.learning import LearnsFromControls
-from bulkgen.kernels.protocol import Float64Array
+from bulkgen.kernels import get_kernels
 from bulkgen.kernels.rows import Rows
-from bulkgen.thinning import bootstrap_sizes, thin_rows
+from bulkgen.rng import Purpose
+from bulkgen.thinning import bootstrap_sizes
+
+if TYPE_CHECKING:
+    from bulkgen.kernels.protocol import Float64Array
 
 __all__ = ["Thin"]
 
@@ -36,12 +40,18 @@ class FittedThin(SparseGenerator):
         address = cell_address(stratum, first_cell)
         sizes = bootstrap_sizes(self.sizes[stratum], n, key=key, first_cell=address)
         profile = self.counts[[stratum]]
-        every = sp.csr_matrix(
-            (np.tile(profile.data, n), np.tile(profile.indices, n), np.arange(n + 1) * profile.nnz),
-            shape=(n, self.n_genes),
+        return get_kernels().thin_rows(
+            rows.indptr,
+            rows.columns,
+            rows.values,
+            np.arange(n + 1) * profile.nnz,
+            np.tile(profile.indices, n),
+            np.tile(profile.data, n),
+            np.minimum(1.0, sizes / self.totals[stratum]),
+            key=key,
+            purpose=int(Purpose.THIN),
+            first_cell=address,
         )
-        probability = np.minimum(1.0, sizes / self.totals[stratum])
-        return thin_rows(rows, every, probability, key=key, first_cell=address)
 
 
 class Thin(LearnsFromControls):
