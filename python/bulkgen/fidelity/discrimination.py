@@ -49,7 +49,7 @@ def discrimination_metrics(space: Space, synthetic: View, label: str) -> dict[st
     sides = [(cells, cells.some(equal)) for cells in (real, made)]
     depth = [_depth(cells, places) for cells, places in sides]
     genes = [
-        np.hstack([cells.variable_values(places, genes=GENES), more])
+        np.hstack([cells.variable_values(places, genes=GENES), more.astype(np.float32)])
         for (cells, places), more in zip(sides, depth, strict=True)
     ]
     points = [np.hstack([cells.coordinates[places], more]) for (cells, places), more in zip(sides, depth, strict=True)]

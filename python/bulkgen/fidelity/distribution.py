@@ -23,7 +23,8 @@ NEIGHBOURS = 5
 def distribution_metrics(space: Space, synthetic: View, label: str) -> dict[str, float]:
     """Compare the distribution of a class in the space of the training cells: as many cells of both, at most 2,000.
 
-    Distances are in units of the median distance between training cells.
+    Distances are in units of the median distance between training cells. Equal numbers, for the radius of a
+    neighbourhood depends on them.
 
     Returns
     -------

@@ -132,7 +132,7 @@ class Space:
 
     @cached_property
     def training_coordinates(self) -> Float64Array:
-        """The training cells of all classes in the space, shape (cells, components)."""
+        """The training cells of all classes in the space, shape (cells, axes)."""
         points = np.empty((len(self.training.cells), self.representation.axes.shape[1]))
         for label in self.labels:
             points[self.training[label].rows] = self.training[label].coordinates

@@ -107,7 +107,7 @@ class ClassView:
 
     @cached_property
     def coordinates(self) -> Float64Array:
-        """The cells in the space of the training cells, shape (cells, components)."""
+        """The cells in the space of the training cells, shape (cells, axes)."""
         return self._view.representation.coordinates(self.counts)
 
     @cached_property
