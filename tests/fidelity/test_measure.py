@@ -134,6 +134,26 @@ def test_a_class_of_few_cells_has_no_value_and_the_reason(space, make_cells):
     assert rows.value[MACRO] == pytest.approx(rows.value[["control", "drug b"]].mean())
 
 
+@pytest.mark.parametrize("control", [None, "control"])
+def test_ten_cells_of_each_kind_are_enough(make_cells, control):
+    training = make_cells(10, 1)
+    space = Space.fit(training, make_cells(10, 2), control=control, key=1)
+    table = measure(space, training.as_synthetic(), groups=CELL_GROUPS)
+    # of ten cells correlations are noise, and that is said
+    notes = set(table[(table.label != MACRO) & (table.metric != "correlation_slope")].note) - {""}
+    assert notes == ({"this is the control class"} if control else set())
+
+
+def test_one_training_cell_of_a_class_leaves_the_rest_to_be_measured(make_cells):
+    cells = make_cells(30, 1)
+    training = cells.take(np.concatenate([cells.rows("control"), cells.rows("drug a")[:1], cells.rows("drug b")]))
+    space = Space.fit(training, make_cells(30, 2), control="control", key=1)
+    table = measure(space, make_cells(30, 3), groups=QUICK_GROUPS).set_index(["metric", "label"])
+    assert table.note["fold_change_slope", "drug a"] == "one cell of 'drug a' has no variance"
+    assert "not found again" in table.note["correlation_slope", "drug a"]
+    assert np.isfinite(table.value["gene_ks", "drug a"])
+
+
 def test_a_missing_class_is_refused(space, make_cells):
     cells = make_cells(50, 3)
     with pytest.raises(LabelError, match="no synthetic cell has the label 'drug b'"):
