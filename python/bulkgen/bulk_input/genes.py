@@ -186,6 +186,8 @@ def match_genes(
 
     Raises
     ------
+    ValueError
+        If `var` has no such column.
     GeneOverlapError
         If under 10 % of either's ids lead to genes of the vocabulary, or under 10 % of the genes of the smaller set are
         shared.
@@ -199,8 +201,8 @@ def match_genes(
     """
     loaded = load_vocabulary(vocabulary, vocabulary_path)
     columns = {
-        "bulk": _columns_of("bulk", bulk, loaded, gene_ids=bulk_gene_ids),
-        "reference": _columns_of("reference", reference, loaded, gene_ids=reference_gene_ids),
+        "bulk": _columns_of("bulk", bulk, loaded, bulk_gene_ids),
+        "reference": _columns_of("reference", reference, loaded, reference_gene_ids),
     }
     in_reference = {gene: number for number, gene in enumerate(columns["reference"].genes)}
     shared = [gene for gene in columns["bulk"].genes if gene in in_reference]
@@ -226,12 +228,11 @@ def match_genes(
     return MatchedGenes(matched_bulk, matched_reference, overlap)
 
 
-def _columns_of(name: str, adata: AnnData, vocabulary: Vocabulary, *, gene_ids: str | None) -> GeneColumns:
+def _columns_of(name: str, adata: AnnData, vocabulary: Vocabulary, gene_ids: str | None) -> GeneColumns:
     try:
         return gene_columns(adata.var, vocabulary, gene_ids=gene_ids)
-    except GeneOverlapError as error:
-        hint = str(error).replace("gene_ids=", f"{name}_gene_ids=")
-        raise GeneOverlapError(f"genes of the {name}: {hint}") from error
+    except ValueError as error:
+        raise type(error)(f"genes of the {name} ({name}_gene_ids): {error}") from error
 
 
 def _cut(adata: AnnData, columns: GeneColumns, shared: Sequence[str]) -> tuple[AnnData, float]:

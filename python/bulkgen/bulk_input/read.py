@@ -123,7 +123,7 @@ def read_bulk(
         obs = rows.join(obs[[column for column in obs if column not in rows]])
     if "sample" not in obs:
         obs = obs.assign(sample=obs.index.to_numpy())
-    columns = gene_columns(matrix.var, loaded, gene_ids=gene_ids if gene_ids in matrix.var else None)
+    columns = gene_columns(matrix.var, loaded, gene_ids=matrix.gene_ids)
     checked = checked_values(values, unit, round=round, samples=list(obs.index), genes=columns.ids)
     raw = _anndata(values, obs, matrix.var)
     report = _report(matrix, columns, checked, left_out)
@@ -177,10 +177,10 @@ def _matrix(
         source, layer = read(source, layer=layer, counts="any"), None
     elif not hasattr(source, "obs_names"):
         raise TypeError(f"source must be a path, an AnnData or a DataFrame, got {type(source).__name__}")
-    return _matrix_of_anndata(source, layer)
+    return _matrix_of_anndata(source, layer, gene_ids)
 
 
-def _matrix_of_anndata(adata: AnnData, layer: str | None) -> BulkMatrix:
+def _matrix_of_anndata(adata: AnnData, layer: str | None, gene_ids: str | None) -> BulkMatrix:
     if layer is not None and layer not in adata.layers:
         found = ", ".join(map(repr, adata.layers)) or "none"
         raise ValueError(f"source has no layer {layer!r}; layers: {found}")
@@ -193,7 +193,7 @@ def _matrix_of_anndata(adata: AnnData, layer: str | None) -> BulkMatrix:
     if not isinstance(X, np.ndarray):
         names = {"cell_names": adata.obs_names, "gene_names": adata.var_names}
         X = canonical_counts(X, require_integers=False, **names).toarray()
-    return BulkMatrix(X, adata.obs, adata.var)
+    return BulkMatrix(X, adata.obs, adata.var, gene_ids)
 
 
 def _anndata(values: np.ndarray, obs: pd.DataFrame, var: pd.DataFrame) -> AnnData:

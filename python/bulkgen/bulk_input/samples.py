@@ -11,6 +11,7 @@ import pandas as pd
 from bulkgen.bulk_input.report import shown
 from bulkgen.errors import LabelError
 from bulkgen.io import read_table
+from bulkgen.io.tables import UNNAMED
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,7 +31,10 @@ def read_sample_table(samples: str | Path | pd.DataFrame) -> pd.DataFrame:
     table = samples if isinstance(samples, pd.DataFrame) else read_table(samples, text=True)
     if not isinstance(table.index, pd.RangeIndex):
         table = table.reset_index(names="sample" if table.index.name is None else table.index.name)
-    return table.rename(columns=str)
+    table = table.rename(columns=str)
+    if table.columns.has_duplicates:
+        raise ValueError(f"column {table.columns[table.columns.duplicated()][0]!r} of the sample table occurs twice")
+    return table.rename(columns={name: "sample" for name in table.columns[:1] if name.startswith(UNNAMED)})
 
 
 def words_of(table: pd.DataFrame) -> set[str]:
@@ -88,12 +92,12 @@ def sample_rows(table: pd.DataFrame, names: Sequence[str]) -> tuple[pd.DataFrame
     if missing:
         warnings.warn(
             f"{len(missing)} of {len(names)} samples are not in the sample table and are left out: {shown(missing)}",
-            stacklevel=4,
+            stacklevel=3,
         )
     without = [key for key in keys if key not in wanted]
     if without:
         warnings.warn(
-            f"{len(without)} of {len(table)} rows of the sample table have no sample: {shown(without)}", stacklevel=4
+            f"{len(without)} of {len(table)} rows of the sample table have no sample: {shown(without)}", stacklevel=3
         )
     return found.apply(lambda column: column if column.name == best else _numbers_if_all(column)), missing
 
