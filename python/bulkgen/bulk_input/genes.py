@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -13,6 +12,7 @@ from bulkgen.errors import GeneOverlapError
 from bulkgen.io import canonical_counts, make_anndata
 from bulkgen.tokens.encode import load_vocabulary
 from bulkgen.tokens.genes import MIN_MAPPED, column_ids, has_version, resolve_columns, strip_version
+from bulkgen.warning import warn
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -224,7 +224,7 @@ def match_genes(
         reference_share=reference_share,
     )
     if len(shared) < max(bulk.n_vars, reference.n_vars):
-        warnings.warn(f"{overlap}; the others are left out", stacklevel=2)
+        warn(f"{overlap}; the others are left out")
     return MatchedGenes(matched_bulk, matched_reference, overlap)
 
 

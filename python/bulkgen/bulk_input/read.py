@@ -16,6 +16,7 @@ from bulkgen.bulk_input.tables import BulkMatrix, matrix_of_table
 from bulkgen.bulk_input.units import checked_values
 from bulkgen.io import canonical_counts, make_anndata, provenance, read, read_table
 from bulkgen.tokens.encode import load_vocabulary
+from bulkgen.warning import warn
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -114,7 +115,7 @@ def read_bulk(
     matrix = _matrix(source, table, loaded, genes=genes, gene_ids=gene_ids, layer=layer)
     if matrix.annotation:
         described = ", ".join(map(repr, matrix.annotation))
-        warnings.warn(f"columns taken for annotation, not for values: {described}", stacklevel=2)
+        warn(f"columns taken for annotation, not for values: {described}")
     left_out: tuple[str, ...] = ()
     obs, values = matrix.obs, matrix.values
     if table is not None:
@@ -129,10 +130,9 @@ def read_bulk(
     report = _report(matrix, columns, checked, left_out)
     if report.unmapped:
         where = "empty" if loaded is None else f"not in vocabulary {loaded.name!r}"
-        warnings.warn(
+        warn(
             f"{report.unmapped} of {report.ids} gene ids, with {report.unmapped_share:.2%} of the {unit}, are {where} "
-            f"and left out: {shown(columns.ids[i] for i in np.flatnonzero(columns.gene < 0))}",
-            stacklevel=2,
+            f"and left out: {shown(columns.ids[i] for i in np.flatnonzero(columns.gene < 0))}"
         )
     parameters = {
         "source": str(source) if isinstance(source, (str, Path)) else type(source).__name__,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +11,7 @@ from bulkgen.bulk_input.report import shown
 from bulkgen.errors import LabelError
 from bulkgen.io import read_table
 from bulkgen.io.tables import UNNAMED
+from bulkgen.warning import warn
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -90,15 +90,10 @@ def sample_rows(table: pd.DataFrame, names: Sequence[str]) -> tuple[pd.DataFrame
     found = table.set_axis(pd.Index(keys, dtype=object)).loc[[name for name in names if name in set(keys)]]
     missing = tuple(name for name in names if name not in set(keys))
     if missing:
-        warnings.warn(
-            f"{len(missing)} of {len(names)} samples are not in the sample table and are left out: {shown(missing)}",
-            stacklevel=3,
-        )
+        warn(f"{len(missing)} of {len(names)} samples are not in the sample table and are left out: {shown(missing)}")
     without = [key for key in keys if key not in wanted]
     if without:
-        warnings.warn(
-            f"{len(without)} of {len(table)} rows of the sample table have no sample: {shown(without)}", stacklevel=3
-        )
+        warn(f"{len(without)} of {len(table)} rows of the sample table have no sample: {shown(without)}")
     return found.apply(lambda column: column if column.name == best else _numbers_if_all(column)), missing
 
 
