@@ -34,6 +34,7 @@ DEFAULT_METHOD = "truncated_gaussian"
 #: Built-in generators: name -> module and class.
 _BUILT_IN = {
     "truncated_gaussian": ("bulkgen.generators.truncated_gaussian", "TruncatedGaussian"),
+    "scvi": ("bulkgen.generators.scvi", "Scvi"),
 }
 
 
