@@ -8,7 +8,7 @@ from typing import ClassVar, Literal
 import numpy as np
 
 from bulkgen.estimation.library_sizes import library_size_table
-from bulkgen.estimation.zero_inflation import estimate_zero_inflation
+from bulkgen.estimation.zero_inflation import fit_zero_inflation
 from bulkgen.generators.base import Bulk, Reference, SparseGenerator, cell_address
 from bulkgen.generators.learning import LearnsFromControls
 from bulkgen.generators.ratios import moved_profiles
@@ -60,17 +60,12 @@ class NegativeBinomial(LearnsFromControls):
             raise ValueError("mean='ratio' needs control=, the label of the control cells")
         learned = self.cells_of(bulk, reference)
         profiles = bulk.profile if self.mean == "absolute" else moved_profiles(self, bulk, learned)
-        inflation = {
-            id(cells): estimate_zero_inflation(cells.counts, cells.profile, cells.dispersion)
-            for cells in learned
-            if self.zero_inflation
-        }
         plans = []
         for profile, cells in zip(profiles, learned, strict=True):
-            sizes = library_size_table(cells.library_sizes, law=self.library_sizes)
-            plans.append(
-                plan_negative_binomial(
-                    np.ascontiguousarray(profile), cells.dispersion, sizes, inflation=inflation.get(id(cells))
-                )
-            )
+            rate, dispersion, inflation = profile, cells.dispersion, None
+            if self.zero_inflation:
+                # what lies beside the additional zeros has a law of its own
+                zeros = cells.zero_inflation
+                rate, dispersion, inflation = profile * zeros.mean_factor, zeros.dispersion, zeros.probability
+            plans.append(NegativeBinomialPlan.of(rate, dispersion, sizes_of(self, cells), inflation=inflation))
         return FittedNegativeBinomial(tuple(plans))

@@ -42,6 +42,7 @@ _BUILT_IN = {
     "donor_shift": ("bulkgen.generators.donor_shift", "DonorShift"),
     "mixture": ("bulkgen.generators.mixture", "Mixture"),
     "pseudobulk": ("bulkgen.generators.pseudobulk", "Pseudobulk"),
+    "scvi": ("bulkgen.generators.scvi", "Scvi"),
 }
 
 
