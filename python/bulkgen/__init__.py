@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from bulkgen.rng import STREAM_VERSION
     from bulkgen.splits import BenchmarkSplit, split_benchmark
     from bulkgen.synthesis import synthesize
+    from bulkgen.thinning import thin
     from bulkgen.tokens import TokenDataset, Vocabulary, tokenize
     from bulkgen.training import Scores, evaluate, finetune
 
@@ -41,6 +42,7 @@ __all__ = [
     "read_bulk",
     "split_benchmark",
     "synthesize",
+    "thin",
     "tokenize",
     "write",
 ]
@@ -63,6 +65,7 @@ _HOME = {
     "read_bulk": "bulkgen.bulk_input",
     "split_benchmark": "bulkgen.splits",
     "synthesize": "bulkgen.synthesis",
+    "thin": "bulkgen.thinning",
     "tokenize": "bulkgen.tokens",
     "write": "bulkgen.io",
 }
