@@ -49,16 +49,17 @@ void register_copula(py::module_& module) {
             RowCountsMemory memory(n_genes);
             return at_level(chosen_level, [&](auto level) {
                 return copula<level.level>(
-                    key, {{purposes[0], purposes[1], purposes[2]}, purposes[3], purposes[4]}, first_cell,
-                    independent, correlated, factors, memory.counts, memory.touched, rows);
+                    rows, independent, correlated, key,
+                    {{purposes[0], purposes[1], purposes[2]}, purposes[3], purposes[4]}, first_cell,
+                    memory.view(), factors);
             });
         },
         py::arg("indptr").noconvert(), py::arg("columns").noconvert(), py::arg("values").noconvert(),
         py::arg("sizes").noconvert(), py::arg("threshold").noconvert(), py::arg("other").noconvert(),
-        py::arg("overdispersion").noconvert(), py::arg("inflation").noconvert(),
-        py::arg("gene").noconvert(), py::arg("rate").noconvert(), py::arg("dispersion").noconvert(),
-        py::arg("loadings").noconvert(), py::arg("own").noconvert(), py::kw_only(), py::arg("total_rate"),
-        py::arg("key"), py::arg("purposes"), py::arg("first_cell"));
+        py::arg("overdispersion").noconvert(), py::arg("inflation").noconvert(), py::arg("gene").noconvert(),
+        py::arg("rate").noconvert(), py::arg("dispersion").noconvert(), py::arg("loadings").noconvert(),
+        py::arg("own").noconvert(), py::kw_only(), py::arg("total_rate"), py::arg("key"), py::arg("purposes"),
+        py::arg("first_cell"));
 }
 
 }  // namespace bulkgen::bindings

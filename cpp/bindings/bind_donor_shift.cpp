@@ -14,8 +14,9 @@ DonorShiftPlan checked_shift(const Array<double>& overdispersion, const Array<do
                              const Array<double>& log_ratio, const Array<std::uint64_t>& threshold,
                              const Array<std::int32_t>& other, double alpha, double beta, double keep,
                              double total_addition) {
-    const DonorShiftPlan plan{input(overdispersion), input(ratio), input(log_ratio), alpha, beta, keep,
-                              checked_alias(threshold, other), total_addition};
+    const DonorShiftPlan plan{
+        input(overdispersion),           input(ratio),  input(log_ratio), alpha, beta, keep,
+        checked_alias(threshold, other), total_addition};
     const std::size_t n_genes = plan.table.other.size();
     require(plan.overdispersion.size() == n_genes && plan.ratio.size() == n_genes,
             "overdispersion and ratio must have one element per gene");
@@ -57,9 +58,9 @@ void register_donor_shift(py::module_& module) {
             const auto donors = checked_csr(donor_indptr, donor_columns, donor_values);
             const DonorShiftPlan plan = checked_shift(overdispersion, ratio, log_ratio, threshold, other,
                                                       alpha, beta, keep, total_addition);
-            const auto donor_sizes = input(sizes);
+            const auto donor_sizes = checked_sizes(sizes);
             const auto chosen = input(donor);
-            require_sizes(donor_sizes, total_addition);
+            require_total(donor_sizes, total_addition);
             require(donor_sizes.size() == donors.rows(), "sizes must have one element per row of the donors");
             require(chosen.size() == rows.indptr.size() - 1, "donor must have one element per cell");
             for (const std::int64_t row : chosen) {
@@ -70,9 +71,9 @@ void register_donor_shift(py::module_& module) {
             py::gil_scoped_release release;
             RowCountsMemory memory(plan.table.other.size());
             return at_level(chosen_level, [&](auto level) {
-                return donor_shift<level.level>(key, {purposes[0], purposes[1], purposes[2], purposes[3]},
-                                                first_cell, plan, donors, donor_sizes, chosen, memory.counts,
-                                                memory.touched, rows);
+                return donor_shift<level.level>(rows, plan, donors, donor_sizes, chosen, key,
+                                                {purposes[0], purposes[1], purposes[2], purposes[3]},
+                                                first_cell, memory.view());
             });
         },
         py::arg("indptr").noconvert(), py::arg("columns").noconvert(), py::arg("values").noconvert(),

@@ -22,8 +22,8 @@ void register_negative_binomial(py::module_& module) {
             py::gil_scoped_release release;
             RowCountsMemory memory(plan.table.other.size());
             return at_level(chosen_level, [&](auto level) {
-                return negative_binomial<level.level>(key, {purposes[0], purposes[1], purposes[2]},
-                                                      first_cell, plan, memory.counts, memory.touched, rows);
+                return negative_binomial<level.level>(
+                    rows, plan, key, {purposes[0], purposes[1], purposes[2]}, first_cell, memory.view());
             });
         },
         py::arg("indptr").noconvert(), py::arg("columns").noconvert(), py::arg("values").noconvert(),

@@ -14,9 +14,12 @@ PYBIND11_MODULE(_core, module, pybind11::mod_gil_not_used()) {
     bindings::register_group_moments(module);
     bindings::register_group_sums(module);
     bindings::register_level(module);
+    bindings::register_multinomial(module);
     bindings::register_negative_binomial(module);
     bindings::register_philox(module);
+    bindings::register_poisson_log_normal(module);
     bindings::register_rank_tokens(module);
+    bindings::register_thin_rows(module);
     bindings::register_truncated_gaussian(module);
     bindings::register_truncated_gaussian_tokens(module);
     bindings::register_variates(module);

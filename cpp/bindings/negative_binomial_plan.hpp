@@ -3,23 +3,19 @@
 
 #include <pybind11/stl.h>
 
-#include <algorithm>
-
 #include "alias_arrays.hpp"
 #include "arrays.hpp"
 #include "bulkgen/negative_binomial.hpp"
+#include "sparse_rows.hpp"
 
 namespace bulkgen::bindings {
 
 /// A cell's candidates are counted in 32 bits, and are work.
 inline constexpr double most_candidates = 0x1p30;
 
-inline void require_sizes(std::span<const double> sizes, double total) {
-    require(!sizes.empty() && sizes.size() <= 0x7fffffffU,
-            "sizes must hold between 1 and 2^31 - 1 library sizes");
-    const auto within = [&](double size) { return size >= 0.0 && size * total <= most_candidates; };
-    require(total >= 0.0 && std::ranges::all_of(sizes, within),
-            "library sizes must not be negative, nor make more than 2^30 molecules of a cell");
+inline void require_total(std::span<const double> sizes, double total) {
+    require(total >= 0.0 && largest_size(sizes) * total <= most_candidates,
+            "a cell must not have more than 2^30 molecules on average");
 }
 
 inline NegativeBinomialPlan checked_negative_binomial(const Array<double>& sizes,
@@ -27,10 +23,10 @@ inline NegativeBinomialPlan checked_negative_binomial(const Array<double>& sizes
                                                       const Array<std::int32_t>& other,
                                                       const Array<double>& overdispersion,
                                                       const Array<double>& inflation, double total_rate) {
-    const NegativeBinomialPlan plan{input(sizes), checked_alias(threshold, other), total_rate,
+    const NegativeBinomialPlan plan{checked_sizes(sizes), checked_alias(threshold, other), total_rate,
                                     input(overdispersion), input(inflation)};
     const std::size_t n_genes = plan.table.other.size();
-    require_sizes(plan.sizes, total_rate);
+    require_total(plan.sizes, total_rate);
     require(plan.overdispersion.size() == n_genes, "overdispersion must have one element per gene");
     require(plan.inflation.empty() || plan.inflation.size() == n_genes,
             "inflation must be empty or have one element per gene");

@@ -13,19 +13,19 @@ namespace {
 
 // Hart's rational approximation of the normal tail over its density, as given by West, "Better approximations
 // to cumulative normal functions", Wilmott (May 2005).
-constexpr double tail_numerator[] = {220.206867912376, 221.213596169931, 112.079291497871,
-                                     33.912866078383,  6.37396220353165, 0.700383064443688,
-                                     0.0352624965998911};
-constexpr double tail_denominator[] = {440.413735824752, 793.826512519948, 637.333633378831, 296.564248779674,
-                                       86.7807322029461, 16.064177579207,  1.75566716318264, 0.0883883476483184};
+constexpr double tail_numerator[] = {220.206867912376, 221.213596169931,  112.079291497871,  33.912866078383,
+                                     6.37396220353165, 0.700383064443688, 0.0352624965998911};
+constexpr double tail_denominator[] = {440.413735824752, 793.826512519948,  637.333633378831,
+                                       296.564248779674, 86.7807322029461,  16.064177579207,
+                                       1.75566716318264, 0.0883883476483184};
 
 /// Phi(z); absolute error below 1e-15, relative error of the lower tail below 1e-8 for z >= -8.
 double normal_cdf(double z) noexcept {
     const double magnitude = std::fabs(z);
     // no normal of a cell comes close to ten
     const double x = magnitude < 10.0 ? magnitude : 10.0;
-    const double tail = exp_of(-0.5 * x * x) *
-                        (detail::horner(tail_numerator, x) / detail::horner(tail_denominator, x));
+    const double tail =
+        exp_of(-0.5 * x * x) * (detail::horner(tail_numerator, x) / detail::horner(tail_denominator, x));
     return z < 0.0 ? tail : 1.0 - tail;
 }
 
@@ -57,7 +57,8 @@ std::uint32_t quantile(double u, double mean, double dispersion, double log_none
     return static_cast<std::uint32_t>(count);
 }
 
-void draw_factors(std::uint64_t key, std::uint32_t purpose, std::uint64_t cell, std::span<double> factors) noexcept {
+void draw_factors(std::uint64_t key, std::uint32_t purpose, std::uint64_t cell,
+                  std::span<double> factors) noexcept {
     WordStream stream(key, purpose, cell);
     for (std::size_t k = 0; k < factors.size(); k += 2) {
         const std::uint32_t word = stream.next();
@@ -103,7 +104,8 @@ void add_correlated(std::uint64_t key, std::uint32_t purpose, std::uint64_t cell
         }
         for (std::size_t i = 0; i < n; ++i) {
             if (z[i] < none[i]) continue;
-            const std::uint32_t count = quantile(z[i], size * genes.rate[first + i], genes.dispersion[first + i], log_none[i]);
+            const std::uint32_t count =
+                quantile(z[i], size * genes.rate[first + i], genes.dispersion[first + i], log_none[i]);
             if (count > 0) row.add(genes.gene[first + i], count);
         }
     }
@@ -112,19 +114,21 @@ void add_correlated(std::uint64_t key, std::uint32_t purpose, std::uint64_t cell
 }  // namespace
 
 template <Level level>
-std::size_t copula(std::uint64_t key, const CopulaPurposes& purposes, std::uint64_t first_cell,
-                   const NegativeBinomialPlan& independent, const CorrelatedGenes& correlated,
-                   std::span<double> factors, std::span<std::uint32_t> counts,
-                   std::span<std::uint64_t> touched, const SparseRows& rows) noexcept {
-    return negative_binomial_rows(key, purposes.independent, first_cell, independent, counts, touched, rows, [&](std::uint64_t cell, double size, RowCounts& row) {
-        draw_factors(key, purposes.factor, cell, factors);
-        add_correlated(key, purposes.gene, cell, size, correlated, factors, row);
-    });
+std::size_t copula(const SparseRows& rows, const NegativeBinomialPlan& independent,
+                   const CorrelatedGenes& correlated, std::uint64_t key, const CopulaPurposes& purposes,
+                   std::uint64_t first_cell, const RowCountsScratch& scratch,
+                   std::span<double> factors) noexcept {
+    return negative_binomial_rows(rows, independent, key, purposes.independent, first_cell, scratch,
+                                  [&](std::uint64_t cell, double size, RowCounts& row) {
+                                      draw_factors(key, purposes.factor, cell, factors);
+                                      add_correlated(key, purposes.gene, cell, size, correlated, factors,
+                                                     row);
+                                  });
 }
 
-template std::size_t copula<Level::BULKGEN_LEVEL>(std::uint64_t, const CopulaPurposes&, std::uint64_t,
-                                                  const NegativeBinomialPlan&, const CorrelatedGenes&,
-                                                  std::span<double>, std::span<std::uint32_t>,
-                                                  std::span<std::uint64_t>, const SparseRows&) noexcept;
+template std::size_t copula<Level::BULKGEN_LEVEL>(const SparseRows&, const NegativeBinomialPlan&,
+                                                  const CorrelatedGenes&, std::uint64_t,
+                                                  const CopulaPurposes&, std::uint64_t,
+                                                  const RowCountsScratch&, std::span<double>) noexcept;
 
 }  // namespace bulkgen

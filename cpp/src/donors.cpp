@@ -51,6 +51,7 @@ void choose_donors(std::uint64_t key, std::uint32_t purpose, std::uint64_t first
 }
 
 template void choose_donors<Level::BULKGEN_LEVEL>(std::uint64_t, std::uint32_t, std::uint64_t, bool,
-                                                  std::span<const std::int64_t>, std::span<std::int64_t>) noexcept;
+                                                  std::span<const std::int64_t>,
+                                                  std::span<std::int64_t>) noexcept;
 
 }  // namespace bulkgen

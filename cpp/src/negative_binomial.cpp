@@ -5,17 +5,15 @@
 namespace bulkgen {
 
 template <Level level>
-std::size_t negative_binomial(std::uint64_t key, const NegativeBinomialPurposes& purposes,
-                              std::uint64_t first_cell, const NegativeBinomialPlan& plan,
-                              std::span<std::uint32_t> counts, std::span<std::uint64_t> touched,
-                              const SparseRows& rows) noexcept {
-    return negative_binomial_rows(key, purposes, first_cell, plan, counts, touched, rows,
+std::size_t negative_binomial(const SparseRows& rows, const NegativeBinomialPlan& plan, std::uint64_t key,
+                              const NegativeBinomialPurposes& purposes, std::uint64_t first_cell,
+                              const RowCountsScratch& scratch) noexcept {
+    return negative_binomial_rows(rows, plan, key, purposes, first_cell, scratch,
                                   [](std::uint64_t, double, RowCounts&) {});
 }
 
-template std::size_t negative_binomial<Level::BULKGEN_LEVEL>(std::uint64_t, const NegativeBinomialPurposes&,
-                                                             std::uint64_t, const NegativeBinomialPlan&,
-                                                             std::span<std::uint32_t>, std::span<std::uint64_t>,
-                                                             const SparseRows&) noexcept;
+template std::size_t negative_binomial<Level::BULKGEN_LEVEL>(const SparseRows&, const NegativeBinomialPlan&,
+                                                             std::uint64_t, const NegativeBinomialPurposes&,
+                                                             std::uint64_t, const RowCountsScratch&) noexcept;
 
 }  // namespace bulkgen

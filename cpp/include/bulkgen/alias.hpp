@@ -28,8 +28,10 @@ static inline std::int32_t alias_gene(const AliasTable& table, std::uint32_t hig
     const std::uint64_t top = high * n + (product >> 32);
     const auto index = static_cast<std::size_t>(top >> 32);
     const std::uint64_t remainder = top << 32 | (product & 0xffffffffU);
-    const std::int32_t other = table.other[index];
-    return remainder < table.threshold[index] ? static_cast<std::int32_t>(index) : other;
+    const auto other = static_cast<std::uint32_t>(table.other[index]);
+    // by a mask: as a branch it would be mispredicted every other time
+    const std::uint32_t stays = 0U - static_cast<std::uint32_t>(remainder < table.threshold[index]);
+    return static_cast<std::int32_t>(other ^ ((other ^ static_cast<std::uint32_t>(index)) & stays));
 }
 
 /// Build the alias table of weights >= 0, in whole units of 2^-k of the mean weight (k = 62 less the bits of

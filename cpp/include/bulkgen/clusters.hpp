@@ -2,14 +2,14 @@
 //
 // A negative binomial of mean m and variance m + f m^2 is a Poisson number of clusters, log(1 + f m) / f of
 // them, each of a logarithmic-series size with q = f m / (1 + f m) (Quenouille, Biometrics 5:162, 1949). The
-// number of clusters is not linear in m, so a table of genes would hold for one library size alone. The mean is
-// linear: m candidates are drawn from one table for all library sizes, and a candidate becomes a cluster of k
-// molecules with chance q^k / (k f m), or nothing, by one uniform. These chances sum to log(1 + f m) / (f m);
-// a candidate makes one molecule on average.
+// number of clusters is not linear in m, so a table of genes would hold for one library size alone. The mean
+// is linear: m candidates are drawn from one table for all library sizes, and a candidate becomes a cluster
+// of k molecules with chance q^k / (k f m), or nothing, by one uniform. These chances sum to log(1 + f m) /
+// (f m); a candidate makes one molecule on average.
 //
-// The general form serves the additions of the donor shift as well: candidates with a mean of (d - c) / f, and
-// k molecules with chance q^k / (k (d - c)), q = (d - c) / (1 + d), are a negative binomial of dispersion f and
-// mean (d - c) / (f (1 + c)).
+// The general form serves the additions of the donor shift as well: candidates with a mean of (d - c) / f,
+// and k molecules with chance q^k / (k (d - c)), q = (d - c) / (1 + d), are a negative binomial of dispersion
+// f and mean (d - c) / (f (1 + c)).
 #pragma once
 
 #include <cstddef>
@@ -30,8 +30,8 @@ namespace {  // a level's copies are its own
 struct Candidates {
     alignas(64) std::int32_t gene[tile_lanes];
     alignas(64) double uniform[tile_lanes];
-    alignas(64) double far[tile_lanes];   // 1 + d
-    alignas(64) double gain[tile_lanes];  // d - c
+    alignas(64) double far[tile_lanes];     // 1 + d
+    alignas(64) double gain[tile_lanes];    // d - c
     alignas(64) double growth[tile_lanes];  // (1 + d) / (1 + c)
 };
 
@@ -76,8 +76,8 @@ void add_clusters(std::uint64_t key, std::uint32_t purpose, std::uint64_t cell, 
             tile.gene[i] = alias_gene(table, words[i], words[i + tile_lanes]);
         }
         for (std::size_t i = 0; i < tile_lanes; ++i) {
-            const std::uint64_t word = std::uint64_t{words[i + 2 * tile_lanes]} << 32 | words[i + 3 * tile_lanes];
-            tile.uniform[i] = (detail::small_to_double(word >> 12) + 0.5) * 0x1p-52;
+            const std::uint64_t high = words[i + 2 * tile_lanes];
+            tile.uniform[i] = fine_unit_uniform(high << 32 | words[i + 3 * tile_lanes]);
         }
         shape(tile);
         for (std::size_t i = 0; i < tile_lanes; ++i) {

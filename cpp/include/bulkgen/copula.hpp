@@ -30,16 +30,17 @@ struct CopulaPurposes {
 /// Write cells first_cell, first_cell + 1, ... as sparse rows; returns how many had room. The table of
 /// `independent` holds the other genes alone.
 ///
-/// Pre:  as `negative_binomial`; correlated.gene are genes of the rows; own and rows of loadings have a unit sum
+/// Pre:  as `negative_binomial`; correlated.gene are genes of the rows; own and rows of loadings have a unit
+/// sum
 ///       of squares per gene; factors has room for the factors.
 /// Law:  each gene as in `negative_binomial`; the correlated genes of a cell have the Gaussian copula of
 ///       correlations loadings' loadings, at the cell's own library size.
 /// Pure: a row depends on its cell, the plan and the key alone.
 /// Cost: about 25 ns and 0.3 ns per factor for a correlated gene, 2 ns per molecule of theirs.
 template <Level level>
-std::size_t copula(std::uint64_t key, const CopulaPurposes& purposes, std::uint64_t first_cell,
-                   const NegativeBinomialPlan& independent, const CorrelatedGenes& correlated,
-                   std::span<double> factors, std::span<std::uint32_t> counts,
-                   std::span<std::uint64_t> touched, const SparseRows& rows) noexcept;
+std::size_t copula(const SparseRows& rows, const NegativeBinomialPlan& independent,
+                   const CorrelatedGenes& correlated, std::uint64_t key, const CopulaPurposes& purposes,
+                   std::uint64_t first_cell, const RowCountsScratch& scratch,
+                   std::span<double> factors) noexcept;
 
 }  // namespace bulkgen

@@ -33,7 +33,7 @@ inline constexpr double half_log_two_pi = 0.91893853320467274178;
 inline constexpr double two_pi = 6.283185307179586;
 
 /// log k! - ((k + 1/2) log k - k + log(2 pi) / 2), k = 1 ... 15; for k = 0 the value that no formula uses.
-inline constexpr double stirling_table[] = {
+static constexpr double stirling_table[] = {
     0.0,
     0.08106146679532725821967,
     0.04134069595540929409382,

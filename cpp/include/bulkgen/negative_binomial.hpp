@@ -28,17 +28,18 @@ struct NegativeBinomialPurposes {
 
 /// Write cells first_cell, first_cell + 1, ... as sparse rows; returns how many had room.
 ///
-/// Pre:  plan.table, overdispersion and counts have n_genes elements, touched one per 64 of them, both zero, and
-///       inflation n_genes or none; sizes is not empty; each size * total_rate is below 2^30.
-/// Law:  a library size L of plan.sizes, each with the same chance; each gene independently a negative binomial
-///       of mean L * rate and variance mean + dispersion * mean^2 (Poisson where the dispersion is 0); then each
-///       count becomes 0 with its chance of inflation.
+/// Pre:  plan.table, overdispersion and scratch have n_genes elements, and inflation n_genes or none; sizes
+/// is
+///       not empty; each size * total_rate is at most 2^30.
+/// Law:  a library size L of plan.sizes, each with the same chance; each gene independently a negative
+/// binomial
+///       of mean L * rate and variance mean + dispersion * mean^2 (Poisson where the dispersion is 0); then
+///       each count becomes 0 with its chance of inflation.
 /// Pure: a row depends on its cell, the plan and the key alone.
 /// Cost: a Philox block and about 6 ns per candidate, L * total_rate of them; 4 ns per entry.
 template <Level level>
-std::size_t negative_binomial(std::uint64_t key, const NegativeBinomialPurposes& purposes,
-                              std::uint64_t first_cell, const NegativeBinomialPlan& plan,
-                              std::span<std::uint32_t> counts, std::span<std::uint64_t> touched,
-                              const SparseRows& rows) noexcept;
+std::size_t negative_binomial(const SparseRows& rows, const NegativeBinomialPlan& plan, std::uint64_t key,
+                              const NegativeBinomialPurposes& purposes, std::uint64_t first_cell,
+                              const RowCountsScratch& scratch) noexcept;
 
 }  // namespace bulkgen

@@ -3,7 +3,6 @@
 
 #include "bulkgen/clusters.hpp"
 #include "bulkgen/discrete.hpp"
-#include "bulkgen/library_size.hpp"
 #include "bulkgen/negative_binomial.hpp"
 #include "bulkgen/word_stream.hpp"
 
@@ -13,7 +12,7 @@ namespace {
 
 /// Drop entries [begin, end) with the chance of their genes; returns the new end.
 inline std::size_t inflate_zeros(WordStream stream, std::span<const double> inflation, const SparseRows& rows,
-                          std::size_t begin, std::size_t end) noexcept {
+                                 std::size_t begin, std::size_t end) noexcept {
     std::size_t kept = begin;
     for (std::size_t i = begin; i < end; ++i) {
         const std::int32_t gene = rows.columns[i];
@@ -27,16 +26,17 @@ inline std::size_t inflate_zeros(WordStream stream, std::span<const double> infl
 /// Rows of independent negative binomials; add_more(cell, library size, row) adds what else a cell has before
 /// zeros are inflated.
 template <typename AddMore>
-std::size_t negative_binomial_rows(std::uint64_t key, const NegativeBinomialPurposes& purposes,
-                                   std::uint64_t first_cell, const NegativeBinomialPlan& plan,
-                                   std::span<std::uint32_t> counts, std::span<std::uint64_t> touched,
-                                   const SparseRows& rows, AddMore&& add_more) noexcept {
-    RowCounts row(counts, touched);
+std::size_t negative_binomial_rows(const SparseRows& rows, const NegativeBinomialPlan& plan,
+                                   std::uint64_t key, const NegativeBinomialPurposes& purposes,
+                                   std::uint64_t first_cell, const RowCountsScratch& scratch,
+                                   AddMore&& add_more) noexcept {
+    RowCounts row(scratch);
     rows.indptr[0] = 0;
     std::size_t end = 0;
-    for (std::size_t c = 0; c + 1 < rows.indptr.size(); ++c) {
+    for (std::size_t c = 0; c < rows.cells(); ++c) {
         const std::uint64_t cell = first_cell + c;
-        const double size = library_size(key, purposes.library_size, cell, plan.sizes);
+        WordStream sizes(key, purposes.library_size, cell);
+        const double size = library_size(sizes, plan.sizes);
         add_negative_binomials(key, purposes.draw, cell, size, plan.total_rate, plan.table,
                                plan.overdispersion.data(), row);
         add_more(cell, size, row);
@@ -48,7 +48,7 @@ std::size_t negative_binomial_rows(std::uint64_t key, const NegativeBinomialPurp
         }
         rows.indptr[c + 1] = static_cast<std::int64_t>(end);
     }
-    return rows.indptr.size() - 1;
+    return rows.cells();
 }
 
 }  // namespace

@@ -6,13 +6,14 @@
 #include <cstdint>
 #include <span>
 
+#include "bulkgen/sparse_rows.hpp"
+
 namespace bulkgen {
 
-/// The CSR chunk that a kernel fills: cell c has the entries [indptr[c], indptr[c + 1]).
-struct SparseRows {
-    std::span<std::int64_t> indptr;
-    std::span<std::int32_t> columns;
-    std::span<float> values;
+/// Memory of RowCounts, all zero: an element per gene, a bit per gene.
+struct RowCountsScratch {
+    std::span<std::uint32_t> counts;
+    std::span<std::uint64_t> touched;
 };
 
 namespace {  // a level's copy of the class is its own
@@ -21,9 +22,10 @@ namespace {  // a level's copy of the class is its own
 /// after each `write`.
 class RowCounts {
   public:
-    /// Pre: touched.size() == ceil(counts.size() / 64).
-    RowCounts(std::span<std::uint32_t> counts, std::span<std::uint64_t> touched) noexcept
-        : counts_(counts.data()), touched_(touched.data()), n_words_(touched.size()) {}
+    explicit RowCounts(const RowCountsScratch& scratch) noexcept
+        : counts_(scratch.counts.data()),
+          touched_(scratch.touched.data()),
+          n_words_(scratch.touched.size()) {}
 
     /// Pre: gene is one of the counts; its total stays below 2^32.
     void add(std::int32_t gene, std::uint32_t count = 1) noexcept {

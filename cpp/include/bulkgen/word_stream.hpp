@@ -3,11 +3,17 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <span>
 
 #include "bulkgen/math.hpp"
 #include "bulkgen/philox.hpp"
 
 namespace bulkgen {
+
+/// The upper 52 bits of two words as a uniform in the open interval (0, 1).
+static inline double fine_unit_uniform(std::uint64_t words) noexcept {
+    return (detail::small_to_double(words >> 12) + 0.5) * 0x1p-52;
+}
 
 namespace {  // a level's copy of the class is its own
 
@@ -31,7 +37,7 @@ class WordStream {
     /// In (0, 1), from one word.
     double uniform() noexcept { return unit_uniform(next()); }
     /// In (0, 1), from 52 bits of two words: for what is compared with small probabilities.
-    double fine_uniform() noexcept { return (detail::small_to_double(word64() >> 12) + 0.5) * 0x1p-52; }
+    double fine_uniform() noexcept { return fine_unit_uniform(word64()); }
 
   private:
     void refill() noexcept {
@@ -48,5 +54,10 @@ class WordStream {
 };
 
 }  // namespace
+
+/// One of the sizes by the next word: the bootstrap of library sizes. Pre: 0 < sizes.size() <= 2^32.
+static inline double library_size(WordStream& stream, std::span<const double> sizes) noexcept {
+    return sizes[static_cast<std::size_t>(stream.next() * static_cast<std::uint64_t>(sizes.size()) >> 32)];
+}
 
 }  // namespace bulkgen

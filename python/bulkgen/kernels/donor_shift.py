@@ -17,13 +17,16 @@ if TYPE_CHECKING:
     import scipy.sparse as sp
     from numpy.typing import ArrayLike
 
-    from bulkgen.kernels.protocol import Float32Array, Float64Array, Int32Array, Int64Array, Kernels, UInt64Array
+    from bulkgen.kernels.protocol import Float32Array, Float64Array, Int32Array, Int64Array, Kernels
     from bulkgen.kernels.rows import Rows
 
-__all__ = ["DonorShiftPlan", "Donors", "donors_of_cells", "draw_donor_shift", "mean_of_response", "plan_donor_shift"]
+__all__ = ["DonorShiftPlan", "Donors", "donors_of_cells", "mean_of_response"]
 
-_PURPOSES = tuple(
-    int(p) for p in (Purpose.DONOR_RESPONSE, Purpose.DONOR_KEEP, Purpose.DONOR_GAIN, Purpose.NEGATIVE_BINOMIAL)
+_PURPOSES = (
+    int(Purpose.DONOR_RESPONSE),
+    int(Purpose.DONOR_KEEP),
+    int(Purpose.DONOR_GAIN),
+    int(Purpose.NEGATIVE_BINOMIAL),
 )
 _LN2 = 0.6931471805599453
 #: log2 of a ratio of a cell that responds in full.
@@ -89,8 +92,8 @@ class DonorShiftPlan:
         Ratio of a cell that responds in full.
     log_ratio
         Its logarithm, or empty if every cell responds in full.
-    threshold, other
-        Alias table of the genes in proportion to what they gain from nothing.
+    table
+        The genes in proportion to what they gain where nothing of them was.
     total_addition
         Sum of these gains per unit of library size.
     keep
@@ -102,82 +105,134 @@ class DonorShiftPlan:
     overdispersion: Float64Array
     ratio: Float64Array
     log_ratio: Float64Array
-    threshold: UInt64Array
-    other: Int32Array
+    table: AliasTable
     total_addition: float
     keep: float
     alpha: float
     beta: float
 
+    @classmethod
+    def of(
+        cls,
+        ratio: ArrayLike,
+        profile: ArrayLike,
+        dispersion: ArrayLike,
+        *,
+        renoise: float = 0.0,
+        response: tuple[float, float] | None = None,
+        kernels: Kernels | None = None,
+    ) -> DonorShiftPlan:
+        """Prepare the shift of control cells by a ratio per gene.
 
-def plan_donor_shift(
-    ratio: ArrayLike,
-    profile: ArrayLike,
-    dispersion: ArrayLike,
-    *,
-    renoise: float = 0.0,
-    response: tuple[float, float] | None = None,
-    kernels: Kernels | None = None,
-) -> DonorShiftPlan:
-    """Prepare the shift of control cells by a ratio per gene.
+        A gene that is negative binomial in the control, of mean ``library size × profile``, becomes negative binomial
+        of `ratio` times that mean and the same dispersion. With ratio 1 and no renoise a cell stays what it is.
 
-    A gene that is negative binomial in the control, of mean ``library size × profile``, becomes negative binomial of
-    `ratio` times that mean and the same dispersion. With ratio 1 and no renoise a cell stays what it is.
+        Parameters
+        ----------
+        ratio
+            Shape (n_genes,): mean of the stratum over mean of the control, above 0.
+        profile
+            Shape (n_genes,): the control's profile, which sums to 1.
+        dispersion
+            Shape (n_genes,) or one for all: the control's; 0 is Poisson.
+        renoise
+            Share of the molecules, in [0, 1), that are drawn anew given the others: mean, dispersion and library size
+            stay, and no cell is a copy of its donor.
+        response
+            ``(alpha, beta)``: each cell has a response w ~ Beta(alpha, beta) and is shifted by ``ratio ** w``, where
+            the ratios are made larger such that the mean over cells stays `ratio` (up to 12 doublings for a full
+            response). Default: every cell responds in full.
+        kernels
+            Backend (default: that of :func:`bulkgen.kernels.get_kernels`).
 
-    Parameters
-    ----------
-    ratio
-        Shape (n_genes,): mean of the stratum over mean of the control, above 0.
-    profile
-        Shape (n_genes,): the control's profile, which sums to 1.
-    dispersion
-        Shape (n_genes,) or one for all: the control's; 0 is Poisson.
-    renoise
-        Share of the molecules, in [0, 1), that are drawn anew given the others: mean, dispersion and library size stay,
-        and no cell is a copy of its donor.
-    response
-        ``(alpha, beta)``: each cell has a response w ~ Beta(alpha, beta) and is shifted by ``ratio ** w``, where the
-        ratios are made larger such that the mean over cells stays `ratio` (up to 12 doublings for a full response).
-        Default: every cell responds in full.
-    kernels
-        Backend (default: that of :func:`bulkgen.kernels.get_kernels`).
+        Raises
+        ------
+        ValueError
+            For ratios that are not above 0, other parameters that are not finite or below 0, or `renoise` outside
+            [0, 1).
+        """
+        full_ratio = checked_parameter("ratio", ratio)
+        if not np.all(full_ratio > 0):
+            raise ValueError(f"ratio must be above 0, but gene {int(np.argmin(full_ratio))} has 0")
+        n_genes = full_ratio.size
+        control = checked_parameter("profile", profile, n_genes)
+        if not 0 <= renoise < 1:
+            raise ValueError(f"renoise must lie in [0, 1), got {renoise}")
+        keep = 1.0 - renoise
+        log_ratio, alpha, beta = np.empty(0), 0.0, 0.0
+        if response is not None:
+            alpha, beta = (float(shape) for shape in response)
+            if not (0 < alpha < np.inf and 0 < beta < np.inf):
+                raise ValueError(f"response must be two numbers above 0, the shape of a Beta law, got {response}")
+            log_ratio = _recalibrated(log(full_ratio), alpha, beta)
+            full_ratio = exp(log_ratio)
+        # what a gene gains where nothing of it was, at the response of which that is largest: all or none
+        least = full_ratio if response is None else np.ones(n_genes)
+        addition = (np.maximum(full_ratio, 1.0) - keep) * np.minimum(least, 1.0) * control
+        total = total_of(addition)
+        table = AliasTable.of(addition if total > 0 else np.ones(n_genes), kernels=kernels)
+        return cls(
+            overdispersion=checked_parameter("dispersion", dispersion, n_genes) * control,
+            ratio=full_ratio,
+            log_ratio=log_ratio,
+            table=table,
+            total_addition=total,
+            keep=keep,
+            alpha=alpha,
+            beta=beta,
+        )
 
-    Raises
-    ------
-    ValueError
-        For ratios that are not above 0, other parameters that are not finite or below 0, or `renoise` outside [0, 1).
-    """
-    full_ratio = checked_parameter("ratio", ratio)
-    if not np.all(full_ratio > 0):
-        raise ValueError(f"ratio must be above 0, but gene {int(np.argmin(full_ratio))} has 0")
-    n_genes = full_ratio.size
-    control = checked_parameter("profile", profile, n_genes)
-    if not 0 <= renoise < 1:
-        raise ValueError(f"renoise must lie in [0, 1), got {renoise}")
-    keep = 1.0 - renoise
-    log_ratio, alpha, beta = np.empty(0), 0.0, 0.0
-    if response is not None:
-        alpha, beta = (float(shape) for shape in response)
-        if not (0 < alpha < np.inf and 0 < beta < np.inf):
-            raise ValueError(f"response must be two numbers above 0, the shape of a Beta law, got {response}")
-        log_ratio = _recalibrated(log(full_ratio), alpha, beta)
-        full_ratio = exp(log_ratio)
-    # what a gene gains where nothing of it was, at the response of which that is largest: all or none
-    least = full_ratio if response is None else np.ones(n_genes)
-    addition = (np.maximum(full_ratio, 1.0) - keep) * np.minimum(least, 1.0) * control
-    total = total_of(addition)
-    table = AliasTable.of(addition if total > 0 else np.ones(n_genes), kernels=kernels)
-    return DonorShiftPlan(
-        overdispersion=checked_parameter("dispersion", dispersion, n_genes) * control,
-        ratio=full_ratio,
-        log_ratio=log_ratio,
-        threshold=table.threshold,
-        other=table.other,
-        total_addition=total,
-        keep=keep,
-        alpha=alpha,
-        beta=beta,
-    )
+    def draw(
+        self,
+        rows: Rows,
+        donors: Donors,
+        chosen: Int64Array,
+        *,
+        key: int,
+        first_cell: int,
+        kernels: Kernels | None = None,
+    ) -> int:
+        """Draw cells from the address `first_cell` on; returns how many there was room for.
+
+        Parameters
+        ----------
+        rows
+            Where the cells go.
+        donors
+            Real cells of the control.
+        chosen
+            Row of the donor of each cell of `rows` (:func:`donors_of_cells`).
+        key
+            Key of the random words.
+        first_cell
+            ``stratum << 40 | number``.
+        kernels
+            Backend (default: that of :func:`bulkgen.kernels.get_kernels`).
+        """
+        if donors.n_genes != self.ratio.size:
+            raise ValueError(f"the donors have {donors.n_genes} genes, the plan {self.ratio.size}")
+        return (kernels or get_kernels()).donor_shift(
+            rows.indptr,
+            rows.columns,
+            rows.values,
+            chosen,
+            donors.indptr,
+            donors.columns,
+            donors.values,
+            donors.sizes,
+            self.overdispersion,
+            self.ratio,
+            self.log_ratio,
+            self.table.threshold,
+            self.table.other,
+            alpha=self.alpha,
+            beta=self.beta,
+            keep=self.keep,
+            total_addition=self.total_addition,
+            key=key,
+            purposes=_PURPOSES,
+            first_cell=first_cell,
+        )
 
 
 def donors_of_cells(
@@ -211,61 +266,6 @@ def donors_of_cells(
         out, donors, shared=shared, key=key, purpose=int(Purpose.DONOR), first_cell=first_cell
     )
     return out
-
-
-def draw_donor_shift(
-    plan: DonorShiftPlan,
-    donors: Donors,
-    chosen: Int64Array,
-    rows: Rows,
-    *,
-    key: int,
-    first_cell: int = 0,
-    kernels: Kernels | None = None,
-) -> int:
-    """Fill `rows` with cells ``first_cell, first_cell + 1, …``; returns how many had room.
-
-    Parameters
-    ----------
-    plan
-        The shift.
-    donors
-        All real cells.
-    chosen
-        Row of the donor of each cell, one per cell of `rows` (:func:`donors_of_cells`).
-    rows
-        Where the cells go.
-    key
-        Key of the random words.
-    first_cell
-        ``stratum << 40 | number``.
-    kernels
-        Backend (default: that of :func:`bulkgen.kernels.get_kernels`).
-    """
-    if donors.n_genes != plan.ratio.size:
-        raise ValueError(f"the donors have {donors.n_genes} genes, the plan {plan.ratio.size}")
-    return (kernels or get_kernels()).donor_shift(
-        rows.indptr,
-        rows.columns,
-        rows.values,
-        chosen,
-        donors.indptr,
-        donors.columns,
-        donors.values,
-        donors.sizes,
-        plan.overdispersion,
-        plan.ratio,
-        plan.log_ratio,
-        plan.threshold,
-        plan.other,
-        alpha=plan.alpha,
-        beta=plan.beta,
-        keep=plan.keep,
-        total_addition=plan.total_addition,
-        key=key,
-        purposes=_PURPOSES,
-        first_cell=first_cell,
-    )
 
 
 def mean_of_response(log_ratio: ArrayLike, alpha: float, beta: float) -> Float64Array:

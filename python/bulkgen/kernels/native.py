@@ -52,6 +52,9 @@ class NativeKernels:
         self.truncated_gaussian = core.truncated_gaussian
         self.truncated_gaussian_tokens = core.truncated_gaussian_tokens
         self.alias_table = core.alias_table
+        self.multinomial = core.multinomial
+        self.poisson_log_normal = core.poisson_log_normal
+        self.thin_rows = core.thin_rows
         self.negative_binomial = core.negative_binomial
         self.copula = core.copula
         self.choose_donors = core.choose_donors

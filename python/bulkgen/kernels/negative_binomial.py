@@ -15,10 +15,10 @@ from bulkgen.rng import Purpose
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
-    from bulkgen.kernels.protocol import Float64Array, Int32Array, Kernels, UInt64Array
+    from bulkgen.kernels.protocol import Float64Array, Kernels
     from bulkgen.kernels.rows import Rows
 
-__all__ = ["NegativeBinomialPlan", "checked_parameter", "draw_negative_binomial", "plan_negative_binomial", "total_of"]
+__all__ = ["NegativeBinomialPlan", "checked_parameter", "checked_sizes", "total_of"]
 
 #: Molecules of a cell on average; they are work, and their candidates are numbered in 32 bits.
 _MOST_MOLECULES = 2.0**30
@@ -34,8 +34,8 @@ class NegativeBinomialPlan:
     ----------
     sizes
         Library sizes, of which each cell takes one.
-    threshold, other
-        Alias table of the genes in proportion to their rates.
+    table
+        The genes in proportion to their rates.
     overdispersion
         Dispersion times rate of each gene.
     inflation
@@ -45,8 +45,7 @@ class NegativeBinomialPlan:
     """
 
     sizes: Float64Array
-    threshold: UInt64Array
-    other: Int32Array
+    table: AliasTable
     overdispersion: Float64Array
     inflation: Float64Array
     total_rate: float
@@ -54,74 +53,69 @@ class NegativeBinomialPlan:
     @property
     def n_genes(self) -> int:
         """Number of genes."""
-        return self.other.size
+        return self.table.n_genes
 
+    @classmethod
+    def of(
+        cls,
+        rate: ArrayLike,
+        dispersion: ArrayLike,
+        sizes: ArrayLike,
+        *,
+        inflation: ArrayLike | None = None,
+        kernels: Kernels | None = None,
+    ) -> NegativeBinomialPlan:
+        """Prepare genes of mean ``library size × rate`` and variance ``mean + dispersion × mean²``.
 
-def plan_negative_binomial(
-    rate: ArrayLike,
-    dispersion: ArrayLike,
-    sizes: ArrayLike,
-    *,
-    inflation: ArrayLike | None = None,
-    kernels: Kernels | None = None,
-) -> NegativeBinomialPlan:
-    """Prepare genes of mean ``library size × rate`` and variance ``mean + dispersion × mean²``.
+        Parameters
+        ----------
+        rate
+            Shape (n_genes,): a profile that sums to 1, or means of cells divided by their mean library size.
+        dispersion
+            Shape (n_genes,) or one for all; 0 is Poisson.
+        sizes
+            Library sizes of reference cells; each synthetic cell takes one of them.
+        inflation
+            Shape (n_genes,): the chance that a count becomes 0 on top of the law (default: none).
+        kernels
+            Backend (default: that of :func:`bulkgen.kernels.get_kernels`).
 
-    Parameters
-    ----------
-    rate
-        Shape (n_genes,): a profile that sums to 1, or means of cells divided by their mean library size.
-    dispersion
-        Shape (n_genes,) or one for all; 0 is Poisson.
-    sizes
-        Library sizes of reference cells; each synthetic cell takes one of them.
-    inflation
-        Shape (n_genes,): the chance that a count becomes 0 on top of the law (default: none).
-    kernels
-        Backend (default: that of :func:`bulkgen.kernels.get_kernels`).
+        Raises
+        ------
+        ValueError
+            For parameters that are not finite or below zero, chances above 1, or no library size.
+        """
+        checked_rate = checked_parameter("rate", rate)
+        n_genes = checked_rate.size
+        total = total_of(checked_rate)
+        table = AliasTable.of(checked_rate if total > 0 else np.ones(n_genes), kernels=kernels)
+        chance = np.empty(0) if inflation is None else checked_parameter("inflation", inflation, n_genes)
+        if np.any(chance > 1):
+            raise ValueError(f"inflation must hold chances, got {chance.max()}")
+        return cls(
+            sizes=checked_sizes(sizes, total),
+            table=table,
+            overdispersion=checked_parameter("dispersion", dispersion, n_genes) * checked_rate,
+            inflation=chance,
+            total_rate=total,
+        )
 
-    Raises
-    ------
-    ValueError
-        For parameters that are not finite or below zero, chances above 1, or no library size.
-    """
-    checked_rate = checked_parameter("rate", rate)
-    n_genes = checked_rate.size
-    checked_sizes = checked_parameter("sizes", sizes)
-    total = total_of(checked_rate)
-    _check_sizes(checked_sizes, total)
-    table = AliasTable.of(checked_rate if total > 0 else np.ones(n_genes), kernels=kernels)
-    chance = np.empty(0) if inflation is None else checked_parameter("inflation", inflation, n_genes)
-    if np.any(chance > 1):
-        raise ValueError(f"inflation must hold chances, got {chance.max()}")
-    return NegativeBinomialPlan(
-        sizes=checked_sizes,
-        threshold=table.threshold,
-        other=table.other,
-        overdispersion=checked_parameter("dispersion", dispersion, n_genes) * checked_rate,
-        inflation=chance,
-        total_rate=total,
-    )
-
-
-def draw_negative_binomial(
-    plan: NegativeBinomialPlan, rows: Rows, *, key: int, first_cell: int = 0, kernels: Kernels | None = None
-) -> int:
-    """Fill `rows` with cells ``first_cell, first_cell + 1, …``; returns how many had room."""
-    return (kernels or get_kernels()).negative_binomial(
-        rows.indptr,
-        rows.columns,
-        rows.values,
-        plan.sizes,
-        plan.threshold,
-        plan.other,
-        plan.overdispersion,
-        plan.inflation,
-        total_rate=plan.total_rate,
-        key=key,
-        purposes=PURPOSES,
-        first_cell=first_cell,
-    )
+    def draw(self, rows: Rows, *, key: int, first_cell: int, kernels: Kernels | None = None) -> int:
+        """Draw cells from the address `first_cell` on; returns how many there was room for."""
+        return (kernels or get_kernels()).negative_binomial(
+            rows.indptr,
+            rows.columns,
+            rows.values,
+            self.sizes,
+            self.table.threshold,
+            self.table.other,
+            self.overdispersion,
+            self.inflation,
+            total_rate=self.total_rate,
+            key=key,
+            purposes=PURPOSES,
+            first_cell=first_cell,
+        )
 
 
 def total_of(values: Float64Array) -> float:
@@ -144,9 +138,13 @@ def checked_parameter(name: str, values: ArrayLike, size: int | None = None) -> 
     return np.ascontiguousarray(checked)
 
 
-def _check_sizes(sizes: Float64Array, total: float) -> None:
-    if sizes.max() * total > _MOST_MOLECULES:
+def checked_sizes(sizes: ArrayLike, total: float) -> Float64Array:
+    """Return library sizes whose cells of `total` molecules per unit of size can be drawn."""
+    checked = checked_parameter("sizes", sizes)
+    largest = checked.max()
+    if largest >= 2.0**31 or largest * total > _MOST_MOLECULES:
         raise ValueError(
-            f"a cell of library size {sizes.max():g} would have {sizes.max() * total:g} molecules on average; at most "
-            "2^30 are drawn (rates are counts per unit of library size, a profile sums to 1)"
+            f"sizes must be below 2^31 and cells have at most 2^30 molecules, but a cell of size {largest:g} would "
+            f"have {largest * total:g} on average (rates are counts per unit of library size, a profile sums to 1)"
         )
+    return checked

@@ -36,6 +36,7 @@ __all__ = [
     "check_range",
     "check_row_pointers",
     "check_rows",
+    "check_sizes",
     "exact",
     "require",
 ]
@@ -168,3 +169,10 @@ def check_rows(indptr: Int64Array, columns: Int32Array, values: Float32Array) ->
     exact("values", values, np.float32)
     require(indptr.size > 0, "indptr must have at least one element")
     require(columns.size == values.size, "columns and values must have equal length")
+
+
+def check_sizes(sizes: Float64Array) -> None:
+    """Check library sizes that cells are given."""
+    exact("sizes", sizes, np.float64)
+    require(0 < sizes.size <= 2**32, "sizes must hold between 1 and 2^32 sizes")
+    require(bool(np.all((sizes >= 0) & (sizes < 2.0**31))), "a size must lie in [0, 2^31)")

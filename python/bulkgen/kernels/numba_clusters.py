@@ -7,9 +7,9 @@ from numba import njit
 
 from bulkgen.kernels.numba_alias import alias_gene
 from bulkgen.kernels.numba_discrete import poisson
-from bulkgen.kernels.numba_math import LANES, TILE, log_positive, philox_tile, small_to_double
+from bulkgen.kernels.numba_math import LANES, TILE, log_positive, philox_tile
 from bulkgen.kernels.numba_row_counts import add_count
-from bulkgen.kernels.numba_words import start_stream
+from bulkgen.kernels.numba_words import fine_unit_uniform, start_stream
 
 __all__ = [
     "FAR",
@@ -28,8 +28,6 @@ UNIFORM, FAR, GAIN, GROWTH = range(4)
 LARGEST_CLUSTER = 2.0**24
 _FIRST_CANDIDATE = 16 * TILE
 _SHIFT = np.uint64(32)
-_FINE = np.uint64(12)
-_TWO_M52 = 2.0**-52
 
 
 @njit(cache=True, nogil=True)
@@ -70,7 +68,7 @@ def draw_candidates(key, purpose, cell, first, threshold, other, memory):  # typ
         gene[i] = alias_gene(threshold, other, words[i], words[LANES + i])
     for i in range(LANES):
         word = np.uint64(np.uint64(words[2 * LANES + i] << _SHIFT) | words[3 * LANES + i])
-        tile[UNIFORM, i] = (small_to_double(np.uint64(word >> _FINE)) + 0.5) * _TWO_M52
+        tile[UNIFORM, i] = fine_unit_uniform(word)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")

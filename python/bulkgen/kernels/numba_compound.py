@@ -13,9 +13,11 @@ from bulkgen.kernels.numba_checks import (
     check_pointers,
     check_purposes,
     check_rows,
+    check_sizes,
     exact,
     require,
 )
+from bulkgen.kernels.numba_words import new_stream
 
 if TYPE_CHECKING:
     from bulkgen.kernels.protocol import Float32Array, Float64Array, Int32Array, Int64Array, UInt64Array
@@ -25,12 +27,11 @@ __all__ = ["CompoundKernels"]
 _MOST_CANDIDATES = 2.0**30
 
 
-def _check_sizes(sizes: Float64Array, total: float) -> None:
-    exact("sizes", sizes, np.float64)
-    require(0 < sizes.size < 2**31, "sizes must hold between 1 and 2^31 - 1 library sizes")
+def _check_total(sizes: Float64Array, total: float) -> None:
+    check_sizes(sizes)
     require(
-        bool(total >= 0 and np.all(sizes >= 0) and np.all(sizes * total <= _MOST_CANDIDATES)),
-        "library sizes must not be negative, nor make more than 2^30 molecules of a cell",
+        bool(total >= 0 and sizes.max() * total <= _MOST_CANDIDATES),
+        "a cell must not have more than 2^30 molecules on average",
     )
 
 
@@ -43,7 +44,7 @@ def _check_negative_binomial(
     total_rate: float,
 ) -> None:
     check_alias(threshold, other)
-    _check_sizes(sizes, total_rate)
+    _check_total(sizes, total_rate)
     exact("overdispersion", overdispersion, np.float64)
     exact("inflation", inflation, np.float64)
     require(overdispersion.size == other.size, "overdispersion must have one element per gene")
@@ -143,8 +144,13 @@ class CompoundKernels:
                 own,
                 np.float64(total_rate),
                 np.uint64(key),
-                *(np.uint64(purpose) for purpose in purposes),
+                np.uint64(purposes[0]),
+                np.uint64(purposes[1]),
+                np.uint64(purposes[2]),
+                np.uint64(purposes[3]),
+                np.uint64(purposes[4]),
                 np.uint64(first_cell),
+                new_stream(),
             )
         )
 
@@ -196,7 +202,7 @@ class CompoundKernels:
         require(log_ratio.size in (0, other.size), "log_ratio must be empty or have one element per gene")
         require(log_ratio.size == 0 or (alpha > 0 and beta > 0), "alpha and beta must be above 0")
         require(0 < keep <= 1, "keep must lie in (0, 1]")
-        _check_sizes(sizes, total_addition)
+        _check_total(sizes, total_addition)
         n_donors = donor_indptr.size - 1
         require(sizes.size == n_donors, "sizes must have one element per row of the donors")
         exact("donor", donor, np.int64)
@@ -223,7 +229,12 @@ class CompoundKernels:
                 np.float64(keep),
                 np.float64(total_addition),
                 np.uint64(key),
-                *(np.uint64(purpose) for purpose in purposes),
+                np.uint64(purposes[0]),
+                np.uint64(purposes[1]),
+                np.uint64(purposes[2]),
+                np.uint64(purposes[3]),
                 np.uint64(first_cell),
+                new_stream(),
+                new_stream(),
             )
         )

@@ -15,10 +15,10 @@ from bulkgen.kernels.numba_clusters import (
     new_candidates,
     number_of_candidates,
 )
-from bulkgen.kernels.numba_discrete import beta, binomial, exp_of, geometric_sum
+from bulkgen.kernels.numba_discrete import bernoulli, beta, binomial, exp_of, geometric_sum
 from bulkgen.kernels.numba_math import LANES, log_positive, philox
 from bulkgen.kernels.numba_row_counts import add_count, new_counts, write_counts
-from bulkgen.kernels.numba_words import fine_uniform, new_stream, start_stream
+from bulkgen.kernels.numba_words import start_stream
 
 __all__ = ["choose_donors", "donor_shift"]
 
@@ -30,6 +30,8 @@ _ONE = np.uint64(1)
 _STRATUM = np.uint64(40)
 _NUMBER = np.uint64((1 << 40) - 1)
 _MOST_MOLECULES = 2.0**31
+#: Rows of a tile of genes.
+_RATIO, _EXPOSURE, _KEPT, _GAIN = range(4)
 
 
 @njit(cache=True, nogil=True)
@@ -75,38 +77,75 @@ def _gained(stream, size, q):  # type: ignore[no-untyped-def]
         return geometric_sum(stream, size, q, log_positive(q))
     gain = np.int64(0)
     for _ in range(size):
-        u = fine_uniform(stream)
-        if not (u < q):
-            continue
-        k = log_positive(u) / log_positive(q)
-        gain += np.int64(k if k < _MOST_MOLECULES else _MOST_MOLECULES)
+        while bernoulli(stream, q):
+            gain += 1
     return gain
 
 
-@njit(cache=True, nogil=True, inline="always")
+@njit(cache=True, nogil=True, inline="always", error_model="numpy")
+def _kept(s, keep):  # type: ignore[no-untyped-def]
+    return keep * (s if s < 1.0 else 1.0)
+
+
+@njit(cache=True, nogil=True, inline="always", error_model="numpy")
 def _addition(s, keep):  # type: ignore[no-untyped-def]
     return ((s if s > 1.0 else 1.0) - keep) * (s if s < 1.0 else 1.0)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
+def _ratios(response, ratio, log_ratio, gene, tile):  # type: ignore[no-untyped-def]
+    if log_ratio.size > 0:
+        for i in range(LANES):
+            tile[_RATIO, i] = response * log_ratio[gene[i]]
+        for i in range(LANES):
+            tile[_RATIO, i] = exp_of(tile[_RATIO, i])
+    else:
+        for i in range(LANES):
+            tile[_RATIO, i] = ratio[gene[i]]
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
 def _add_donor(  # type: ignore[no-untyped-def]
-    donor, size, response, indptr, columns, values, overdispersion, ratio, log_ratio, keep, streams, counts, touched
+    first_entry,
+    last_entry,
+    size,
+    response,
+    columns,
+    values,
+    overdispersion,
+    ratio,
+    log_ratio,
+    keep,
+    keep_stream,
+    gain_stream,
+    gene,
+    tile,
+    counts,
+    touched,
 ):
     n_genes = ratio.size
-    for i in range(indptr[donor], indptr[donor + 1]):
-        gene = np.int64(columns[i])
-        value = values[i]
-        if not (0 <= gene < n_genes and value > 0.0 and value < _MOST_MOLECULES):
-            continue
-        s = ratio[gene] if log_ratio.size == 0 else exp_of(response * log_ratio[gene])
-        molecules = binomial(streams[0], np.int64(value), keep * (s if s < 1.0 else 1.0))
-        if molecules == 0:
-            continue
-        exposure = overdispersion[gene] * size
-        q = exposure * _addition(s, keep) / (1.0 + exposure * s)
-        if q > 0.0:
-            molecules += _gained(streams[1], molecules, q)
-        add_count(counts, touched, gene, molecules)
+    for first in range(first_entry, last_entry, LANES):
+        n = min(last_entry - first, LANES)
+        for i in range(LANES):
+            column = np.int64(columns[first + (i if i < n else 0)])
+            gene[i] = column if 0 <= column < n_genes else 0
+        _ratios(response, ratio, log_ratio, gene, tile)
+        for i in range(LANES):
+            tile[_EXPOSURE, i] = overdispersion[gene[i]] * size
+        for i in range(LANES):
+            s, exposure = tile[_RATIO, i], tile[_EXPOSURE, i]
+            tile[_KEPT, i] = _kept(s, keep)
+            tile[_GAIN, i] = exposure * _addition(s, keep) / (1.0 + exposure * s)
+        for i in range(n):
+            value = values[first + i]
+            if not (0 <= columns[first + i] < n_genes and value > 0.0 and value < _MOST_MOLECULES):
+                continue
+            molecules = binomial(keep_stream, np.int64(value), tile[_KEPT, i])
+            if molecules == 0:
+                continue
+            if tile[_GAIN, i] > 0.0:
+                molecules += _gained(gain_stream, molecules, tile[_GAIN, i])
+            add_count(counts, touched, gene[i], molecules)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -125,25 +164,26 @@ def _add_new(  # type: ignore[no-untyped-def]
     other,
     stream,
     memory,
+    shift,
     counts,
     touched,
 ):
-    responds = log_ratio.size > 0
     gene, tile = memory[1], memory[2]
     n = number_of_candidates(stream, key, purpose, cell, size * total_addition)
     for first in range(0, n, LANES):
         draw_candidates(key, purpose, cell, first, threshold, other, memory)
+        _ratios(response, ratio, log_ratio, gene, shift)
         for i in range(LANES):
-            g = gene[i]
-            s = exp_of(response * log_ratio[g]) if responds else ratio[g]
-            exposure = overdispersion[g] * size
-            addition = _addition(s, keep)
-            tile[GAIN, i] = exposure * addition
+            shift[_EXPOSURE, i] = overdispersion[gene[i]] * size
+        for i in range(LANES):
+            s, exposure = shift[_RATIO, i], shift[_EXPOSURE, i]
+            tile[GAIN, i] = exposure * _addition(s, keep)
             tile[FAR, i] = 1.0 + exposure * s
-            tile[GROWTH, i] = tile[FAR, i] / (1.0 + exposure * (keep * (s if s < 1.0 else 1.0)))
-            if responds:
-                r = ratio[g]
-                tile[UNIFORM, i] *= ((r if r > 1.0 else 1.0) - keep) / addition
+            tile[GROWTH, i] = tile[FAR, i] / (1.0 + exposure * _kept(s, keep))
+        if log_ratio.size > 0:
+            for i in range(LANES):
+                full = ratio[gene[i]]
+                tile[UNIFORM, i] *= ((full if full > 1.0 else 1.0) - keep) / _addition(shift[_RATIO, i], keep)
         add_clusters(n - first, memory, counts, touched)
 
 
@@ -172,10 +212,13 @@ def donor_shift(  # type: ignore[no-untyped-def]
     gain_purpose,
     addition_purpose,
     first_cell,
+    streams,
+    gain_streams,
 ):
     """Write cells as sparse rows; returns how many had room."""
     counts, touched = new_counts(ratio.size)
-    stream, gain_stream, memory = new_stream(), new_stream(), new_candidates()
+    stream, gain_stream, memory = streams[0], gain_streams[0], new_candidates()
+    gene, tile = np.empty(LANES, np.int64), np.empty((4, LANES))
     indptr[0] = 0
     end = np.int64(0)
     for c in range(indptr.size - 1):
@@ -188,17 +231,20 @@ def donor_shift(  # type: ignore[no-untyped-def]
         start_stream(stream, key, keep_purpose, cell, 0)
         start_stream(gain_stream, key, gain_purpose, cell, 0)
         _add_donor(
-            donor[c],
+            donor_indptr[donor[c]],
+            donor_indptr[donor[c] + 1],
             size,
             response,
-            donor_indptr,
             donor_columns,
             donor_values,
             overdispersion,
             ratio,
             log_ratio,
             keep,
-            (stream, gain_stream),
+            stream,
+            gain_stream,
+            gene,
+            tile,
             counts,
             touched,
         )
@@ -217,6 +263,7 @@ def donor_shift(  # type: ignore[no-untyped-def]
             other,
             stream,
             memory,
+            tile,
             counts,
             touched,
         )

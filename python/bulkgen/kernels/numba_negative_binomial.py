@@ -16,10 +16,9 @@ from bulkgen.kernels.numba_clusters import (
     number_of_candidates,
 )
 from bulkgen.kernels.numba_discrete import bernoulli, exp_of
-from bulkgen.kernels.numba_library_size import library_size
 from bulkgen.kernels.numba_math import LANES, TILE, log_positive, philox_tile, standard_normals
 from bulkgen.kernels.numba_row_counts import add_count, new_counts, write_counts
-from bulkgen.kernels.numba_words import new_stream, next_word, start_stream
+from bulkgen.kernels.numba_words import library_size, next_word, start_stream
 
 __all__ = ["copula"]
 
@@ -170,17 +169,19 @@ def copula(  # type: ignore[no-untyped-def]
     factor_purpose,
     gene_purpose,
     first_cell,
+    streams,
 ):
     """Write cells as sparse rows; returns how many had room. Without genes that vary together: `negative_binomial`."""
     counts, touched = new_counts(other.size)
-    stream, memory = new_stream(), new_candidates()
+    stream, memory = streams[0], new_candidates()
     factors = np.empty(loadings.shape[0])
     words, tile = np.empty(TILE, np.uint64), np.empty((3, TILE))
     indptr[0] = 0
     end = np.int64(0)
     for c in range(indptr.size - 1):
         cell = np.uint64(first_cell + np.uint64(c))
-        size = library_size(stream, key, library_purpose, cell, sizes)
+        start_stream(stream, key, library_purpose, cell, 0)
+        size = library_size(stream, sizes)
         _add_negative_binomials(
             key, purpose, cell, size, total_rate, threshold, other, overdispersion, stream, memory, counts, touched
         )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numba import njit, types
 from numba.extending import intrinsic
@@ -10,17 +12,18 @@ __all__ = ["add_count", "new_counts", "write_counts"]
 
 _ONE = np.uint64(1)
 _NONE = np.uint64(0)
-_LOW = np.int64(63)
 
 
-@intrinsic
-def _trailing_zeros(typing_context, value):  # type: ignore[no-untyped-def]
-    """Trailing zeros of a uint64 that is not 0."""
+def _build_trailing_zeros(typing_context, value):  # type: ignore[no-untyped-def]
+    """Trailing zeros of a uint64 that is not 0: one instruction."""
 
     def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
         return builder.cttz(arguments[0], context.get_constant(types.boolean, True))  # noqa: FBT003
 
     return types.uint64(types.uint64), generate
+
+
+_trailing_zeros: Any = intrinsic(_build_trailing_zeros)
 
 
 @njit(cache=True, nogil=True)

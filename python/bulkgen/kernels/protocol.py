@@ -227,6 +227,54 @@ class Kernels(Protocol):
     def alias_table(self, weights: Float64Array, threshold: UInt64Array, other: Int32Array) -> None:
         """Build the alias table of weights: from a uniform word to a gene in proportion to its weight."""
 
+    def multinomial(
+        self,
+        indptr: Int64Array,
+        columns: Int32Array,
+        values: Float32Array,
+        threshold: UInt64Array,
+        other: Int32Array,
+        sizes: Float64Array,
+        *,
+        poisson_total: bool,
+        concentration: float,
+        key: int,
+        purposes: tuple[int, int],
+        first_cell: int,
+    ) -> int:
+        """Draw cells, molecule by molecule, from an alias table; returns how many there was room for."""
+
+    def poisson_log_normal(
+        self,
+        indptr: Int64Array,
+        columns: Int32Array,
+        values: Float32Array,
+        scale: Float64Array,
+        sigma: Float64Array,
+        sizes: Float64Array,
+        *,
+        key: int,
+        purposes: tuple[int, int],
+        first_cell: int,
+    ) -> int:
+        """Draw cells of Poisson genes with log-normal rates; returns how many there was room for."""
+
+    def thin_rows(
+        self,
+        out_indptr: Int64Array,
+        out_columns: Int32Array,
+        out_values: Float32Array,
+        indptr: Int64Array,
+        indices: IndexArray,
+        data: ValueArray,
+        probability: Float64Array,
+        *,
+        key: int,
+        purpose: int,
+        first_cell: int,
+    ) -> int:
+        """Keep each molecule of a row with the probability of the row; returns how many rows there was room for."""
+
     def negative_binomial(
         self,
         indptr: Int64Array,
