@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from bulkgen.aggregate import pseudobulk
+    from bulkgen.fits import Fit, fit_generator, load_fit
     from bulkgen.io import read, write
     from bulkgen.profiles import bulk_profiles
     from bulkgen.rng import STREAM_VERSION
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 __all__ = [
     "STREAM_VERSION",
     "BenchmarkSplit",
+    "Fit",
     "Scores",
     "TokenDataset",
     "Vocabulary",
@@ -30,6 +32,8 @@ __all__ = [
     "bulk_profiles",
     "evaluate",
     "finetune",
+    "fit_generator",
+    "load_fit",
     "pseudobulk",
     "read",
     "split_benchmark",
@@ -41,12 +45,15 @@ __all__ = [
 _HOME = {
     "STREAM_VERSION": "bulkgen.rng",
     "BenchmarkSplit": "bulkgen.splits",
+    "Fit": "bulkgen.fits",
     "Scores": "bulkgen.training",
     "TokenDataset": "bulkgen.tokens",
     "Vocabulary": "bulkgen.tokens",
     "bulk_profiles": "bulkgen.profiles",
     "evaluate": "bulkgen.training",
     "finetune": "bulkgen.training",
+    "fit_generator": "bulkgen.fits",
+    "load_fit": "bulkgen.fits",
     "pseudobulk": "bulkgen.aggregate",
     "read": "bulkgen.io",
     "split_benchmark": "bulkgen.splits",

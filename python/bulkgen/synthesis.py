@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from numbers import Integral
@@ -12,12 +10,11 @@ from typing import TYPE_CHECKING, Any, Literal, TypeGuard, overload
 import numpy as np
 import pandas as pd
 
-from bulkgen.errors import GeneOverlapError, LabelError
-from bulkgen.generators.base import Bulk, Reference, make_generator
-from bulkgen.io import canonical_counts, check_output, make_anndata, provenance, provenance_of
-from bulkgen.profiles import bulk_profiles, gene_moments
+from bulkgen.errors import LabelError
+from bulkgen.fits import Fit, fit_made, load_fit
+from bulkgen.generators.registry import make_generator
+from bulkgen.io import check_output, make_anndata, provenance
 from bulkgen.rng import key_from_rng
-from bulkgen.splits import strata_of
 from bulkgen.tokens.drawn import tokenize_drawn
 from bulkgen.tokens.encode import load_vocabulary
 
@@ -27,23 +24,25 @@ if TYPE_CHECKING:
 
     from anndata import AnnData
 
-    from bulkgen.generators.base import FittedGenerator, Generator
     from bulkgen.kernels.protocol import Int64Array, TokenArray
     from bulkgen.kernels.row_encoding import RowEncoding
     from bulkgen.rng import RandomState
     from bulkgen.tokens import TokenDataset, Vocabulary
     from bulkgen.tokens.dictionaries import VocabularyPath
 
-__all__ = ["synthesize"]
+__all__ = ["DEFAULT_METHOD", "synthesize"]
+
+DEFAULT_METHOD = "truncated_gaussian"
 
 
 @overload
 def synthesize(
-    bulk: AnnData,
+    bulk: AnnData | None = ...,
     *,
+    fitted: Fit | str | Path | None = ...,
     reference: AnnData | None = ...,
     by: str | Sequence[str] | None = ...,
-    method: str = ...,
+    method: str | None = ...,
     n_cells: int | Mapping[str, int] = ...,
     rng: RandomState = ...,
     threads: int | None = ...,
@@ -54,11 +53,12 @@ def synthesize(
 
 @overload
 def synthesize(
-    bulk: AnnData,
+    bulk: AnnData | None = ...,
     *,
+    fitted: Fit | str | Path | None = ...,
     reference: AnnData | None = ...,
     by: str | Sequence[str] | None = ...,
-    method: str = ...,
+    method: str | None = ...,
     n_cells: int | Mapping[str, int] = ...,
     rng: RandomState = ...,
     threads: int | None = ...,
@@ -76,11 +76,12 @@ def synthesize(
 
 
 def synthesize(
-    bulk: AnnData,
+    bulk: AnnData | None = None,
     *,
+    fitted: Fit | str | Path | None = None,
     reference: AnnData | None = None,
     by: str | Sequence[str] | None = None,
-    method: str = "truncated_gaussian",
+    method: str | None = None,
     n_cells: int | Mapping[str, int] = 1000,
     rng: RandomState = 0,
     threads: int | None = None,
@@ -102,17 +103,16 @@ def synthesize(
     bulk
         Profiles from :func:`bulkgen.bulk_profiles` (strata x genes), or single cells with `by`, which are aggregated
         first.
-    reference
-        Real cells that the generator learns variances from; must have the columns that the profiles were grouped by.
-        Default: `bulk`, where that holds single cells.
-    by
-        Columns to aggregate single cells by; not needed for profiles.
+    fitted
+        Instead of `bulk`: a fit from :func:`bulkgen.fit_generator`, or the file that it was saved to.
+    reference, by
+        As in :func:`bulkgen.fit_generator`.
     method
-        Name of the generator: ``truncated_gaussian``.
+        Name of the generator, one of :func:`bulkgen.generators.generator_names`; default ``truncated_gaussian``.
     n_cells
         Cells per stratum, or a mapping from stratum name (values joined by `` | ``) to cells.
     rng
-        Seed. Cell i of the result depends on the seed, i and the fit alone.
+        Seed. Cell i of a stratum depends on the seed, i and the fit alone.
     threads
         Default: the CPUs available.
     to
@@ -128,8 +128,8 @@ def synthesize(
     Returns
     -------
     anndata.AnnData
-        Cells x genes of the profiles, dense float32, stratum by stratum. ``obs``: the grouping columns and
-        ``synthetic`` (True). Provenance in ``uns["bulkgen"]``.
+        Cells x genes of the profiles, float32, stratum by stratum; CSR where the generator makes whole counts.
+        ``obs``: the grouping columns and ``synthetic`` (True). Provenance in ``uns["bulkgen"]``.
     TokenDataset
         With ``to="tokens"``.
 
@@ -145,9 +145,9 @@ def synthesize(
     OutputExistsError
         If `out` exists and `overwrite` is false.
     ValueError
-        For an unknown method or parameter, or an argument of tokens where cells are asked for.
+        For an unknown method or parameter, an argument of tokens where cells are asked for, or an argument of the fit
+        beside `fitted`.
     """
-    generator = make_generator(method, dict(parameters))
     if to not in ("cells", "tokens"):
         raise ValueError(f"to must be 'cells' or 'tokens', got {to!r}")
     if to == "cells":
@@ -166,34 +166,36 @@ def synthesize(
             raise ValueError(
                 f"{named[0]!r} is an argument of tokens: pass to='tokens' too (cells are written with bulkgen.write)"
             )
-        return _synthesize_cells(
-            _fit(generator, bulk, reference=reference, by=by, n_cells=n_cells, threads=threads),
-            method=method,
-            key=key_from_rng(rng),
-            threads=threads,
-        )
+
+    def request() -> _Request:
+        fit = _fit(fitted, bulk, reference=reference, by=by, method=method, threads=threads, parameters=parameters)
+        return _Request(fit, _cells_per_stratum(n_cells, list(fit.strata.index)))
+
+    if to == "cells":
+        return _synthesize_cells(request(), key=key_from_rng(rng), threads=threads)
     if out is not None:
         check_output(out, overwrite=overwrite)
     loaded = load_vocabulary("V1" if vocabulary is None else vocabulary, vocabulary_path)
-    fit = _fit(generator, bulk, reference=reference, by=by, n_cells=n_cells, threads=threads)
-    key = key_from_rng(rng)
+    cells = request()
+    fit, key = cells.fit, key_from_rng(rng)
 
     def draw(first: int, encoding: RowEncoding, tokens: TokenArray, lengths: Int64Array, genes: Int64Array) -> None:
-        start = 0
-        for stratum, begin, end in fit.segments(first, first + lengths.size):
-            here = slice(begin - first, end - first)
+        start = done = 0
+        for stratum, first_cell, n in cells.segments(first, first + lengths.size):
+            here = slice(done, done + n)
             fit.fitted.sample_tokens(
-                stratum, encoding, tokens[start:], lengths[here], genes[here], key=key, first_cell=begin
+                stratum, encoding, tokens[start:], lengths[here], genes[here], key=key, first_cell=first_cell
             )
             start += int(lengths[here].sum())
+            done += n
 
     return tokenize_drawn(
         draw,
-        fit.numbers,
-        fit.strata(),
+        cells.numbers,
+        cells.strata(),
         cell_name=_cell_name,
-        var=fit.profiles.var,
-        provenance=fit.record(method, key),
+        var=fit.var,
+        provenance=cells.record(key),
         vocabulary=loaded,
         label=label,
         columns=columns,
@@ -205,130 +207,76 @@ def synthesize(
     )
 
 
-@dataclass(frozen=True)
-class _Fit:
-    """A generator fitted to profiles, and the numbers of cells asked for."""
+def _fit(
+    fitted: Fit | str | Path | None,
+    bulk: AnnData | None,
+    *,
+    reference: AnnData | None,
+    by: str | Sequence[str] | None,
+    method: str | None,
+    threads: int | None,
+    parameters: dict[str, object],
+) -> Fit:
+    """Return the fit to draw from: the one that was passed, or a new one."""
+    if fitted is not None:
+        given = {"bulk": bulk, "reference": reference, "by": by, "method": method, **parameters}
+        named = [name for name, value in given.items() if value is not None]
+        if named:
+            raise ValueError(f"{named[0]!r} is settled in a fitted generator; pass it to bulkgen.fit_generator instead")
+        return fitted if isinstance(fitted, Fit) else load_fit(fitted)
+    method = DEFAULT_METHOD if method is None else method
+    generator = make_generator(method, parameters)
+    if bulk is None:
+        raise ValueError("there is nothing to make cells from: pass bulk, or fitted= (--fitted)")
+    return fit_made(generator, method, bulk, reference=reference, by=by, threads=threads)
 
-    generator: Generator
-    profiles: AnnData
-    reference: AnnData
-    columns: list[str]
+
+@dataclass(frozen=True)
+class _Request:
+    """Cells asked for of a fit."""
+
+    fit: Fit
     numbers: list[int]
-    fitted: FittedGenerator
 
     def strata(self) -> pd.DataFrame:
         """Return the ``obs`` row of the cells of each stratum."""
-        strata: pd.DataFrame = self.profiles.obs[self.columns].copy()
+        strata = self.fit.strata.copy()
         strata["synthetic"] = True
         return strata
 
     def segments(self, first: int, last: int) -> Iterator[tuple[int, int, int]]:
-        """Yield stratum, first and last cell of the parts of ``[first, last)`` that lie in one stratum."""
+        """Yield stratum, first cell within it and number of cells of the parts of ``[first, last)`` in one stratum."""
         end = 0
         for stratum, number in enumerate(self.numbers):
             begin, end = end, end + number
             if max(first, begin) < min(last, end):
-                yield stratum, max(first, begin), min(last, end)
+                yield stratum, max(first, begin) - begin, min(last, end) - max(first, begin)
 
-    def record(self, method: str, key: int) -> dict[str, str | int]:
+    def record(self, key: int) -> dict[str, str | int]:
         """Return the provenance of the cells."""
         parameters = {
-            "method": method,
-            "n_cells": dict(zip(self.profiles.obs_names, self.numbers, strict=True)),
-            **self.generator.model_dump(),
+            **self.fit.parameters,
+            "n_cells": dict(zip(self.fit.strata.index, self.numbers, strict=True)),
         }
-        return {**provenance("synthetic", parameters, key=key, source=self.reference), "synthetic": 1}
+        made = provenance("synthetic", parameters, key=key, source=None)
+        learned_from = {name: self.fit.record[name] for name in _SOURCE if name in self.fit.record}
+        return {**made, **learned_from, "synthetic": 1}
 
 
-def _fit(
-    generator: Generator,
-    bulk: AnnData,
-    *,
-    reference: AnnData | None,
-    by: str | Sequence[str] | None,
-    n_cells: int | Mapping[str, int],
-    threads: int | None,
-) -> _Fit:
-    if _is_profiles(bulk):
-        profiles = bulk
-        if reference is None:
-            raise ValueError(
-                "profiles alone hold no single cells: pass reference= (--reference), the real cells to learn from"
-            )
-    else:
-        if by is None:
-            raise ValueError("bulk holds single cells: say which columns to aggregate by with by= (--by)")
-        profiles = bulk_profiles(bulk, by=by, threads=threads)
-        reference = bulk if reference is None else reference
-    columns = _grouping_columns(profiles)
-    genes, reference = _common_genes(profiles, reference)
-    profiles = profiles[:, genes]
-    fitted = generator.fit(
-        Bulk(profiles.obs[columns], np.asarray(profiles.layers["mean"], np.float64)),
-        _reference(reference, columns, threads=threads),
-    )
-    numbers = _cells_per_stratum(n_cells, list(profiles.obs_names))
-    return _Fit(generator, profiles, reference, columns, numbers, fitted)
+#: What a fit's record says of the reference.
+_SOURCE = ("input_hash", "history", "simulated")
 
 
-def _synthesize_cells(fit: _Fit, *, method: str, key: int, threads: int | None) -> AnnData:
-    n_cells = sum(fit.numbers)
-    out = np.empty((n_cells, fit.profiles.n_vars), np.float32)
-    for stratum, first, last in fit.segments(0, n_cells):
-        fit.fitted.sample(stratum, out[first:last], key=key, first_cell=first, threads=threads)
-    obs = fit.strata().iloc[np.repeat(np.arange(len(fit.numbers)), fit.numbers)]
-    obs.index = pd.Index([_cell_name(i) for i in range(n_cells)])
-    return make_anndata(out, obs=obs, var=fit.profiles.var.copy(), uns={"bulkgen": fit.record(method, key)})
+def _synthesize_cells(request: _Request, *, key: int, threads: int | None) -> AnnData:
+    fit = request.fit
+    cells = fit.fitted.sample_strata(request.numbers, n_genes=len(fit.var), key=key, threads=threads)
+    obs = request.strata().iloc[np.repeat(np.arange(len(request.numbers)), request.numbers)]
+    obs.index = pd.Index([_cell_name(i) for i in range(len(obs))])
+    return make_anndata(cells, obs=obs, var=fit.var.copy(), uns={"bulkgen": request.record(key)})
 
 
 def _cell_name(number: int) -> str:
     return f"synthetic-{number}"
-
-
-def _is_profiles(adata: AnnData) -> bool:
-    record = provenance_of(adata)
-    return record is not None and record.get("kind") == "bulk_profiles"
-
-
-def _grouping_columns(profiles: AnnData) -> list[str]:
-    """Return the columns that the profiles were grouped by; ``obs`` may have gained others since."""
-    record = provenance_of(profiles) or {}
-    columns: list[str] = json.loads(str(record["parameters"]))["by"]
-    return columns
-
-
-def _common_genes(profiles: AnnData, reference: AnnData) -> tuple[list[str], AnnData]:
-    """Return the profiles' genes that the reference has, in the profiles' order, and the reference cut to them."""
-    for name, adata in (("bulk", profiles), ("reference", reference)):
-        if not adata.var_names.is_unique:
-            twice = adata.var_names[adata.var_names.duplicated()][0]
-            raise ValueError(
-                f"gene ids of the {name} must be unique, but {twice!r} occurs more than once; sum such columns first"
-            )
-    if profiles.var_names.equals(reference.var_names):
-        return list(profiles.var_names), reference
-    shared = profiles.var_names[profiles.var_names.isin(reference.var_names)]
-    message = (
-        f"{len(shared)} of the {profiles.n_vars} genes of the bulk are among the {reference.n_vars} of the reference "
-        f"({len(shared) / max(1, profiles.n_vars):.0%})"
-    )
-    if len(shared) * 2 < profiles.n_vars:
-        raise GeneOverlapError(f"{message}; at least half are needed: do both use the same kind of gene id?")
-    if len(shared) < profiles.n_vars:
-        warnings.warn(f"{message}; the others are left out", stacklevel=4)
-    return list(shared), reference[:, shared]
-
-
-def _reference(reference: AnnData, columns: Sequence[str], *, threads: int | None) -> Reference:
-    matrix = canonical_counts(
-        reference.X, require_integers=True, cell_names=reference.obs_names, gene_names=reference.var_names
-    )
-    strata = strata_of(reference.obs, columns)
-    return Reference(
-        strata.table,
-        gene_moments(matrix, strata.codes, len(strata.table), threads=threads),
-        gene_moments(matrix, np.zeros(matrix.shape[0], np.int64), 1, threads=threads),
-    )
 
 
 def _cells_per_stratum(n_cells: int | Mapping[str, int], names: Sequence[str]) -> list[int]:

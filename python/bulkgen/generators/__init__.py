@@ -4,20 +4,25 @@ from __future__ import annotations
 
 from bulkgen.generators.base import (
     Bulk,
+    DenseGenerator,
     FittedGenerator,
     Generator,
     Reference,
-    generator_names,
-    make_generator,
+    SparseGenerator,
+    cell_address,
 )
+from bulkgen.generators.registry import generator_names, make_generator
 from bulkgen.generators.truncated_gaussian import TruncatedGaussian
 
 __all__ = [
     "Bulk",
+    "DenseGenerator",
     "FittedGenerator",
     "Generator",
     "Reference",
+    "SparseGenerator",
     "TruncatedGaussian",
+    "cell_address",
     "generator_names",
     "make_generator",
 ]

@@ -1,36 +1,50 @@
-"""What a generator is, and the table of generators by name.
+"""What a generator is.
 
-A generator is a frozen set of parameters with a name. Fitted to bulk profiles and reference moments it can draw any
-cell of any stratum by its number, in any order; so chunks, shards and threads cannot change a bit of the result.
+A generator is a frozen set of parameters with a name. Fitted to bulk profiles and reference cells it can draw any cell
+of any stratum by its number, in any order; so chunks, shards and threads cannot change a bit of the result.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from importlib import import_module
-from typing import TYPE_CHECKING
+from functools import cached_property
+from typing import TYPE_CHECKING, ClassVar, Literal, Self
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, ValidationError
+import scipy.sparse as sp
+from pydantic import BaseModel, ConfigDict
 
-from bulkgen.kernels import get_kernels
+from bulkgen.generators.state import State, from_state, to_state
+from bulkgen.io import library_sizes
+from bulkgen.kernels import get_kernels, ordered_map
+from bulkgen.kernels.rows import Rows
+from bulkgen.profiles import GeneMoments, gene_moments
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import pandas as pd
 
     from bulkgen.kernels.protocol import Float32Array, Float64Array, Int64Array, TokenArray
     from bulkgen.kernels.row_encoding import RowEncoding
-    from bulkgen.profiles import GeneMoments
 
-__all__ = ["Bulk", "FittedGenerator", "Generator", "Reference", "generator_names", "make_generator"]
+__all__ = ["Bulk", "DenseGenerator", "FittedGenerator", "Generator", "Reference", "SparseGenerator", "cell_address"]
 
 #: Cells that exist at once on the way to tokens.
-_ROWS = 16
-#: Built-in generators: name -> module and class.
-_GENERATORS = {
-    "truncated_gaussian": ("bulkgen.generators.truncated_gaussian", "TruncatedGaussian"),
-}
+_ROWS = 64
+#: Sparse cells that one call of a kernel draws for a matrix of cells.
+_CHUNK = 256
+#: Stored values that a sparse cell is first given room for.
+_ROOM = 4096
+
+
+def cell_address(stratum: int, number: int) -> int:
+    """Return the address of a cell in the random streams: 2^40 cells for each of 2^24 strata.
+
+    A cell therefore does not depend on how many cells there are of other strata.
+    """
+    return stratum << 40 | number
 
 
 @dataclass(frozen=True)
@@ -41,39 +55,136 @@ class Bulk:
     ----------
     strata
         One row per stratum: the columns that the profiles were grouped by.
-    mean
-        Mean counts per cell, shape (n_strata, n_genes).
+    counts
+        Total counts of UMIs or reads, or transcripts per million; shape (n_strata, n_genes).
+    cells
+        Cells behind each profile, 0 where not known; shape (n_strata,).
+    unit
+        ``counts`` or ``tpm``.
     """
 
     strata: pd.DataFrame
-    mean: Float64Array
+    counts: Float64Array
+    cells: Int64Array
+    unit: Literal["counts", "tpm"] = "counts"
+
+    @cached_property
+    def profile(self) -> Float64Array:
+        """Share of each gene, (count + ½) / Σ(count + ½); shape (n_strata, n_genes)."""
+        counts = self.counts + 0.5
+        shares: Float64Array = counts / counts.sum(axis=1, keepdims=True)
+        return shares
+
+    def mean(self, reference: Reference) -> Float64Array:
+        """Return the mean counts per cell, shape (n_strata, n_genes).
+
+        A profile without a number of cells is scaled to the mean library size of all reference cells.
+        """
+        total = self.counts.sum(axis=1)
+        typical = reference.library_sizes.mean() if reference.library_sizes.size else 0.0
+        known = self.cells > 0
+        divisor = np.where(known, self.cells, np.divide(total, typical, out=np.ones_like(total), where=typical > 0))
+        mean: Float64Array = self.counts / divisor[:, None]
+        return mean
+
+    def require_counts(self, why: str) -> None:
+        """Refuse transcripts per million, which say nothing of how many molecules were counted.
+
+        Raises
+        ------
+        ValueError
+            If the profiles are not counts.
+        """
+        if self.unit != "counts":
+            raise ValueError(f"the bulk is in {self.unit.upper()}, but {why}; pass the counts that it was made from")
 
 
 @dataclass(frozen=True)
 class Reference:
-    """Moments of the reference cells, on the genes of the bulk profiles.
+    """The reference cells on the genes of the bulk, with what several generators learn from them.
 
     Attributes
     ----------
     strata
         One row per stratum of the reference; same columns as :attr:`Bulk.strata`.
-    moments
-        Within each stratum.
-    pooled
-        Over all reference cells; matrices of shape (1, n_genes).
+    codes
+        Stratum of each cell, shape (n_cells,).
+    counts
+        Cells x genes, raw counts, canonical.
+    threads
+        Threads that estimates may use.
     """
 
     strata: pd.DataFrame
-    moments: GeneMoments
-    pooled: GeneMoments
+    codes: Int64Array
+    counts: sp.csr_matrix
+    threads: int | None = None
+
+    @cached_property
+    def moments(self) -> GeneMoments:
+        """Moments within each stratum."""
+        return gene_moments(self.counts, self.codes, len(self.strata), threads=self.threads)
+
+    @cached_property
+    def pooled(self) -> GeneMoments:
+        """Moments over all cells; matrices of shape (1, n_genes)."""
+        return gene_moments(self.counts, np.zeros(self.codes.size, np.int64), 1, threads=self.threads)
+
+    @cached_property
+    def library_sizes(self) -> Float64Array:
+        """Total counts of each cell, shape (n_cells,)."""
+        return library_sizes(self.counts)
+
+    def rows(self, strata: Sequence[int] | Int64Array) -> Int64Array:
+        """Return the cells of some strata, ascending."""
+        return np.flatnonzero(np.isin(self.codes, strata))
 
 
 class FittedGenerator(ABC):
-    """Draws cells of the strata it was fitted to."""
+    """Draws cells of the strata it was fitted to.
+
+    A subclass is a frozen dataclass of arrays, numbers, text, tuples and further such dataclasses: so it can be saved.
+    """
 
     @abstractmethod
-    def sample(self, stratum: int, out: Float32Array, *, key: int, first_cell: int, threads: int | None) -> None:
-        """Fill `out` (cells x genes) with cells ``first_cell, first_cell + 1, …`` of a stratum."""
+    def sample(
+        self, stratum: int, n_cells: int, *, key: int, first_cell: int, threads: int | None
+    ) -> Float32Array | sp.csr_matrix:
+        """Draw cells ``first_cell, first_cell + 1, …`` of a stratum.
+
+        Parameters
+        ----------
+        stratum
+            Number of the stratum.
+        n_cells
+            How many.
+        key
+            64-bit key of the random streams.
+        first_cell
+            Number of the first cell within its stratum; below 2^40.
+        threads
+            As :func:`bulkgen.kernels.resolve_threads`.
+
+        Returns
+        -------
+        numpy.ndarray or scipy.sparse.csr_matrix
+            Cells x genes, float32. Cell number n of a stratum depends on the key, the stratum and n alone.
+        """
+
+    def sample_strata(
+        self, numbers: Sequence[int], *, n_genes: int, key: int, threads: int | None
+    ) -> Float32Array | sp.csr_matrix:
+        """Draw the first ``numbers[s]`` cells of each stratum s, one stratum after the other."""
+        blocks = [
+            self.sample(stratum, number, key=key, first_cell=0, threads=threads)
+            for stratum, number in enumerate(numbers)
+            if number > 0
+        ]
+        if len(blocks) == 1:
+            return blocks[0]
+        if all(sp.issparse(block) for block in blocks):
+            return sp.vstack(blocks, format="csr")
+        return np.concatenate([block if isinstance(block, np.ndarray) else block.toarray() for block in blocks])
 
     def sample_tokens(
         self,
@@ -88,8 +199,8 @@ class FittedGenerator(ABC):
     ) -> None:
         """Write the tokens of cells ``first_cell, first_cell + 1, …`` end to end, in one thread.
 
-        The tokens are those of the cells that :meth:`sample` gives. This one draws a few cells at a time and encodes
-        them; a generator with a kernel of its own for it is faster.
+        The tokens are those of the cells that :meth:`sample` gives, drawn a few at a time, so that they stay in the
+        cache and no matrix of cells exists.
 
         Parameters
         ----------
@@ -104,31 +215,145 @@ class FittedGenerator(ABC):
         key, first_cell
             As in :meth:`sample`.
         """
-        n_genes = encoding.token.size
-        rows = np.empty((min(_ROWS, lengths.size), n_genes), np.float32)
-        columns = np.tile(np.arange(n_genes, dtype=np.int32), len(rows))
         start = 0
         for first in range(0, lengths.size, _ROWS):
             n = min(_ROWS, lengths.size - first)
-            self.sample(stratum, rows[:n], key=key, first_cell=first_cell + first, threads=1)
-            get_kernels().rank_tokens(
-                np.arange(n + 1, dtype=np.int64) * n_genes,
-                columns[: n * n_genes],
-                rows[:n].reshape(-1),
-                encoding.token,
-                encoding.median,
-                encoding.first_column,
-                out[start:],
-                np.empty(0, np.float32),
-                lengths[first : first + n],
-                genes[first : first + n],
-                most_genes=encoding.most_genes,
-                cls=encoding.cls,
-                eos=encoding.eos,
-                first_row=0,
-                last_row=n,
-            )
+            rows = Rows.of(self.sample(stratum, n, key=key, first_cell=first_cell + first, threads=1))
+            _encode(rows, n, encoding, out[start:], lengths[first : first + n], genes[first : first + n])
             start += int(lengths[first : first + n].sum())
+
+    def state(self) -> State:
+        """Return everything that was learned, as nested dictionaries of arrays, numbers and text."""
+        state: State = to_state(self)
+        return state
+
+    @classmethod
+    def from_state(cls, state: State) -> Self:
+        """Rebuild a fitted generator.
+
+        Raises
+        ------
+        ValueError
+            If the state is not one of this class.
+        """
+        return from_state(cls, state)
+
+
+class DenseGenerator(FittedGenerator):
+    """Base of fitted generators whose cells have a value for every gene."""
+
+    @abstractmethod
+    def fill(self, stratum: int, out: Float32Array, *, key: int, first_cell: int, threads: int | None) -> None:
+        """Fill `out` (cells x genes) with cells ``first_cell, first_cell + 1, …`` of a stratum."""
+
+    @property
+    @abstractmethod
+    def n_genes(self) -> int:
+        """Number of genes."""
+
+    def sample(self, stratum: int, n_cells: int, *, key: int, first_cell: int, threads: int | None) -> Float32Array:
+        """Draw cells ``first_cell, first_cell + 1, …`` of a stratum."""
+        out = np.empty((n_cells, self.n_genes), np.float32)
+        self.fill(stratum, out, key=key, first_cell=first_cell, threads=threads)
+        return out
+
+    def sample_strata(self, numbers: Sequence[int], *, n_genes: int, key: int, threads: int | None) -> Float32Array:
+        """Draw the first ``numbers[s]`` cells of each stratum s, into one matrix."""
+        out = np.empty((sum(numbers), n_genes), np.float32)
+        start = 0
+        for stratum, number in enumerate(numbers):
+            self.fill(stratum, out[start : start + number], key=key, first_cell=0, threads=threads)
+            start += number
+        return out
+
+
+class SparseGenerator(FittedGenerator):
+    """Base of fitted generators whose cells have mostly zeros: whole counts in compressed rows."""
+
+    @abstractmethod
+    def draw_rows(self, stratum: int, rows: Rows, *, key: int, first_cell: int) -> int:
+        """Draw as many cells of a stratum as `rows` has room for, in one thread; return how many.
+
+        Room for as many values as there are genes suffices for one cell.
+        """
+
+    @property
+    @abstractmethod
+    def n_genes(self) -> int:
+        """Number of genes."""
+
+    def sample(self, stratum: int, n_cells: int, *, key: int, first_cell: int, threads: int | None) -> sp.csr_matrix:
+        """Draw cells ``first_cell, first_cell + 1, …`` of a stratum."""
+
+        def draw(first: int) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+            return list(self._blocks(stratum, min(_CHUNK, n_cells - first), key=key, first_cell=first_cell + first))
+
+        chunks = ordered_map(draw, range(0, n_cells, _CHUNK), threads=threads)
+        parts = [part for chunk in chunks for part in chunk]
+        if not parts:
+            return sp.csr_matrix((n_cells, self.n_genes), dtype=np.float32)
+        lengths, columns, values = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
+        indptr = np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)])
+        return sp.csr_matrix((values, columns, indptr), shape=(n_cells, self.n_genes))
+
+    def sample_tokens(
+        self,
+        stratum: int,
+        encoding: RowEncoding,
+        out: TokenArray,
+        lengths: Int64Array,
+        genes: Int64Array,
+        *,
+        key: int,
+        first_cell: int,
+    ) -> None:
+        """Write the tokens of cells ``first_cell, first_cell + 1, …`` end to end, in one thread."""
+        rows = Rows.empty(_ROWS, max(_ROWS * _ROOM, self.n_genes))
+        done = start = 0
+        while done < lengths.size:
+            cells = rows.first(min(_ROWS, lengths.size - done))
+            n = self.draw_rows(stratum, cells, key=key, first_cell=first_cell + done)
+            here = slice(done, done + n)
+            _encode(cells, n, encoding, out[start:], lengths[here], genes[here])
+            start += int(lengths[here].sum())
+            done += n
+
+    def _blocks(
+        self, stratum: int, n_cells: int, *, key: int, first_cell: int
+    ) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+        """Values per cell, columns and values of consecutive cells; one block, unless the cells are very full."""
+        blocks: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
+        done = 0
+        while done < n_cells:
+            rows = Rows.empty(n_cells - done, max((n_cells - done) * _ROOM, self.n_genes))
+            n = self.draw_rows(stratum, rows, key=key, first_cell=first_cell + done)
+            end = int(rows.indptr[n])
+            # copies: the room is as a rule larger than what was needed
+            blocks.append((np.diff(rows.indptr[: n + 1]), rows.columns[:end].copy(), rows.values[:end].copy()))
+            done += n
+        return blocks
+
+
+def _encode(rows: Rows, n: int, encoding: RowEncoding, out: TokenArray, lengths: Int64Array, genes: Int64Array) -> None:
+    """Write the tokens of the first n rows."""
+    end = int(rows.indptr[n])
+    get_kernels().rank_tokens(
+        rows.indptr[: n + 1],
+        rows.columns[:end],
+        rows.values[:end],
+        encoding.token,
+        encoding.median,
+        encoding.first_column,
+        out,
+        np.empty(0, np.float32),
+        lengths,
+        genes,
+        most_genes=encoding.most_genes,
+        cls=encoding.cls,
+        eos=encoding.eos,
+        first_row=0,
+        last_row=n,
+    )
 
 
 class Generator(BaseModel):
@@ -136,6 +361,9 @@ class Generator(BaseModel):
 
     # a label may look like a number (clusters 0, 1, ...), above all on the command line
     model_config = ConfigDict(frozen=True, extra="forbid", coerce_numbers_to_str=True)
+
+    #: What :meth:`fit` returns, so that a stored one can be read back.
+    fitted_type: ClassVar[type[FittedGenerator]]
 
     def fit(self, bulk: Bulk, reference: Reference) -> FittedGenerator:
         """Learn what is needed to draw cells of the bulk's strata.
@@ -146,29 +374,3 @@ class Generator(BaseModel):
             If the reference lacks a stratum that the parameters ask for.
         """
         raise TypeError(f"{type(self).__name__} does not say how it is fitted")
-
-
-def generator_names() -> tuple[str, ...]:
-    """Return the names that ``synthesize(method=...)`` takes."""
-    return tuple(_GENERATORS)
-
-
-def make_generator(name: str, parameters: dict[str, object]) -> Generator:
-    """Build a generator from its name and parameters.
-
-    Raises
-    ------
-    ValueError
-        If there is no such generator, or a parameter is unknown or has a wrong value.
-    """
-    if name not in _GENERATORS:
-        raise ValueError(f"method must be one of {', '.join(map(repr, _GENERATORS))}, got {name!r}")
-    module, attribute = _GENERATORS[name]
-    cls: type[Generator] = getattr(import_module(module), attribute)
-    try:
-        return cls.model_validate(parameters)
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"])) or "parameters"
-        known = ", ".join(cls.model_fields)
-        raise ValueError(f"{where!r} of method {name!r}: {first['msg']} (parameters: {known})") from error

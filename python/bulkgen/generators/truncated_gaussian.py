@@ -7,12 +7,13 @@ other generators are measured against, and faithful to its definition.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
 
 from bulkgen.errors import LabelError
-from bulkgen.generators.base import Bulk, FittedGenerator, Generator, Reference
+from bulkgen.generators.base import Bulk, DenseGenerator, Generator, Reference, cell_address
+from bulkgen.generators.control import same_stratum, stratum_name
 from bulkgen.kernels.truncated_gaussian import (
     TruncatedGaussianPlan,
     draw_truncated_gaussian,
@@ -27,6 +28,39 @@ if TYPE_CHECKING:
     from bulkgen.kernels.row_encoding import RowEncoding
 
 __all__ = ["TruncatedGaussian"]
+
+
+@dataclass(frozen=True)
+class FittedTruncatedGaussian(DenseGenerator):
+    """Plans, one per stratum."""
+
+    plans: tuple[TruncatedGaussianPlan, ...]
+
+    @property
+    def n_genes(self) -> int:
+        """Number of genes."""
+        return self.plans[0].n_genes
+
+    def fill(self, stratum: int, out: Float32Array, *, key: int, first_cell: int, threads: int | None) -> None:
+        """Fill `out` (cells x genes) with cells ``first_cell, first_cell + 1, …`` of a stratum."""
+        draw_truncated_gaussian(
+            self.plans[stratum], out, key=key, first_cell=cell_address(stratum, first_cell), threads=threads
+        )
+
+    def sample_tokens(
+        self,
+        stratum: int,
+        encoding: RowEncoding,
+        out: TokenArray,
+        lengths: Int64Array,
+        genes: Int64Array,
+        *,
+        key: int,
+        first_cell: int,
+    ) -> None:
+        """Write the tokens of cells, one cell at a time."""
+        address = cell_address(stratum, first_cell)
+        draw_truncated_gaussian_tokens(self.plans[stratum], encoding, out, lengths, genes, key=key, first_cell=address)
 
 
 class TruncatedGaussian(Generator):
@@ -53,11 +87,14 @@ class TruncatedGaussian(Generator):
     round: bool = False
     zero_mask: bool = False
 
+    fitted_type: ClassVar = FittedTruncatedGaussian
+
     def fit(self, bulk: Bulk, reference: Reference) -> FittedTruncatedGaussian:
         """Plan every gene of every stratum."""
         plans = []
-        for stratum, (variance, largest, detection) in enumerate(self._spread(bulk, reference)):
-            mean = bulk.mean[stratum]
+        for mean, (variance, largest, detection) in zip(
+            bulk.mean(reference), self._spread(bulk, reference), strict=True
+        ):
             deviation = np.sqrt(np.nan_to_num(variance))
             # a gene that does not vary in single cells takes its mean, whatever the largest count was
             fixed = deviation == 0
@@ -79,8 +116,8 @@ class TruncatedGaussian(Generator):
             n = int(moments.n[index])
             if n < 2:
                 raise LabelError(
-                    f"the reference has {n} cell(s) of stratum {_name(tuple(row))}, but a variance needs at least 2; "
-                    "use variance_from='all'"
+                    f"the reference has {n} cell(s) of stratum {stratum_name(tuple(row))}, but a variance needs at "
+                    "least 2; use variance_from='all'"
                 )
             yield moments.variance[index], moments.max[index], moments.nonzeros[index] / n
 
@@ -95,41 +132,10 @@ class TruncatedGaussian(Generator):
                     f"control={self.control!r} names {int(wanted.sum())} strata of the reference, it must name one; "
                     f"values of {first!r}: {', '.join(map(str, reference.strata[first].unique()))}"
                 )
-        else:
-            wanted = (reference.strata.astype(str) == [str(value) for value in row]).all(axis=1).to_numpy()
-            if not wanted.any():
-                raise LabelError(
-                    f"the reference has no cells of stratum {_name(row)}; use variance_from='all', or 'control'"
-                )
-        return int(np.argmax(wanted))
-
-
-@dataclass(frozen=True)
-class FittedTruncatedGaussian(FittedGenerator):
-    """Plans, one per stratum."""
-
-    plans: tuple[TruncatedGaussianPlan, ...]
-
-    def sample(self, stratum: int, out: Float32Array, *, key: int, first_cell: int, threads: int | None) -> None:
-        """Fill `out` (cells x genes) with cells ``first_cell, first_cell + 1, …`` of a stratum."""
-        draw_truncated_gaussian(self.plans[stratum], out, key=key, first_cell=first_cell, threads=threads)
-
-    def sample_tokens(
-        self,
-        stratum: int,
-        encoding: RowEncoding,
-        out: TokenArray,
-        lengths: Int64Array,
-        genes: Int64Array,
-        *,
-        key: int,
-        first_cell: int,
-    ) -> None:
-        """Write the tokens of cells, one cell at a time."""
-        draw_truncated_gaussian_tokens(
-            self.plans[stratum], encoding, out, lengths, genes, key=key, first_cell=first_cell
-        )
-
-
-def _name(row: tuple[object, ...]) -> str:
-    return repr(" | ".join(map(str, row)))
+            return int(np.argmax(wanted))
+        found = same_stratum(row, reference.strata)
+        if found is None:
+            raise LabelError(
+                f"the reference has no cells of stratum {stratum_name(row)}; use variance_from='all', or 'control'"
+            )
+        return found

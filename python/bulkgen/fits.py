@@ -1,0 +1,241 @@
+"""A generator fitted to bulk profiles and reference cells: made once, stored, and drawn from as often as wanted."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+import scipy.sparse as sp
+
+from bulkgen.errors import GeneOverlapError
+from bulkgen.generators.base import Bulk, FittedGenerator, Generator, Reference
+from bulkgen.generators.registry import fitted_type_of, make_generator
+from bulkgen.io import canonical_counts, make_anndata, provenance, provenance_of, read, write
+from bulkgen.profiles import bulk_profiles
+from bulkgen.splits import strata_of
+from bulkgen.warning import warn
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from anndata import AnnData
+
+__all__ = ["Fit", "fit_generator", "load_fit"]
+
+#: Where a stored fit keeps what was learned.
+_LEARNED = "bulkgen_fit"
+
+
+@dataclass(frozen=True)
+class Fit:
+    """What :func:`fit_generator` learned; draw from it with ``bulkgen.synthesize(fitted=...)``.
+
+    Attributes
+    ----------
+    method
+        Name of the generator.
+    generator
+        Its parameters.
+    fitted
+        Draws cells.
+    strata
+        One row per stratum: the grouping columns; the index names the strata.
+    var
+        Annotation of the genes.
+    record
+        Provenance.
+    """
+
+    method: str
+    generator: Generator
+    fitted: FittedGenerator
+    strata: pd.DataFrame
+    var: pd.DataFrame
+    record: Mapping[str, str | int]
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """Name of the generator and its parameters."""
+        return {"method": self.method, **self.generator.model_dump(mode="json")}
+
+    def save(self, path: str | Path, *, overwrite: bool = False) -> None:
+        """Write to ``.h5ad`` or ``.zarr``: strata x genes without values, and what was learned in ``uns``.
+
+        Raises
+        ------
+        OutputExistsError
+            If `path` exists and `overwrite` is false.
+        ValueError
+            If `path` ends in something else.
+        """
+        learned = {
+            "method": self.method,
+            "parameters": json.dumps(self.generator.model_dump(mode="json"), sort_keys=True),
+            "state": self.fitted.state(),
+        }
+        shape = (len(self.strata), len(self.var))
+        stored = make_anndata(
+            sp.csr_matrix(shape, dtype=np.float32),
+            obs=self.strata,
+            var=self.var,
+            uns={"bulkgen": dict(self.record), _LEARNED: learned},
+        )
+        write(stored, path, overwrite=overwrite)
+
+
+def load_fit(path: str | Path) -> Fit:
+    """Read what :meth:`Fit.save` wrote.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is nothing at `path`.
+    OSError
+        If it cannot be read.
+    ValueError
+        If it is no stored fit, or its generator is not installed.
+    """
+    stored = read(path)
+    learned = stored.uns.get(_LEARNED)
+    if learned is None:
+        raise ValueError(f"{path} is not a fitted generator; make one with bulkgen.fit_generator (bulkgen fit)")
+    method = str(learned["method"])
+    generator = make_generator(method, json.loads(str(learned["parameters"])))
+    fitted = fitted_type_of(generator).from_state(learned["state"])
+    record = {name: value for name, value in (provenance_of(stored) or {}).items() if isinstance(value, str | int)}
+    return Fit(method, generator, fitted, stored.obs, stored.var, record)
+
+
+def fit_generator(
+    bulk: AnnData,
+    *,
+    reference: AnnData | None = None,
+    by: str | Sequence[str] | None = None,
+    method: str = "truncated_gaussian",
+    threads: int | None = None,
+    **parameters: Any,  # noqa: ANN401 - the generator checks them
+) -> Fit:
+    """Fit a generator to bulk profiles and reference cells.
+
+    Parameters
+    ----------
+    bulk
+        Profiles from :func:`bulkgen.bulk_profiles` (strata x genes), or single cells with `by`, which are aggregated
+        first.
+    reference
+        Real cells that the generator learns from; must have the columns that the profiles were grouped by. Default:
+        `bulk`, where that holds single cells.
+    by
+        Columns to aggregate single cells by; not needed for profiles.
+    method
+        Name of the generator, one of :func:`bulkgen.generators.generator_names`.
+    threads
+        Default: the CPUs available.
+    **parameters
+        Of the generator, see e.g. :class:`bulkgen.generators.TruncatedGaussian`.
+
+    Returns
+    -------
+    Fit
+
+    Raises
+    ------
+    LabelError
+        If a grouping column or stratum is missing, or has too few cells.
+    GeneOverlapError
+        If fewer than half of the profiles' genes are in the reference.
+    CountsError
+        If the reference holds no raw counts.
+    ValueError
+        For an unknown method or parameter.
+    """
+    return fit_made(make_generator(method, parameters), method, bulk, reference=reference, by=by, threads=threads)
+
+
+def fit_made(
+    generator: Generator,
+    method: str,
+    bulk: AnnData,
+    *,
+    reference: AnnData | None,
+    by: str | Sequence[str] | None,
+    threads: int | None,
+) -> Fit:
+    """Fit a generator whose parameters have been checked."""
+    if _is_profiles(bulk):
+        profiles = bulk
+        if reference is None:
+            raise ValueError(
+                "profiles alone hold no single cells: pass reference= (--reference), the real cells to learn from"
+            )
+    else:
+        if by is None:
+            raise ValueError("bulk holds single cells: say which columns to aggregate by with by= (--by)")
+        profiles = bulk_profiles(bulk, by=by, threads=threads)
+        reference = bulk if reference is None else reference
+    columns = _grouping_columns(profiles)
+    genes, reference = _common_genes(profiles, reference)
+    profiles = profiles[:, genes]
+    fitted = generator.fit(_bulk(profiles, columns), _reference(reference, columns, threads=threads))
+    parameters = {"method": method, **generator.model_dump(mode="json")}
+    record = provenance("fit", parameters, key=None, source=reference)
+    return Fit(method, generator, fitted, profiles.obs[columns].copy(), profiles.var.copy(), record)
+
+
+def _is_profiles(adata: AnnData) -> bool:
+    record = provenance_of(adata)
+    return record is not None and record.get("kind") == "bulk_profiles"
+
+
+def _grouping_columns(profiles: AnnData) -> list[str]:
+    """Return the columns that the profiles were grouped by; ``obs`` may have gained others since."""
+    record = provenance_of(profiles) or {}
+    columns: list[str] = json.loads(str(record["parameters"]))["by"]
+    return columns
+
+
+def _common_genes(profiles: AnnData, reference: AnnData) -> tuple[list[str], AnnData]:
+    """Return the profiles' genes that the reference has, in the profiles' order, and the reference cut to them."""
+    for name, adata in (("bulk", profiles), ("reference", reference)):
+        if not adata.var_names.is_unique:
+            twice = adata.var_names[adata.var_names.duplicated()][0]
+            raise ValueError(
+                f"gene ids of the {name} must be unique, but {twice!r} occurs more than once; sum such columns first"
+            )
+    if profiles.var_names.equals(reference.var_names):
+        return list(profiles.var_names), reference
+    shared = profiles.var_names[profiles.var_names.isin(reference.var_names)]
+    message = (
+        f"{len(shared)} of the {profiles.n_vars} genes of the bulk are among the {reference.n_vars} of the reference "
+        f"({len(shared) / max(1, profiles.n_vars):.0%})"
+    )
+    if len(shared) * 2 < profiles.n_vars:
+        raise GeneOverlapError(f"{message}; at least half are needed: do both use the same kind of gene id?")
+    if len(shared) < profiles.n_vars:
+        warn(f"{message}; the others are left out")
+    return list(shared), reference[:, shared]
+
+
+def _bulk(profiles: AnnData, columns: Sequence[str]) -> Bulk:
+    counts = profiles.X.toarray() if sp.issparse(profiles.X) else np.asarray(profiles.X)
+    cells = profiles.obs["n_obs_aggregated"] if "n_obs_aggregated" in profiles.obs else np.zeros(profiles.n_obs)
+    record = provenance_of(profiles) or {}
+    in_tpm = json.loads(str(record["parameters"])).get("unit") == "tpm"
+    return Bulk(
+        profiles.obs[list(columns)],
+        np.ascontiguousarray(counts, np.float64),
+        np.asarray(cells, np.int64),
+        "tpm" if in_tpm else "counts",
+    )
+
+
+def _reference(reference: AnnData, columns: Sequence[str], *, threads: int | None) -> Reference:
+    counts = canonical_counts(
+        reference.X, require_integers=True, cell_names=reference.obs_names, gene_names=reference.var_names
+    )
+    strata = strata_of(reference.obs, columns)
+    return Reference(strata.table, strata.codes, counts, threads)

@@ -1,0 +1,93 @@
+"""The generators by name: those of bulkgen, and those that other packages announce.
+
+A package adds generators through the entry-point group ``bulkgen.generators``; the name of an entry point is the name
+of the method, and its object a subclass of :class:`~bulkgen.generators.base.Generator`.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib import import_module
+from importlib.metadata import entry_points
+from typing import TYPE_CHECKING
+
+from pydantic import ValidationError
+
+from bulkgen.generators.base import FittedGenerator, Generator
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from importlib.metadata import EntryPoint
+
+__all__ = ["ENTRY_POINT_GROUP", "fitted_type_of", "generator_names", "make_generator"]
+
+ENTRY_POINT_GROUP = "bulkgen.generators"
+
+#: Built-in generators: name -> module and class.
+_BUILT_IN = {
+    "truncated_gaussian": ("bulkgen.generators.truncated_gaussian", "TruncatedGaussian"),
+}
+
+
+def generator_names() -> tuple[str, ...]:
+    """Return the names that ``synthesize(method=...)`` takes, those of other packages last."""
+    return (*_BUILT_IN, *_third_party())
+
+
+def make_generator(name: str, parameters: Mapping[str, object]) -> Generator:
+    """Build a generator from its name and parameters.
+
+    Raises
+    ------
+    ValueError
+        If there is no such generator, or a parameter is unknown or has a wrong value.
+    ImportError
+        If the package of a generator, or one that it needs, cannot be imported.
+    TypeError
+        If an entry point names something that is no generator.
+    """
+    cls = _find(name)
+    try:
+        return cls.model_validate(dict(parameters))
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"])) or "parameters"
+        known = ", ".join(cls.model_fields) or "none"
+        raise ValueError(f"{where!r} of method {name!r}: {first['msg']} (parameters: {known})") from error
+
+
+def _find(name: str) -> type[Generator]:
+    if name in _BUILT_IN:
+        module, attribute = _BUILT_IN[name]
+        built_in: type[Generator] = getattr(import_module(module), attribute)
+        return built_in
+    if name not in _third_party():
+        raise ValueError(f"method must be one of {', '.join(map(repr, generator_names()))}, got {name!r}")
+    entry = _third_party()[name]
+    found = entry.load()
+    if not (isinstance(found, type) and issubclass(found, Generator)):
+        raise TypeError(
+            f"the entry point {name!r} of group {ENTRY_POINT_GROUP!r} ({entry.value}) must be a subclass of "
+            f"bulkgen.generators.Generator, got {found!r}"
+        )
+    return found
+
+
+def fitted_type_of(generator: Generator) -> type[FittedGenerator]:
+    """Return what a generator's ``fit`` returns.
+
+    Raises
+    ------
+    TypeError
+        If its class does not say so.
+    """
+    found: type[FittedGenerator] | None = getattr(type(generator), "fitted_type", None)
+    if found is None:
+        raise TypeError(f"{type(generator).__name__} must name its fitted_type for its fits to be read back")
+    return found
+
+
+@cache
+def _third_party() -> dict[str, EntryPoint]:
+    """Entry points by name; a built-in generator cannot be replaced."""
+    return {entry.name: entry for entry in entry_points(group=ENTRY_POINT_GROUP) if entry.name not in _BUILT_IN}
