@@ -18,12 +18,12 @@ if TYPE_CHECKING:
     from bulkgen.fidelity.tasks import Trial
     from bulkgen.fits import Fit
 
-__all__ = ["BASELINE", "CEILING", "FLOOR", "Method", "make_methods"]
+__all__ = ["BASELINE", "CEILING", "FLOOR", "MAJORITY", "Method", "make_methods"]
 
 #: The generator that the share of the gap closed starts from.
 BASELINE = "truncated_gaussian"
-#: Names of the rows that are no generator: real training cells, and independent Poisson counts.
-CEILING, FLOOR = "real", "poisson_floor"
+#: Names of the rows that are no generator: real training cells, independent Poisson counts, and the commonest label.
+CEILING, FLOOR, MAJORITY = "real", "poisson_floor", "majority"
 
 #: Methods that see the very cells of every class, not their bulk alone.
 _FROM_CELLS = ("pseudobulk",)
@@ -74,7 +74,7 @@ class Method:
             raise ValueError(f"parameters of method {name!r} must be a mapping, got {parameters!r}")
         if reference not in ("task", "training"):
             raise ValueError(f"reference of method {name!r} must be 'task' or 'training', got {reference!r}")
-        if shown in (CEILING, FLOOR):
+        if shown in (CEILING, FLOOR, MAJORITY):
             raise ValueError(f"a method cannot be called {shown!r}, which names a row of the results")
         make_generator(name, parameters)
         return cls(name, dict(parameters), str(shown), reference)

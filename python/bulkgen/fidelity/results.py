@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import pandas as pd
 
+from bulkgen.fidelity.measure import MACRO
 from bulkgen.fidelity.methods import BASELINE, CEILING, FLOOR
 from bulkgen.fidelity.metrics import METRICS
 from bulkgen.io import atomic_directory
@@ -17,18 +18,17 @@ from bulkgen.io import atomic_directory
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["COLUMNS", "FEW_CELLS_COLUMNS", "MACRO", "BenchmarkResults", "Role"]
+__all__ = ["COLUMNS", "FEW_CELLS_COLUMNS", "BenchmarkResults", "Role", "with_gap_closed"]
 
 Role = Literal["ceiling", "floor", "majority", "generator"]
 
-#: Columns of the table of results. ``label`` is a class, or :data:`MACRO`; ``model`` is empty but for utility.
-COLUMNS = ("seed", "method", "role", "group", "metric", "model", "label", "value")
+#: Columns of the table of results. ``label`` is a class, or empty (:data:`~bulkgen.fidelity.MACRO`) for the mean over
+#: classes and for what belongs to no class; ``model`` is empty but for utility; ``note`` says why a value is NaN, or
+#: which classes a mean leaves out.
+COLUMNS = ("seed", "method", "role", "group", "metric", "model", "label", "value", "note")
 #: Columns of the few-cells table. ``synthetic`` names the method, empty for real cells alone; ``size`` is real cells per
 #: class, and ``all`` says whether those are all there are; ``weight`` is the weight chosen for a synthetic cell.
 FEW_CELLS_COLUMNS = ("seed", "size", "all", "synthetic", "weight", "balanced_accuracy", "macro_f1")
-#: ``label`` of a mean over the classes, and of what belongs to no class.
-MACRO = "macro"
-
 _FORMAT = "bulkgen-benchmark"
 _FORMAT_VERSION = 1
 _SETTINGS = "settings.json"
@@ -91,7 +91,7 @@ class BenchmarkResults:
 
     def summary(self) -> pd.DataFrame:
         """Return mean, standard deviation (n - 1; NaN for one seed) and number of seeds of every number."""
-        keys = [column for column in COLUMNS if column not in ("seed", "value")]
+        keys = [column for column in COLUMNS if column not in ("seed", "value", "note")]
         grouped = self.results.groupby(keys, sort=False, observed=True)["value"]
         found = grouped.agg(mean="mean", sd="std", seeds="count").reset_index()
         return pd.DataFrame(found)
