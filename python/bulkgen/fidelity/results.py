@@ -84,10 +84,10 @@ class BenchmarkResults:
         return int(self.settings["seeds"])
 
     @property
-    def not_measured(self) -> str | None:
-        """What must be said in large type: that cells are simulated or mixed; ``None`` for measured cells."""
-        found = self.settings["not_measured"]
-        return None if found is None else str(found)
+    def not_measured(self) -> Mapping[str, str] | None:
+        """What must be said in large type: ``what`` the cells are (simulated, mixed) and a ``note``; else ``None``."""
+        found: Mapping[str, str] | None = self.settings["not_measured"]
+        return found
 
     def summary(self) -> pd.DataFrame:
         """Return mean, standard deviation (n - 1; NaN for one seed) and number of seeds of every number."""

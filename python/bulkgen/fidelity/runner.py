@@ -12,7 +12,7 @@ from bulkgen.fidelity.drawing import COST_NOTE, draw_with_cost, poisson_floor
 from bulkgen.fidelity.few_cells import WEIGHTS, Features, few_cells_curve
 from bulkgen.fidelity.measure import MACRO
 from bulkgen.fidelity.methods import CEILING, FLOOR, MAJORITY, make_methods
-from bulkgen.fidelity.tally import Tally, describe_input, simulation_note
+from bulkgen.fidelity.tally import Tally, describe_input, not_measured
 from bulkgen.fidelity.tasks import Task, make_task
 from bulkgen.fidelity.utility import make_models
 from bulkgen.fidelity.yardstick import Score, Yardstick
@@ -148,7 +148,7 @@ def benchmark_generators(
     results = run.tally.results(
         {
             **run.settings(),
-            "not_measured": " ".join(filter(None, (simulation_note(real), chosen.mixed))) or None,
+            "not_measured": not_measured(real, mixed=chosen.mixed),
             "input": describe_input(real),
             "rng": rng if isinstance(rng, int) else None,
             "key": f"{key:016x}",

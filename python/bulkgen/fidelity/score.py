@@ -12,7 +12,7 @@ import pandas as pd
 from bulkgen.errors import GeneOverlapError
 from bulkgen.fidelity.drawing import poisson_floor
 from bulkgen.fidelity.methods import CEILING, FLOOR, MAJORITY
-from bulkgen.fidelity.tally import Tally, describe_input, simulation_note
+from bulkgen.fidelity.tally import Tally, describe_input, not_measured
 from bulkgen.fidelity.tasks import LabelTask, Trial
 from bulkgen.fidelity.utility import make_models
 from bulkgen.fidelity.yardstick import Yardstick
@@ -151,7 +151,7 @@ def score_cells(
             "vocabulary_fitted": named is None,
             "gene_ids": gene_ids,
             "threads": threads,
-            "not_measured": simulation_note(real),
+            "not_measured": not_measured(real),
             "input": sources,
             "rng": rng if isinstance(rng, int) else None,
             "key": f"{key:016x}",

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from bulkgen.fidelity.utility import Model
     from bulkgen.fidelity.yardstick import Score, Yardstick
 
-__all__ = ["Tally", "describe_input", "simulation_note"]
+__all__ = ["Tally", "describe_input", "not_measured"]
 
 
 @dataclass(eq=False)
@@ -120,12 +120,28 @@ def describe_input(cells: AnnData) -> dict[str, object]:
     }
 
 
-def simulation_note(cells: AnnData) -> str | None:
-    """Say what is not measured about cells whose provenance tells that they are simulated."""
+def not_measured(cells: AnnData, *, mixed: str | None = None) -> dict[str, str] | None:
+    """Say what about the cells was not measured: the input is simulated, or a task has mixed them.
+
+    Parameters
+    ----------
+    cells
+        The input; its provenance tells if it is simulated.
+    mixed
+        What the task has done to the cells, if anything.
+
+    Returns
+    -------
+    dict or None
+        ``what`` (``simulated data`` or ``mixed cells``) and ``note``.
+    """
     record = provenance_of(cells) or {}
-    if not record.get("simulated"):
+    notes = [] if mixed is None else [mixed]
+    if record.get("simulated"):
+        notes.insert(0, str(record.get("note", "The input is simulated: no cell was measured.")))
+    if not notes:
         return None
-    return str(record.get("note", "The input is simulated: no cell was measured."))
+    return {"what": "simulated data" if record.get("simulated") else "mixed cells", "note": " ".join(notes)}
 
 
 def _stages(
