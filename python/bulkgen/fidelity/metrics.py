@@ -56,7 +56,7 @@ class Metric:
     better
         ``"lower"``, ``"higher"``, or ``"toward"`` where it can be off on either side of `perfect`.
     perfect
-        Its value for cells drawn from the law of the real ones, as many as wanted.
+        The best value there is; what real cells reach, the ceiling, is often short of it.
     description
         One line for the report.
     unit
