@@ -12,7 +12,7 @@ import scipy.sparse as sp
 
 from bulkgen.errors import GeneOverlapError
 from bulkgen.generators.base import Bulk, FittedGenerator, Generator, Reference
-from bulkgen.generators.registry import fitted_type_of, make_generator
+from bulkgen.generators.registry import DEFAULT_METHOD, fitted_type_of, make_generator
 from bulkgen.io import canonical_counts, make_anndata, provenance, provenance_of, read, write
 from bulkgen.profiles import bulk_profiles
 from bulkgen.splits import strata_of
@@ -115,7 +115,7 @@ def fit_generator(
     *,
     reference: AnnData | None = None,
     by: str | Sequence[str] | None = None,
-    method: str = "truncated_gaussian",
+    method: str = DEFAULT_METHOD,
     threads: int | None = None,
     **parameters: Any,  # noqa: ANN401 - the generator checks them
 ) -> Fit:

@@ -12,7 +12,7 @@ import pandas as pd
 
 from bulkgen.errors import LabelError
 from bulkgen.fits import Fit, fit_made, load_fit
-from bulkgen.generators.registry import make_generator
+from bulkgen.generators.registry import DEFAULT_METHOD, make_generator
 from bulkgen.io import check_output, make_anndata, provenance
 from bulkgen.rng import key_from_rng
 from bulkgen.tokens.drawn import tokenize_drawn
@@ -30,9 +30,7 @@ if TYPE_CHECKING:
     from bulkgen.tokens import TokenDataset, Vocabulary
     from bulkgen.tokens.dictionaries import VocabularyPath
 
-__all__ = ["DEFAULT_METHOD", "synthesize"]
-
-DEFAULT_METHOD = "truncated_gaussian"
+__all__ = ["synthesize"]
 
 
 @overload

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 import bulkgen
+import bulkgen.generators
 from bulkgen.io import read, write
 from count_cases import labelled_cells, matrix_bytes
 
@@ -162,7 +163,37 @@ def test_synthesize_writes_tokens_as_synthesize_and_tokenize_do(work, split_run)
     assert printed["cells_out"] == 90
 
 
-@pytest.mark.parametrize("command", ["split", "pseudobulk", "synthesize"])
+def test_synthesize_draws_from_what_fit_stored(work, split_run):
+    train = Path("deep", "work", "train.h5ad")
+    how = ("--by", "label", "--set", "zero_mask=true")
+    fit = run("fit", train, *how, "-o", "fit.h5ad", "--json", cwd=work)
+    assert fit.returncode == 0, fit.stderr
+    about = json.loads(fit.stdout)
+    assert about == {"method": "truncated_gaussian", "strata": 3, "genes": 25, "out": "fit.h5ad"}
+    direct, fitted = run_all(
+        ("synthesize", train, *how, "-n", 12, "--rng", 4, "-o", "direct.h5ad", "--json"),
+        ("synthesize", "--fitted", "fit.h5ad", "-n", 12, "--rng", 4, "-o", "fitted.h5ad", "--json"),
+        cwd=work,
+    )
+    assert fitted.returncode == 0, fitted.stderr
+    assert json.loads(fitted.stdout) == {**json.loads(direct.stdout), "out": "fitted.h5ad"}
+    assert matrix_bytes(read(work / "fitted.h5ad").X) == matrix_bytes(read(work / "direct.h5ad").X)
+    both = run("synthesize", train, "--fitted", "fit.h5ad", "-o", "x.h5ad", cwd=work)
+    assert "'bulk' is settled in a fitted generator" in error_line(both)
+
+
+def test_generators_are_listed_with_their_parameters(work):
+    listed, as_json = run_all(("generators",), ("generators", "--json"), cwd=work)
+    assert all(len(line) <= 80 for line in listed.stdout.splitlines())
+    found = json.loads(as_json.stdout)
+    assert tuple(found) == bulkgen.generators.generator_names()
+    for name, (summary, parameters) in found.items():
+        assert name in listed.stdout
+        assert summary
+        assert all(f"{parameter}=" in listed.stdout for parameter in parameters)
+
+
+@pytest.mark.parametrize("command", ["split", "pseudobulk", "fit", "synthesize"])
 def test_help_is_whole_at_80_columns(work, command):
     result = run(command, "--help", cwd=work)
     assert result.returncode == 0
@@ -170,8 +201,10 @@ def test_help_is_whole_at_80_columns(work, command):
     assert max(map(len, text.splitlines())) <= 80
     assert "…" not in text  # an option's name cut off
     assert "Usage:" in text
-    for option in ("--rng", "--overwrite", "--json", "--layer", "--out"):
+    for option in ("--overwrite", "--json", "--layer", "--out"):
         assert option in text
+    # a fit draws nothing
+    assert ("--rng" in text) == (command != "fit")
 
 
 def test_a_wrong_usage_exits_with_2_and_names_what_is_wrong(work):

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import inspect
 import json
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from bulkgen.cli.generator_options import GroupedBy, Method, ReferenceCells, Set, parameters_of
 from bulkgen.cli.options import (
     Columns,
     GeneIds,
@@ -30,21 +30,17 @@ __all__ = ["synthesize"]
 
 
 def synthesize(
-    bulk: Annotated[
-        Path,
-        typer.Argument(metavar="BULK", help="Real cells to aggregate (.h5ad or .zarr, with --by), or bulk profiles."),
-    ],
     out: Output,
-    by: Annotated[
-        list[str] | None, typer.Option("--by", help="Column of obs to aggregate by; may be repeated.")
+    bulk: Annotated[
+        Path | None,
+        typer.Argument(metavar="[BULK]", help="Real cells to aggregate (.h5ad or .zarr, with --by), or bulk profiles."),
     ] = None,
-    reference: Annotated[Path | None, typer.Option(help="Real cells to learn from, where BULK holds profiles.")] = None,
-    method: Annotated[str, typer.Option(help="Generator: truncated_gaussian.")] = "truncated_gaussian",
+    fitted: Annotated[Path | None, typer.Option(help="Draw from what bulkgen fit stored, in place of BULK.")] = None,
+    by: GroupedBy = None,
+    reference: ReferenceCells = None,
+    method: Method = None,
     n_cells: Annotated[int, typer.Option("--n-cells", "-n", min=1, help="Cells per stratum.")] = 1000,
-    set_: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="NAME=VALUE", help="Parameter of the generator; may be repeated."),
-    ] = None,
+    set_: Set = None,
     tokens: Annotated[
         bool,
         typer.Option(
@@ -83,7 +79,8 @@ def synthesize(
         raise typer.BadParameter("is for tokens: add --tokens", param_hint=given[0])
     (check_output if tokens else check_cells_output)(out, overwrite=overwrite)
     how: dict[str, Any] = {
-        **dict(_assignment(text) for text in set_ or []),
+        **parameters_of(set_),
+        "fitted": fitted,
         "reference": None if reference is None else bulkgen.read(reference, layer=layer),
         "by": by or None,
         "method": method,
@@ -91,7 +88,7 @@ def synthesize(
         "rng": rng,
         "threads": threads,
     }
-    profiles = bulkgen.read(bulk, layer=layer)
+    profiles = None if bulk is None else bulkgen.read(bulk, layer=layer)
     if tokens:
         made = bulkgen.synthesize(
             profiles,
@@ -112,7 +109,7 @@ def synthesize(
     bulkgen.write(result, out, overwrite=overwrite)
     print_result(
         {
-            "method": method,
+            "method": json.loads(result.uns["bulkgen"]["parameters"])["method"],
             "strata": result.n_obs // n_cells,
             "cells": result.n_obs,
             "genes": result.n_vars,
@@ -120,18 +117,3 @@ def synthesize(
         },
         as_json=json_,
     )
-
-
-def _assignment(text: str) -> tuple[str, object]:
-    """Read NAME=VALUE; the value is JSON where it can be (true, 0.5), else a string."""
-    import bulkgen
-
-    name, equals, value = text.partition("=")
-    if not equals or not name:
-        raise typer.BadParameter(f"{text!r} is not of the form NAME=VALUE", param_hint="--set")
-    if name in inspect.signature(bulkgen.synthesize).parameters:
-        raise typer.BadParameter(f"{name!r} is not a parameter of a generator", param_hint="--set")
-    try:
-        return name, json.loads(value)
-    except json.JSONDecodeError:
-        return name, value

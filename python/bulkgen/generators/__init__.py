@@ -11,10 +11,11 @@ from bulkgen.generators.base import (
     SparseGenerator,
     cell_address,
 )
-from bulkgen.generators.registry import generator_names, make_generator
+from bulkgen.generators.registry import DEFAULT_METHOD, generator_class, generator_names, make_generator
 from bulkgen.generators.truncated_gaussian import TruncatedGaussian
 
 __all__ = [
+    "DEFAULT_METHOD",
     "Bulk",
     "DenseGenerator",
     "FittedGenerator",
@@ -23,6 +24,7 @@ __all__ = [
     "SparseGenerator",
     "TruncatedGaussian",
     "cell_address",
+    "generator_class",
     "generator_names",
     "make_generator",
 ]

@@ -19,9 +19,17 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from importlib.metadata import EntryPoint
 
-__all__ = ["ENTRY_POINT_GROUP", "fitted_type_of", "generator_names", "make_generator"]
+__all__ = [
+    "DEFAULT_METHOD",
+    "ENTRY_POINT_GROUP",
+    "fitted_type_of",
+    "generator_class",
+    "generator_names",
+    "make_generator",
+]
 
 ENTRY_POINT_GROUP = "bulkgen.generators"
+DEFAULT_METHOD = "truncated_gaussian"
 
 #: Built-in generators: name -> module and class.
 _BUILT_IN = {
@@ -46,7 +54,7 @@ def make_generator(name: str, parameters: Mapping[str, object]) -> Generator:
     TypeError
         If an entry point names something that is no generator.
     """
-    cls = _find(name)
+    cls = generator_class(name)
     try:
         return cls.model_validate(dict(parameters))
     except ValidationError as error:
@@ -56,7 +64,16 @@ def make_generator(name: str, parameters: Mapping[str, object]) -> Generator:
         raise ValueError(f"{where!r} of method {name!r}: {first['msg']} (parameters: {known})") from error
 
 
-def _find(name: str) -> type[Generator]:
+def generator_class(name: str) -> type[Generator]:
+    """Return the class of a generator.
+
+    Raises
+    ------
+    ValueError
+        If there is no such generator.
+    ImportError, TypeError
+        As :func:`make_generator`.
+    """
     if name in _BUILT_IN:
         module, attribute = _BUILT_IN[name]
         built_in: type[Generator] = getattr(import_module(module), attribute)
