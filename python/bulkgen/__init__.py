@@ -10,6 +10,9 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from bulkgen.aggregate import pseudobulk
+    from bulkgen.fidelity.results import BenchmarkResults
+    from bulkgen.fidelity.runner import benchmark_generators
+    from bulkgen.fidelity.score import score_cells
     from bulkgen.fits import Fit, fit_generator, load_fit
     from bulkgen.io import read, write
     from bulkgen.profiles import bulk_profiles
@@ -23,12 +26,14 @@ if TYPE_CHECKING:
 
 __all__ = [
     "STREAM_VERSION",
+    "BenchmarkResults",
     "BenchmarkSplit",
     "Fit",
     "Scores",
     "TokenDataset",
     "Vocabulary",
     "__version__",
+    "benchmark_generators",
     "bulk_profiles",
     "evaluate",
     "finetune",
@@ -36,6 +41,7 @@ __all__ = [
     "load_fit",
     "pseudobulk",
     "read",
+    "score_cells",
     "split_benchmark",
     "synthesize",
     "tokenize",
@@ -44,11 +50,13 @@ __all__ = [
 
 _HOME = {
     "STREAM_VERSION": "bulkgen.rng",
+    "BenchmarkResults": "bulkgen.fidelity.results",
     "BenchmarkSplit": "bulkgen.splits",
     "Fit": "bulkgen.fits",
     "Scores": "bulkgen.training",
     "TokenDataset": "bulkgen.tokens",
     "Vocabulary": "bulkgen.tokens",
+    "benchmark_generators": "bulkgen.fidelity.runner",
     "bulk_profiles": "bulkgen.profiles",
     "evaluate": "bulkgen.training",
     "finetune": "bulkgen.training",
@@ -56,6 +64,7 @@ _HOME = {
     "load_fit": "bulkgen.fits",
     "pseudobulk": "bulkgen.aggregate",
     "read": "bulkgen.io",
+    "score_cells": "bulkgen.fidelity.score",
     "split_benchmark": "bulkgen.splits",
     "synthesize": "bulkgen.synthesis",
     "tokenize": "bulkgen.tokens",

@@ -27,7 +27,19 @@ app = typer.Typer(
 )
 
 #: Sub-commands in the order of the work; each is the function of the same name in the module of the same name.
-COMMANDS = ("split", "pseudobulk", "generators", "fit", "synthesize", "tokenize", "finetune", "evaluate", "demo")
+COMMANDS = (
+    "split",
+    "pseudobulk",
+    "generators",
+    "fit",
+    "synthesize",
+    "tokenize",
+    "finetune",
+    "evaluate",
+    "benchmark",
+    "score",
+    "demo",
+)
 
 
 def _version(value: bool) -> None:

@@ -131,8 +131,10 @@ def choose_weight(real: Features, synthetic: Features, weights: Sequence[float],
     """Choose a synthetic cell's weight by stratified cross-validation on the real cells.
 
     In each fold the model is trained on the other folds' real cells and all synthetic ones, less those made from a cell
-    of the fold, and scored on the fold's real cells. The best mean balanced accuracy wins; among equals the one whose
-    predictions are more probable (log-loss), then the smaller weight.
+    of the fold, and predicts the fold's real cells. A weight has to earn its place: it is taken only if it recognises
+    more of the real cells (classes weighed alike) than weight 0 does, by more than one standard error of that
+    difference. Of those that do, the best is taken; among equals the one to which the true labels are most probable,
+    then the smallest.
 
     Parameters
     ----------
@@ -141,35 +143,42 @@ def choose_weight(real: Features, synthetic: Features, weights: Sequence[float],
     synthetic
         Synthetic cells.
     weights
-        To choose from.
+        To choose from; 0 is always among them. With fewer than two real cells of a class nothing can be told, and the
+        largest is taken.
     key
         Seed of the folds.
     """
-    smallest = int(np.bincount(real.classes)[np.unique(real.classes)].min())
-    folds = min(_FOLDS, smallest)
+    sizes = np.bincount(real.classes)
+    folds = min(_FOLDS, int(sizes[sizes > 0].min()))
     if folds < 2:
         return max(weights)
     splitter = StratifiedKFold(folds, shuffle=True, random_state=key & 0xFFFF_FFFF)
     # looser than the final fit: only the order of the weights matters
     config = LinearConfig(tolerance=1e-3)
-    score = np.zeros((folds, len(weights), 2))
-    for fold, (others, held) in enumerate(splitter.split(real.rows, real.classes)):
+    tried = sorted({0.0, *weights})
+    share = 1 / (np.count_nonzero(sizes) * sizes[real.classes])
+    hits = np.zeros((len(tried), len(real.classes)))
+    likelihood = np.zeros(len(tried))
+    for others, held in splitter.split(real.rows, real.classes):
         rest, out = real.take(others), real.take(held)
         made = synthetic
         if synthetic.donor is not None:
             made = synthetic.take(np.flatnonzero(~np.isin(synthetic.donor, out.donor)))
-        for place, weight in enumerate(weights):
+        for place, weight in enumerate(tried):
             probabilities = _predict(*_joined(rest, made, weight), out.rows, config=config)
             own = probabilities[np.arange(len(held)), out.classes]
-            score[fold, place] = _accuracy(out.classes, probabilities)[0], np.log(np.maximum(own, 1e-12)).mean()
-    accuracy, likelihood = np.moveaxis(score.mean(axis=0), -1, 0)
-    order = np.lexsort((np.asarray(weights), -likelihood, -np.round(accuracy, 9)))
-    return float(weights[order[0]])
+            hits[place, held] = probabilities.argmax(axis=1) == out.classes
+            likelihood[place] += share[held] @ np.log(np.maximum(own, 1e-12))
+    gain = hits - hits[0]
+    mean = gain @ share
+    error = np.sqrt((gain - mean[:, None]) ** 2 @ share**2)
+    candidates = [place for place in range(len(tried)) if mean[place] > error[place]]
+    # stable: the first, smallest weight wins among equals
+    best = max(candidates, key=lambda place: (round(mean[place], 9), likelihood[place]), default=0)
+    return tried[best]
 
 
-def _joined(
-    real: Features, synthetic: Features, weight: float
-) -> tuple[sp.csr_matrix, Int64Array, Float64Array]:
+def _joined(real: Features, synthetic: Features, weight: float) -> tuple[sp.csr_matrix, Int64Array, Float64Array]:
     """Real and weighted synthetic cells together: features, classes, weights."""
     if weight == 0:
         return real.rows, real.classes, np.ones(len(real.classes))
@@ -189,7 +198,9 @@ def _predict(
     config: LinearConfig | None = None,
 ) -> Float64Array:
     """Probabilities of the classes."""
-    trained, _ = LinearClassifier.train_on_features(rows, classes, config or LinearConfig(), sample_weight=sample_weight)
+    trained, _ = LinearClassifier.train_on_features(
+        rows, classes, config or LinearConfig(), sample_weight=sample_weight
+    )
     probabilities: Float64Array = trained.probabilities_of_features(test)
     return probabilities
 

@@ -96,9 +96,7 @@ class Method:
     def fit(self, trial: Trial, *, threads: int | None) -> Fit:
         """Fit the generator to a trial's bulk profiles and reference."""
         reference: AnnData = trial.train if self.reference == "training" else trial.reference
-        return fit_generator(
-            trial.bulk, reference=reference, method=self.name, threads=threads, **self.complete(trial)
-        )
+        return fit_generator(trial.bulk, reference=reference, method=self.name, threads=threads, **self.complete(trial))
 
     def settings(self) -> dict[str, object]:
         """Return all of it as plain data."""

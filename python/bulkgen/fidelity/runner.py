@@ -59,6 +59,7 @@ def benchmark_generators(
     overwrite: bool = False,
     rng: RandomState = 0,
     threads: int | None = None,
+    command: str | None = None,
     on_step: Callable[[str], None] | None = None,
 ) -> BenchmarkResults:
     """Rank generators: how like real cells theirs are, how useful, and at what cost.
@@ -109,6 +110,8 @@ def benchmark_generators(
         Seed of everything.
     threads
         Default: the CPUs available, but one for the training of models, whose scores depend on that number.
+    command
+        The command line that asks for it, for the record.
     on_step
         Called with a line of text before each step.
 
@@ -150,6 +153,7 @@ def benchmark_generators(
             **run.settings(),
             "not_measured": not_measured(real, mixed=chosen.mixed),
             "input": describe_input(real),
+            "command": command,
             "rng": rng if isinstance(rng, int) else None,
             "key": f"{key:016x}",
             "seeds": seeds,
@@ -290,8 +294,5 @@ class _Run:
         except Exception as error:  # a method of a third party may raise anything
             self.tally.fail(number, method.shown, "generate", error)
             return None
-        self.tally.add(
-            number, method.shown, "generator", (Score(name, MACRO, value) for name, value in cost.items())
-        )
+        self.tally.add(number, method.shown, "generator", (Score(name, MACRO, value) for name, value in cost.items()))
         return cells
-

@@ -56,6 +56,7 @@ def score_cells(
     overwrite: bool = False,
     rng: RandomState = 0,
     threads: int | None = None,
+    command: str | None = None,
     on_step: Callable[[str], None] | None = None,
 ) -> BenchmarkResults:
     """Measure synthetic cells of any origin against real ones.
@@ -82,7 +83,7 @@ def score_cells(
         What the synthetic cells are called in the results.
     seeds
         Number of repetitions.
-    models, vocabulary, vocabulary_path, gene_ids, out, overwrite, rng, threads, on_step
+    models, vocabulary, vocabulary_path, gene_ids, out, overwrite, rng, threads, command, on_step
         As in :func:`bulkgen.benchmark_generators`.
 
     Returns
@@ -153,6 +154,7 @@ def score_cells(
             "threads": threads,
             "not_measured": not_measured(real),
             "input": sources,
+            "command": command,
             "rng": rng if isinstance(rng, int) else None,
             "key": f"{key:016x}",
             "seeds": seeds,
@@ -181,9 +183,7 @@ def _trial(
     return Trial(train, real, bulk, train, label, (label,), control=control, group=group)
 
 
-def _at_most(
-    synthetic: AnnData, numbers: Mapping[str, int], *, label: str, rng: np.random.SeedSequence
-) -> AnnData:
+def _at_most(synthetic: AnnData, numbers: Mapping[str, int], *, label: str, rng: np.random.SeedSequence) -> AnnData:
     """Choose cells at random, at most so many of each label."""
     strata = strata_of(synthetic.obs, label)
     generator = np.random.default_rng(key_from_rng(rng))
@@ -194,9 +194,7 @@ def _at_most(
     return synthetic[np.sort(np.concatenate(kept))].copy()
 
 
-def _common_genes(
-    real: AnnData, synthetic: AnnData, train: AnnData | None
-) -> tuple[AnnData, AnnData, AnnData | None]:
+def _common_genes(real: AnnData, synthetic: AnnData, train: AnnData | None) -> tuple[AnnData, AnnData, AnnData | None]:
     """Cut all to the genes that all have, in the order of the real cells."""
     others = [cells for cells in (synthetic, train) if cells is not None]
     for cells in (real, *others):
@@ -215,4 +213,3 @@ def _common_genes(
         warn(f"{message}; the others are left out")
     real, synthetic = real[:, shared].copy(), synthetic[:, shared].copy()
     return real, synthetic, None if train is None else train[:, shared].copy()
-

@@ -260,9 +260,7 @@ class VirtualDrugs(Task):
     def trial(self, real: AnnData, *, rng: np.random.SeedSequence, threads: int | None = None) -> Trial:
         """Mix the cells of one seed; the reference is the training cells of the control class alone."""
         generator = np.random.default_rng(key_from_rng(rng))
-        counts = canonical_counts(
-            real.X, require_integers=True, cell_names=real.obs_names, gene_names=real.var_names
-        )
+        counts = canonical_counts(real.X, require_integers=True, cell_names=real.obs_names, gene_names=real.var_names)
         train_rows, test_rows = self._sources(real, generator)
         train = self._mix(real, counts, train_rows, self.n_train, "train", generator)
         test = self._mix(real, counts, test_rows, self.n_test, "test", generator)

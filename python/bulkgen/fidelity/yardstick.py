@@ -212,5 +212,3 @@ def _zeros(counts: object) -> np.ndarray:
     """Return the share of cells without a count of each gene."""
     found = np.bincount(counts.indices[counts.data > 0], minlength=counts.shape[1])  # type: ignore[attr-defined]
     return 1 - found / max(1, counts.shape[0])  # type: ignore[attr-defined]
-
-

@@ -12,13 +12,13 @@ from bulkgen.fidelity.metrics import METRICS
 from bulkgen.report.figures import GREY, dress, look, new_figure, panel
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from matplotlib.figure import Figure
 
     from bulkgen.fidelity.results import BenchmarkResults
 
-__all__ = ["few_cells", "gene_scatter", "ladder", "mechanism", "plane", "ranked"]
+__all__ = ["few_cells", "gene_scatter", "ladder", "mechanism", "plane"]
 
 _ACCURACY = "tstr_balanced_accuracy"
 _REAL, _FLOOR = "#000000", "#8a8a8a"
@@ -26,9 +26,8 @@ _REAL, _FLOOR = "#000000", "#8a8a8a"
 _BEHIND = "#c4c4c4"
 
 
-def ladder(results: BenchmarkResults, model: str) -> Figure:
-    """Balanced accuracy of a model after training on each method's cells, best on top, between ceiling and floors."""
-    methods = ranked(results, model)
+def ladder(results: BenchmarkResults, model: str, methods: Sequence[str]) -> Figure:
+    """Balanced accuracy of a model after training on each method's cells, from top to bottom, with ceiling and floors."""
     figure, axes = panel(mark=_mark(results), height=1.45 + 0.34 * len(methods))
     for place, method in enumerate(methods):
         mean, deviation = results.value(method, _ACCURACY, model=model)
@@ -84,6 +83,7 @@ def mechanism(results: BenchmarkResults, metric: str, model: str) -> Figure:
     axes.axvline(known.perfect, color=GREY, linewidth=1, linestyle=":", label=f"perfect ({known.perfect:g})")
     if known.unit == "tokens":
         axes.set_xscale("symlog", linthresh=10)
+        axes.set_xlim(left=-1)
         axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
     axes.set_xlabel(f"{_sentence(known.description)}{unit}")
     axes.set_ylabel(f"balanced accuracy ({model})")
@@ -182,17 +182,6 @@ def plane(results: BenchmarkResults, method: str) -> Figure:
         set_limits(low - 0.08 * (high - low), high + 0.08 * (high - low))
     figure.legend(loc="outside lower center", ncols=2, fontsize=7, frameon=False, markerscale=1.6)
     return figure
-
-
-def ranked(results: BenchmarkResults, model: str) -> list[str]:
-    """Ceiling, generators from best to worst (failed ones last), floor."""
-
-    def score(method: str) -> float:
-        mean, _ = results.value(method, _ACCURACY, model=model)
-        return -np.inf if np.isnan(mean) else mean
-
-    generators = [method for method in results.methods if method not in (CEILING, FLOOR)]
-    return [CEILING, *sorted(generators, key=score, reverse=True), FLOOR]
 
 
 def appearance(results: BenchmarkResults, method: str) -> tuple[str, str]:

@@ -28,9 +28,7 @@ def require_report_extra() -> None:
             raise MissingExtraError(module, "report")
 
 
-def render_page(
-    template: str, svg: Mapping[str, bytes], descriptions: Mapping[str, str], **content: object
-) -> str:
+def render_page(template: str, svg: Mapping[str, bytes], descriptions: Mapping[str, str], **content: object) -> str:
     """Fill a template of this package.
 
     Parameters
