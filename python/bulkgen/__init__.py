@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from bulkgen.aggregate import pseudobulk
+    from bulkgen.bulk_input import match_genes, read_bulk
     from bulkgen.fidelity.results import BenchmarkResults
     from bulkgen.fidelity.runner import benchmark_generators
     from bulkgen.fidelity.score import score_cells
@@ -39,8 +40,10 @@ __all__ = [
     "finetune",
     "fit_generator",
     "load_fit",
+    "match_genes",
     "pseudobulk",
     "read",
+    "read_bulk",
     "score_cells",
     "split_benchmark",
     "synthesize",
@@ -62,8 +65,10 @@ _HOME = {
     "finetune": "bulkgen.training",
     "fit_generator": "bulkgen.fits",
     "load_fit": "bulkgen.fits",
+    "match_genes": "bulkgen.bulk_input",
     "pseudobulk": "bulkgen.aggregate",
     "read": "bulkgen.io",
+    "read_bulk": "bulkgen.bulk_input",
     "score_cells": "bulkgen.fidelity.score",
     "split_benchmark": "bulkgen.splits",
     "synthesize": "bulkgen.synthesis",

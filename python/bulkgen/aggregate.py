@@ -11,6 +11,7 @@ import scipy.sparse as sp
 from bulkgen.grouped import GroupedRows, aggregate_counts
 from bulkgen.io import canonical_counts, make_anndata, provenance
 from bulkgen.kernels import get_kernels, parallel_ranges
+from bulkgen.profiles import unit_of
 from bulkgen.rng import key_from_rng
 from bulkgen.splits import k_groups, strata_of
 
@@ -188,10 +189,14 @@ def pseudobulk(
     CountsError
         If the matrix is not raw counts.
     ValueError
-        For an unknown strategy or k, cv out of range.
+        For an unknown strategy or k, cv out of range, or bulk samples in TPM.
     """
     if strategy not in ("sum", "mean_k", "mean"):
         raise ValueError(f"strategy must be 'sum', 'mean_k' or 'mean', got {strategy!r}")
+    if unit_of(adata) == "tpm":
+        raise ValueError(
+            "the samples are in TPM, but pseudo-bulk adds counts; pass the counts that they were made from"
+        )
     names = {"cell_names": adata.obs_names, "gene_names": adata.var_names}
     strata = strata_of(adata.obs, by)
     key = key_from_rng(rng)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import pandas as pd
 
 from bulkgen.grouped import GroupedRows, aggregate_counts
-from bulkgen.io import make_anndata, provenance
+from bulkgen.io import make_anndata, provenance, provenance_of
 from bulkgen.kernels import get_kernels
 from bulkgen.splits import strata_of
 
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from bulkgen.kernels.protocol import Float64Array, Int64Array
     from bulkgen.splits import Strata
 
-__all__ = ["GeneMoments", "bulk_profiles", "gene_moments"]
+__all__ = ["GeneMoments", "bulk_profiles", "gene_moments", "holds_samples", "unit_of"]
 
 
 @dataclass(frozen=True)
@@ -169,12 +170,12 @@ def _multiply(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def bulk_profiles(adata: AnnData, *, by: str | Sequence[str], threads: int | None = None) -> AnnData:
-    """Aggregate the cells of each stratum to one bulk profile.
+    """Aggregate the cells, or the measured bulk samples, of each stratum to one bulk profile.
 
     Parameters
     ----------
     adata
-        Cells x genes, raw counts. Not changed.
+        Cells x genes, raw counts; or samples from :func:`bulkgen.read_bulk`, counts or TPM. Not changed.
     by
         One or more columns of ``obs`` (label, or label and dose); each observed combination is a stratum.
     threads
@@ -187,6 +188,10 @@ def bulk_profiles(adata: AnnData, *, by: str | Sequence[str], threads: int | Non
         cell and ``detection``, the fraction of cells with the gene. ``obs``: the columns `by`, ``n_obs_aggregated``,
         ``psbulk_cells``, ``psbulk_counts``.
 
+        Of samples: ``X`` holds the total counts of the replicates, or the mean of their TPM (float64); ``obs`` the
+        columns `by`, ``n_samples`` and, for counts, ``psbulk_counts``. There is nothing per cell: no layers, and no
+        ``n_obs_aggregated``, for how many cells lie behind a sample is not known.
+
     Raises
     ------
     LabelError
@@ -195,16 +200,25 @@ def bulk_profiles(adata: AnnData, *, by: str | Sequence[str], threads: int | Non
         If the matrix is not raw counts.
     """
     strata = strata_of(adata.obs, by)
+    unit = unit_of(adata)
     moments = gene_moments(
         adata.X,
         strata.codes,
         len(strata.table),
         threads=threads,
-        require_integers=True,
+        require_integers=unit == "counts",
         cell_names=adata.obs_names,
         gene_names=adata.var_names,
     )
     columns = [by] if isinstance(by, str) else list(by)
+    if holds_samples(adata):
+        parameters = {"by": columns, "unit": unit}
+        return make_anndata(
+            moments.mean if unit == "tpm" else moments.sum,
+            obs=_sample_profile_obs(strata, moments, unit),
+            var=adata.var.copy(),
+            uns={"bulkgen": provenance("bulk_profiles", parameters, key=None, source=adata)},
+        )
     return make_anndata(
         moments.sum,
         obs=_profile_obs(strata, moments),
@@ -217,6 +231,26 @@ def bulk_profiles(adata: AnnData, *, by: str | Sequence[str], threads: int | Non
         },
         uns={"bulkgen": provenance("bulk_profiles", {"by": columns}, key=None, source=adata)},
     )
+
+
+def holds_samples(adata: AnnData) -> bool:
+    """Whether the rows are measured bulk samples (:func:`bulkgen.read_bulk`), not cells."""
+    return (provenance_of(adata) or {}).get("kind") == "bulk_samples"
+
+
+def unit_of(adata: AnnData) -> Literal["counts", "tpm"]:
+    """Return the unit of bulk samples or profiles; that of cells is counts."""
+    record = provenance_of(adata) or {}
+    return "tpm" if json.loads(str(record.get("parameters", "{}"))).get("unit") == "tpm" else "counts"
+
+
+def _sample_profile_obs(strata: Strata, moments: GeneMoments, unit: str) -> pd.DataFrame:
+    obs = strata.table.copy()
+    obs["n_samples"] = moments.n
+    if unit == "counts":
+        obs["psbulk_counts"] = moments.sum.sum(axis=1)
+    obs.index = pd.Index(strata.names())
+    return obs
 
 
 def _profile_obs(strata: Strata, moments: GeneMoments) -> pd.DataFrame:

@@ -30,6 +30,7 @@ app = typer.Typer(
 COMMANDS = (
     "split",
     "pseudobulk",
+    "bulk",
     "generators",
     "fit",
     "synthesize",

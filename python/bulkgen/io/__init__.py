@@ -6,6 +6,7 @@ from bulkgen.io.atomic import atomic_directory, atomic_file, check_output
 from bulkgen.io.checks import CountMatrix, canonical_counts, compressed_counts, is_integral, library_sizes
 from bulkgen.io.h5ad import check_anndata, check_cells_output, make_anndata, read, write
 from bulkgen.io.provenance import content_hash, provenance, provenance_of
+from bulkgen.io.tables import read_table
 
 __all__ = [
     "CountMatrix",
@@ -23,5 +24,6 @@ __all__ = [
     "provenance",
     "provenance_of",
     "read",
+    "read_table",
     "write",
 ]

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from bulkgen.tokens.vocabulary import Vocabulary
 
-__all__ = ["GeneMap", "column_ids", "map_genes", "resolve", "strip_version"]
+__all__ = ["GeneMap", "column_ids", "has_version", "map_genes", "resolve", "resolve_columns", "strip_version"]
 
 #: Below this fraction of mapped columns tokens are refused, and below the second they are warned about.
 MIN_MAPPED = 0.1
@@ -70,6 +70,11 @@ def strip_version(gene: str) -> str:
     return match.group(1) if match else gene
 
 
+def has_version(gene: str) -> bool:
+    """Whether :func:`strip_version` would shorten an id."""
+    return "." in gene and strip_version(gene) != gene
+
+
 def resolve(gene: str, vocabulary: Vocabulary) -> str | None:
     """Return the gene of the vocabulary that an id stands for, or None.
 
@@ -114,6 +119,29 @@ def column_ids(var: pd.DataFrame, gene_ids: str | None) -> list[str]:
     return [str(value).strip() if here else "" for value, here in zip(values.tolist(), known, strict=True)]
 
 
+def resolve_columns(
+    var: pd.DataFrame, vocabulary: Vocabulary, *, gene_ids: str | None = None
+) -> tuple[list[str], list[str | None]]:
+    """Return the id of each column, and the gene of the vocabulary that it stands for.
+
+    Parameters
+    ----------
+    var, vocabulary, gene_ids
+        As of :func:`map_genes`.
+
+    Raises
+    ------
+    ValueError, GeneOverlapError
+        As :func:`map_genes`.
+    """
+    ids = column_ids(var, gene_ids)
+    found = [resolve(identifier, vocabulary) for identifier in ids]
+    mapped = sum(gene is not None for gene in found)
+    if mapped < MIN_MAPPED * max(1, len(ids)):
+        raise GeneOverlapError(_overlap_message(var, ids, mapped, gene_ids, vocabulary))
+    return ids, found
+
+
 def map_genes(var: pd.DataFrame, vocabulary: Vocabulary, *, gene_ids: str | None = None) -> GeneMap:
     """Find the token and median of every column.
 
@@ -142,16 +170,12 @@ def map_genes(var: pd.DataFrame, vocabulary: Vocabulary, *, gene_ids: str | None
     UserWarning
         If under 50 % do.
     """
-    ids = column_ids(var, gene_ids)
-    found = [resolve(identifier, vocabulary) for identifier in ids]
+    ids, found = resolve_columns(var, vocabulary, gene_ids=gene_ids)
     tokens, medians = vocabulary.tokens, vocabulary.medians
     seen: dict[str, int] = {}
     first_column = [column if gene is None else seen.setdefault(gene, column) for column, gene in enumerate(found)]
     mapped = sum(gene is not None for gene in found)
-    versioned = sum(
-        gene is not None and "." in identifier and strip_version(identifier) != identifier
-        for identifier, gene in zip(ids, found, strict=True)
-    )
+    versioned = sum(gene is not None and has_version(identifier) for identifier, gene in zip(ids, found, strict=True))
     genes = GeneMap(
         token=np.array([-1 if gene is None else tokens[gene] for gene in found], dtype=np.int32),
         median=np.array([1.0 if gene is None else medians[gene] for gene in found], dtype=np.float64),
@@ -161,8 +185,6 @@ def map_genes(var: pd.DataFrame, vocabulary: Vocabulary, *, gene_ids: str | None
         collapsed=mapped - len(seen),
         gene_ids=gene_ids,
     )
-    if genes.fraction < MIN_MAPPED:
-        raise GeneOverlapError(_overlap_message(var, ids, genes, vocabulary))
     if genes.fraction < FEW_MAPPED:
         warnings.warn(
             f"only {mapped} of {len(ids)} columns ({genes.fraction:.1%}) carry a gene of vocabulary "
@@ -173,22 +195,25 @@ def map_genes(var: pd.DataFrame, vocabulary: Vocabulary, *, gene_ids: str | None
     return genes
 
 
-def _overlap_message(var: pd.DataFrame, ids: Sequence[str], genes: GeneMap, vocabulary: Vocabulary) -> str:
+def _overlap_message(
+    var: pd.DataFrame, ids: Sequence[str], mapped: int, gene_ids: str | None, vocabulary: Vocabulary
+) -> str:
     """Say that too few ids are known, and which column of `var` knows more."""
-    place = "var_names" if genes.gene_ids is None else f"var[{genes.gene_ids!r}]"
+    place = "var_names" if gene_ids is None else f"var[{gene_ids!r}]"
     shown = ", ".join(ids[:3]) or "none"
     message = (
-        f"only {genes.mapped} of {len(ids)} ids in {place} ({shown}, ...) are genes of vocabulary "
+        f"only {mapped} of {len(ids)} ids in {place} ({shown}, ...) are genes of vocabulary "
         f"{vocabulary.name!r}, whose ids look like {next(iter(vocabulary.tokens))}"
     )
-    best, most = None, max(genes.fraction, MIN_MAPPED)
+    best, most = None, MIN_MAPPED
     others = [None, *(str(c) for c in var.columns if var[c].dtype.kind not in "biufcmM")]
     for name in others:
-        if name != genes.gene_ids:
+        if name != gene_ids:
             known = sum(resolve(gene, vocabulary) is not None for gene in column_ids(var, name))
             if known / max(len(ids), 1) >= most:
                 best, most = name or "var_names", known / len(ids)
     if best is None:
-        return f"{message}; no column of var does better: is this human data, and is it the right vocabulary?"
+        symbols = "" if vocabulary.mapping is not None else "; it maps no symbols, as Geneformer's 'V2' does"
+        return f"{message}; no column of var does better: is this human data, and is it the right vocabulary{symbols}?"
     remedy = "leave gene_ids out" if best == "var_names" else f"pass gene_ids={best!r} (--gene-ids {best!r})"
     return f"{message}; {best!r} maps {most:.1%}: {remedy}"
