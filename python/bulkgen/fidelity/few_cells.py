@@ -162,7 +162,7 @@ def choose_weight(real: Features, synthetic: Features, weights: Sequence[float],
     for others, held in splitter.split(real.rows, real.classes):
         rest, out = real.take(others), real.take(held)
         made = synthetic
-        if synthetic.donor is not None:
+        if synthetic.donor is not None and out.donor is not None:
             made = synthetic.take(np.flatnonzero(~np.isin(synthetic.donor, out.donor)))
         for place, weight in enumerate(tried):
             probabilities = _predict(*_joined(rest, made, weight), out.rows, config=config)
@@ -213,7 +213,7 @@ def _accuracy(classes: Int64Array, probabilities: Float64Array) -> tuple[float, 
 
 
 def _first_of_each(order: Int64Array, classes: Int64Array, n: int | None) -> Int64Array:
-    """The first `n` cells of each class in an order; all of them for ``None``."""
+    """Return the first `n` cells of each class in an order; all of them for ``None``."""
     if n is None:
         return order
     return np.concatenate([order[classes[order] == label][:n] for label in np.unique(classes)])

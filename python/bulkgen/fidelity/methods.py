@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from bulkgen.fits import fit_generator
 from bulkgen.generators import make_generator
@@ -52,7 +52,7 @@ class Method:
 
     @classmethod
     def of(cls, value: str | Mapping[str, object] | Method) -> Method:
-        """Make a method of a name, or of a mapping with ``name`` and, as wanted, ``parameters``, ``as_`` and ``reference``.
+        """Make a method of a name, or of a mapping: ``name`` and, as wanted, ``parameters``, ``as_``, ``reference``.
 
         Raises
         ------
@@ -79,13 +79,13 @@ class Method:
         make_generator(name, parameters)
         return cls(name, dict(parameters), str(shown), reference)
 
-    def complete(self, trial: Trial) -> dict[str, object]:
+    def complete(self, trial: Trial) -> dict[str, Any]:
         """Return the parameters with what the trial settles, where the generator has it and it was not given.
 
         ``control`` and ``control_by`` are the trial's; variances are the control's where the reference holds no other
         cells.
         """
-        settled: dict[str, object] = {}
+        settled: dict[str, Any] = {}
         if trial.control is not None:
             settled = {"control": trial.control, "control_by": trial.by[1:]}
             if trial.reference is not trial.train and self.reference == "task":

@@ -1,4 +1,4 @@
-"""Results of a benchmark as tidy tables with their settings; written to a folder, whole or not at all, and read back."""
+"""Results of a benchmark: tidy tables with their settings, written to a folder whole or not at all, and read back."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ Role = Literal["ceiling", "floor", "majority", "generator"]
 #: classes and for what belongs to no class; ``model`` is empty but for utility; ``note`` says why a value is NaN, or
 #: which classes a mean leaves out.
 COLUMNS = ("seed", "method", "role", "group", "metric", "model", "label", "value", "note")
-#: Columns of the few-cells table. ``synthetic`` names the method, empty for real cells alone; ``size`` is real cells per
-#: class, and ``all`` says whether those are all there are; ``weight`` is the weight chosen for a synthetic cell.
+#: Columns of the few-cells table. ``synthetic`` names the method, empty for real cells alone; ``size`` is real cells
+#: per class, and ``all`` says whether those are all there are; ``weight`` is that chosen for a synthetic cell.
 FEW_CELLS_COLUMNS = ("seed", "size", "all", "synthetic", "weight", "balanced_accuracy", "macro_f1")
 #: A smaller difference of balanced accuracy between real cells and the truncated Gaussian is no gap to close.
 _LEAST_GAP = 0.02
@@ -171,7 +171,7 @@ def with_gap_closed(table: pd.DataFrame) -> pd.DataFrame:
     """Add the share of the gap between truncated Gaussian and real cells that each method closes.
 
     (method - truncated Gaussian) / (real - truncated Gaussian) of the balanced accuracy, seed by seed and model by
-    model; without rows where the truncated Gaussian failed, or is less than 0.02 below real cells: there is no gap then.
+    model; without rows where the truncated Gaussian failed, or is less than 0.02 below real cells: no gap to close.
     """
     accuracy = table[(table["metric"] == "tstr_balanced_accuracy") & (table["role"] != "majority")]
     added = []

@@ -61,12 +61,12 @@ class Tally:
     def attempt(
         self, seed: int, method: str, role: Role, yardstick: Yardstick, cells: Cells, models: Sequence[Model]
     ) -> None:
-        """Measure cells and add what was found; an error is recorded, and what does not need the failed part goes on."""
+        """Measure cells and add what was found; an error is recorded, and the other stages go on."""
         for stage, scores in _stages(yardstick, cells, models):
             try:
                 # all or nothing of a stage
                 found = list(scores())
-            except Exception as error:  # noqa: PERF203 - cells of a third party may fail anywhere
+            except Exception as error:  # cells of a third party may fail anywhere
                 self.fail(seed, method, stage, error)
             else:
                 self.add(seed, method, role, found)

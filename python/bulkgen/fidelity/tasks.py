@@ -330,7 +330,7 @@ class VirtualDrugs(Task):
         )
 
     def _bulk(self, train: AnnData, generator: np.random.Generator, *, threads: int | None) -> AnnData:
-        """Reads of each class's training cells, as a sequencer would draw them from a library."""
+        """Sequence the training cells of each class: draw reads as from a library of all their molecules."""
         strata = strata_of(train.obs, _DRUG)
         total = gene_moments(train.X, strata.codes, len(strata.table), threads=threads).sum.astype(np.float64)
         # one factor per gene for all classes
@@ -438,4 +438,4 @@ def make_task(
         raise ValueError(f"task {name!r} has no setting {unknown[0]!r}; it has {', '.join(known)}")
     if "control" in known and not given.get("control"):
         raise ValueError(f"task {name!r} needs control=, the label of the control cells (--control)")
-    return cls(label=label, **given)  # type: ignore[arg-type]
+    return cls(label=label, **given)

@@ -20,10 +20,11 @@ from bulkgen.tokens import Vocabulary, tokenize
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    import scipy.sparse as sp
     from anndata import AnnData
 
     from bulkgen.fidelity.utility import Model
-    from bulkgen.kernels.protocol import Int64Array
+    from bulkgen.kernels.protocol import Float64Array, Int64Array
     from bulkgen.tokens import TokenDataset
     from bulkgen.training import Scores
 
@@ -135,8 +136,10 @@ class Yardstick:
 
     def metrics(self, cells: Cells) -> Iterator[Score]:
         """Measure everything that needs the cells alone."""
-        for row in measure(self.space, cells).itertuples(index=False):
-            yield Score(row.metric, row.label, row.value, note=row.note)
+        found = measure(self.space, cells)
+        columns = (found[name] for name in ("metric", "label", "value", "note"))
+        for metric, label, value, note in zip(*columns, strict=True):
+            yield Score(str(metric), str(label), float(value), note=str(note))
 
     def utility(self, cells: Cells, model: Model) -> Iterator[Score]:
         """Train a model on the cells and score it on the real test cells."""
@@ -203,12 +206,13 @@ def _tokens(
 
 
 def _common_groups(train: AnnData, test: AnnData, group: str) -> Int64Array:
-    """Number the groups of training and test cells together."""
+    """Give the groups of training and test cells one numbering."""
     both = pd.concat([train.obs[[group]].astype(str), test.obs[[group]].astype(str)], ignore_index=True)
     return strata_of(both, group).codes
 
 
-def _zeros(counts: object) -> np.ndarray:
+def _zeros(counts: sp.csr_matrix) -> Float64Array:
     """Return the share of cells without a count of each gene."""
-    found = np.bincount(counts.indices[counts.data > 0], minlength=counts.shape[1])  # type: ignore[attr-defined]
-    return 1 - found / max(1, counts.shape[0])  # type: ignore[attr-defined]
+    found = np.bincount(counts.indices[counts.data > 0], minlength=counts.shape[1])
+    share: Float64Array = 1 - found / max(1, counts.shape[0])
+    return share

@@ -27,7 +27,7 @@ _BEHIND = "#c4c4c4"
 
 
 def ladder(results: BenchmarkResults, model: str, methods: Sequence[str]) -> Figure:
-    """Balanced accuracy of a model after training on each method's cells, from top to bottom, with ceiling and floors."""
+    """Balanced accuracy of a model after training on each method's cells, with ceiling and floors."""
     figure, axes = panel(mark=_mark(results), height=1.45 + 0.34 * len(methods))
     for place, method in enumerate(methods):
         mean, deviation = results.value(method, _ACCURACY, model=model)
@@ -57,7 +57,7 @@ def ladder(results: BenchmarkResults, model: str, methods: Sequence[str]) -> Fig
 
 
 def mechanism(results: BenchmarkResults, metric: str, model: str) -> Figure:
-    """Utility of every method against one metric of its cells: does what makes cells real make them useful?"""
+    """Plot the utility of every method against one metric of its cells: what makes cells useful."""
     figure, axes = panel(mark=_mark(results), height=3.9)
     for method in results.methods:
         x, x_deviation = results.value(method, metric)
@@ -154,7 +154,7 @@ def gene_scatter(results: BenchmarkResults, method: str) -> Figure:
 
 
 def plane(results: BenchmarkResults, method: str) -> Figure:
-    """A method's cells on the real test cells, in the first two components of the real training cells."""
+    """Plot a method's cells on the real test cells, in two principal components of the real training cells."""
     table = results.projection
     figure, axes = panel(mark=_mark(results), height=3.1, width=3.6)
     real, made = table[table["method"] == "test"], table[table["method"] == method]
