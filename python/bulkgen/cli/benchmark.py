@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from bulkgen.fidelity.results import BenchmarkResults
 
-__all__ = ["Control", "Group", "Models", "Seeds", "benchmark", "finish", "read_models", "read_setting"]
+__all__ = ["Control", "Group", "Metrics", "Models", "Seeds", "benchmark", "finish", "read_groups", "read_models"]
 
 _WIDTH = 80
 
@@ -30,6 +30,10 @@ Models = Annotated[
         metavar="MODEL[:OPTION=VALUE,...]",
         help="Model to train on the cells: linear (default), tiny, or a checkpoint; may be repeated.",
     ),
+]
+Metrics = Annotated[
+    str | None,
+    typer.Option(metavar="GROUPS", help="Only these groups of metrics beside utility and cost: tokens,effect,..."),
 ]
 Control = Annotated[str | None, typer.Option(help="Label of the control cells.")]
 Group = Annotated[str | None, typer.Option(help="Column of donors or patients, never on both sides of a split.")]
@@ -66,6 +70,7 @@ def benchmark(
     ] = None,
     seeds: Seeds = 3,
     models: Models = None,
+    metrics: Metrics = None,
     n_cells: Annotated[
         int | None, typer.Option("--n-cells", "-n", min=1, help="Cells per class (default: as in training).")
     ] = None,
@@ -93,7 +98,7 @@ def benchmark(
     check_output(out, overwrite=overwrite)
     require_report_extra()
     chosen = make_task(
-        task, label=label, control=control, by=by, group=group, **dict(map(read_setting, task_settings or []))
+        task, label=label, control=control, by=by, group=group, **dict(map(_read_setting, task_settings or []))
     )
     started = time.perf_counter()
     results = bulkgen.benchmark_generators(
@@ -102,6 +107,7 @@ def benchmark(
         methods=[_method(text) for text in methods or ["truncated_gaussian"]],
         seeds=seeds,
         models=read_models(models),
+        metrics=read_groups(metrics),
         n_cells=n_cells,
         few_cells=None if few_cells is None else _sizes(few_cells),
         vocabulary=vocabulary,
@@ -131,7 +137,12 @@ def finish(results: BenchmarkResults, out: Path, *, as_json: bool) -> None:
     typer.echo(f"{results.settings['seconds']:.0f} seconds in all. The report: {report.absolute()}")
 
 
-def read_setting(text: str) -> tuple[str, object]:
+def read_groups(text: str | None) -> list[Any] | None:
+    """Read the names of --metrics; the benchmark checks them."""
+    return None if text is None else [name.strip() for name in text.split(",") if name.strip()]
+
+
+def _read_setting(text: str) -> tuple[str, object]:
     """Read NAME=VALUE; the value is JSON where it can be (true, 0.5), else a string."""
     name, equals, value = text.partition("=")
     if not equals or not name:
@@ -149,7 +160,7 @@ def read_models(models: list[str] | None) -> list[dict[str, Any]]:
         model, colon, options = text.rpartition(":")
         if not colon or "=" not in options:
             model, options = text, ""
-        found.append({"model": model, "options": dict(map(read_setting, filter(None, options.split(","))))})
+        found.append({"model": model, "options": dict(map(_read_setting, filter(None, options.split(","))))})
     return found
 
 
@@ -158,7 +169,7 @@ def _method(text: str) -> dict[str, Any]:
     shown, equals, name = head.rpartition("=")
     return {
         "name": name,
-        "parameters": dict(map(read_setting, filter(None, parameters.split(",")))),
+        "parameters": dict(map(_read_setting, filter(None, parameters.split(",")))),
         "as_": shown if equals else None,
     }
 

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from bulkgen.cli.benchmark import Control, Group, Models, Seeds, finish, read_models
+from bulkgen.cli.benchmark import Control, Group, Metrics, Models, Seeds, finish, read_groups, read_models
 from bulkgen.cli.options import GeneIds, Json, Output, Overwrite, Rng, Threads, VocabularyPaths
 
 __all__ = ["score"]
@@ -28,6 +28,7 @@ def score(
     group: Group = None,
     seeds: Seeds = 3,
     models: Models = None,
+    metrics: Metrics = None,
     vocabulary: Annotated[
         str | None, typer.Option(help="V1, V2, or a saved one (default: fitted to real cells).")
     ] = None,
@@ -57,6 +58,7 @@ def score(
         name=synthetic.stem,
         seeds=seeds,
         models=read_models(models),
+        metrics=read_groups(metrics),
         vocabulary=vocabulary,
         vocabulary_path=vocabulary_path or None,
         gene_ids=gene_ids,

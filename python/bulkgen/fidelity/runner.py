@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from bulkgen.fidelity.drawing import COST_NOTE, draw_with_cost, poisson_floor
-from bulkgen.fidelity.few_cells import WEIGHTS, Features, few_cells_curve
+from bulkgen.fidelity.drawing import COST_NOTE, draw_cells, draw_with_cost, poisson_floor
+from bulkgen.fidelity.few_cells import FOLDS, WEIGHTS, Augmentation, Features, few_cells_curve
 from bulkgen.fidelity.measure import MACRO
 from bulkgen.fidelity.methods import CEILING, FLOOR, MAJORITY, make_methods
 from bulkgen.fidelity.tally import Tally, describe_input, not_measured
@@ -22,13 +22,15 @@ from bulkgen.rng import key_from_rng
 from bulkgen.tokens.encode import load_vocabulary
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
     from pathlib import Path
 
+    import pandas as pd
     from anndata import AnnData
 
     from bulkgen.fidelity.cells import Cells
     from bulkgen.fidelity.methods import Method
+    from bulkgen.fidelity.metrics import MetricGroup
     from bulkgen.fidelity.results import BenchmarkResults
     from bulkgen.fidelity.tasks import Trial
     from bulkgen.fidelity.utility import Model
@@ -50,6 +52,7 @@ def benchmark_generators(
     group: str | None = None,
     seeds: int = 3,
     models: Sequence[str | Mapping[str, object]] = ("linear",),
+    metrics: Collection[MetricGroup] | None = None,
     n_cells: int | None = None,
     vocabulary: str | Path | Vocabulary | None = None,
     vocabulary_path: VocabularyPath | Sequence[VocabularyPath] | None = None,
@@ -93,6 +96,9 @@ def benchmark_generators(
     models
         Models of the utility: ``"linear"``, ``"tiny"``, a checkpoint, or a mapping with ``model`` and, as wanted,
         ``subfolder``, ``options``, ``as_``.
+    metrics
+        Groups of metrics (:data:`bulkgen.fidelity.MEASURES`) beside utility and cost, which are always measured; all by
+        default. The classifiers of ``discrimination`` take most of the time.
     n_cells
         Cells to generate per class; by default as many as there are training cells.
     vocabulary
@@ -141,7 +147,7 @@ def benchmark_generators(
     chosen = _task(task, label=label, control=control, by=by, group=group)
     named = None if vocabulary is None else load_vocabulary(vocabulary, vocabulary_path)
     curve = tuple(few_cells or ())
-    run = _Run(chosen, make_methods(methods), make_models(models), n_cells, named, gene_ids, curve, threads)
+    run = _Run(chosen, make_methods(methods), make_models(models), n_cells, named, gene_ids, curve, metrics, threads)
     # a key first: numbers and Generators alike give a sequence to spawn from
     key = key_from_rng(rng)
     steps = seeds * (len(run.methods) + 2 + len(curve))
@@ -195,6 +201,7 @@ class _Run:
     vocabulary: Vocabulary | None
     gene_ids: str | None
     few_cells: tuple[int | Literal["all"], ...]
+    metrics: Collection[MetricGroup] | None
     threads: int | None
     tally: Tally = field(default_factory=Tally)
 
@@ -214,11 +221,8 @@ class _Run:
         say(f"seed {number}: splitting the cells, building the bulk")
         trial = self.task.trial(real, rng=for_trial, threads=self.threads)
         yardstick = Yardstick.of(
-            trial.train,
-            trial.test,
-            label=trial.label,
-            control=trial.control,
-            group=trial.group,
+            trial,
+            groups=self.metrics,
             vocabulary=self.vocabulary,
             gene_ids=self.gene_ids,
             rng=for_models,
@@ -251,20 +255,14 @@ class _Run:
             tally.picture(yardstick, {CEILING: ceiling, **made, FLOOR: floor})
         if self.few_cells:
             say(f"seed {number}: few-cells curve")
-            labels = yardstick.space.labels
-            curve = few_cells_curve(
-                Features.of(yardstick.training, labels),
-                Features.of(yardstick.test, labels),
-                {shown: Features.of(cells, labels) for shown, cells in made.items()},
-                sizes=self.few_cells,
-                rng=for_curve,
-                advance=advance,
-            )
+            curve = self._curve(number, trial, yardstick, made, rng=for_curve, draw_rng=for_drawing, advance=advance)
             tally.curves.append(curve.assign(seed=number))
 
     def settings(self) -> dict[str, object]:
         """Return how it is done."""
-        few_cells = {"sizes": self.few_cells, "weights": WEIGHTS, "model": "linear"} if self.few_cells else None
+        few_cells = None
+        if self.few_cells:
+            few_cells = {"sizes": self.few_cells, "weights": WEIGHTS, "folds": FOLDS, "model": "linear"}
         return {
             "task": self.task.settings(),
             "methods": [method.settings() for method in self.methods],
@@ -296,3 +294,42 @@ class _Run:
             return None
         self.tally.add(number, method.shown, "generator", (Score(name, MACRO, value) for name, value in cost.items()))
         return cells
+
+    def _curve(
+        self,
+        number: int,
+        trial: Trial,
+        yardstick: Yardstick,
+        made: Mapping[str, Cells],
+        *,
+        rng: np.random.SeedSequence,
+        draw_rng: np.random.SeedSequence,
+        advance: Callable[[], None],
+    ) -> pd.DataFrame:
+        """Draw the few-cells curve of a seed; a method that fails without a fold's cells is recorded and left out."""
+        labels = yardstick.space.labels
+        fold = trial.folds(FOLDS, key=key_from_rng(rng))
+        parts = [trial.without(np.flatnonzero(fold == held)) for held in range(FOLDS)]
+        synthetic: dict[str, Augmentation] = {}
+        for method in self.methods:
+            if method.shown not in made:
+                continue
+            try:
+                drawn = [
+                    draw_cells(method, part, part.numbers(self.n_cells), rng=draw_rng, threads=self.threads)
+                    for part in parts
+                ]
+                features = tuple(Features.of(yardstick.cells(cells), labels) for cells in drawn)
+            except Exception as error:  # a method of a third party may raise anything
+                self.tally.fail(number, method.shown, "few cells", error)
+                continue
+            synthetic[method.shown] = Augmentation(Features.of(made[method.shown], labels), features)
+        return few_cells_curve(
+            Features.of(yardstick.training, labels),
+            Features.of(yardstick.test, labels),
+            synthetic,
+            fold,
+            sizes=self.few_cells,
+            rng=rng,
+            advance=advance,
+        )

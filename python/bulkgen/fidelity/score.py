@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -25,11 +26,12 @@ from bulkgen.tokens.encode import load_vocabulary
 from bulkgen.warning import warn
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
     from pathlib import Path
 
     from anndata import AnnData
 
+    from bulkgen.fidelity.metrics import MetricGroup
     from bulkgen.fidelity.results import BenchmarkResults
     from bulkgen.rng import RandomState
     from bulkgen.tokens import Vocabulary
@@ -49,6 +51,7 @@ def score_cells(
     name: str = "synthetic",
     seeds: int = 3,
     models: Sequence[str | Mapping[str, object]] = ("linear",),
+    metrics: Collection[MetricGroup] | None = None,
     vocabulary: str | Path | Vocabulary | None = None,
     vocabulary_path: VocabularyPath | Sequence[VocabularyPath] | None = None,
     gene_ids: str | None = None,
@@ -83,7 +86,7 @@ def score_cells(
         What the synthetic cells are called in the results.
     seeds
         Number of repetitions.
-    models, vocabulary, vocabulary_path, gene_ids, out, overwrite, rng, threads, command, on_step
+    models, metrics, vocabulary, vocabulary_path, gene_ids, out, overwrite, rng, threads, command, on_step
         As in :func:`bulkgen.benchmark_generators`.
 
     Returns
@@ -122,11 +125,8 @@ def score_cells(
             for_split, for_choice, for_floor, for_models = seed.spawn(4)
             trial = _trial(real, train, label=label, control=control, group=group, rng=for_split, threads=threads)
             yardstick = Yardstick.of(
-                trial.train,
-                trial.test,
-                label=label,
-                control=control,
-                group=group,
+                trial,
+                groups=metrics,
                 vocabulary=named,
                 gene_ids=gene_ids,
                 rng=for_models,
@@ -179,8 +179,8 @@ def _trial(
     if train is None:
         halves = LabelTask(label, group=group, test_fraction=0.5).trial(real, rng=rng, threads=threads)
         return replace(halves, control=control)
-    bulk = bulk_profiles(train, by=label, threads=threads)
-    return Trial(train, real, bulk, train, label, (label,), control=control, group=group)
+    make_bulk = partial(bulk_profiles, by=label, threads=threads)
+    return Trial(train, real, make_bulk(train), train, label, (label,), make_bulk, control=control, group=group)
 
 
 def _at_most(synthetic: AnnData, numbers: Mapping[str, int], *, label: str, rng: np.random.SeedSequence) -> AnnData:

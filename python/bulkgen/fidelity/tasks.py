@@ -7,7 +7,8 @@ only to score.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
@@ -21,7 +22,7 @@ from bulkgen.rng import key_from_rng
 from bulkgen.splits import split_benchmark, strata_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from anndata import AnnData
 
@@ -46,6 +47,8 @@ class Trial:
         Column of the classes.
     by
         The columns that the profiles are grouped by, `label` first.
+    make_bulk
+        Makes the profiles of any part of the training cells.
     control
         The control's label, or ``None``.
     group
@@ -58,8 +61,44 @@ class Trial:
     reference: AnnData
     label: str
     by: tuple[str, ...]
+    make_bulk: Callable[[AnnData], AnnData]
     control: str | None = None
     group: str | None = None
+
+    def without(self, held: Int64Array) -> Trial:
+        """Return the trial as if some training cells had never been there, neither in the bulk nor in the reference.
+
+        Parameters
+        ----------
+        held
+            Rows of the training cells to leave out.
+        """
+        names = self.train.obs_names[held]
+        train = self.train[~self.train.obs_names.isin(names)].copy()
+        reference = self.reference[~self.reference.obs_names.isin(names)].copy()
+        return replace(self, train=train, bulk=self.make_bulk(train), reference=reference)
+
+    def folds(self, n_folds: int, *, key: int) -> Int64Array:
+        """Divide the training cells: the fold of each, stratified by label; a group is in one fold alone.
+
+        Raises
+        ------
+        LabelError
+            If a label has fewer cells than folds are asked for.
+        """
+        from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
+
+        labels = strata_of(self.train.obs, self.label).codes
+        fewest = int(np.bincount(labels).min())
+        if fewest < n_folds:
+            raise LabelError(f"a label has {fewest} training cell(s), fewer than the {n_folds} folds")
+        kind = StratifiedKFold if self.group is None else StratifiedGroupKFold
+        splitter = kind(n_folds, shuffle=True, random_state=key & 0xFFFF_FFFF)
+        groups = None if self.group is None else strata_of(self.train.obs, self.group).codes
+        fold = np.zeros(labels.size, np.int64)
+        for number, (_, held) in enumerate(splitter.split(labels, labels, groups)):
+            fold[held] = number
+        return fold
 
     def numbers(self, n_cells: int | None = None) -> dict[str, int]:
         """Return the cells to generate of each stratum of the bulk.
@@ -141,15 +180,8 @@ class LabelTask(Task):
         """Split the cells; the reference is all training cells."""
         train, test = self._split(real, rng)
         columns = (self.label, *self.by)
-        return Trial(
-            train=train,
-            test=test,
-            bulk=bulk_profiles(train, by=columns, threads=threads),
-            reference=train,
-            label=self.label,
-            by=columns,
-            group=self.group,
-        )
+        make_bulk = partial(bulk_profiles, by=columns, threads=threads)
+        return Trial(train, test, make_bulk(train), train, self.label, columns, make_bulk, group=self.group)
 
     def _split(self, real: AnnData, rng: np.random.SeedSequence) -> tuple[AnnData, AnnData]:
         if self.group is not None:
@@ -190,16 +222,7 @@ class LabelControlTask(LabelTask):
         """Split the cells; the reference is the control's training cells, unless all were asked for."""
         trial = super().trial(real, rng=rng, threads=threads)
         controls = _labelled(trial.train, self.label, self.control)
-        return Trial(
-            train=trial.train,
-            test=trial.test,
-            bulk=trial.bulk,
-            reference=controls if self.reference == "control" else trial.train,
-            label=trial.label,
-            by=trial.by,
-            control=self.control,
-            group=trial.group,
-        )
+        return replace(trial, reference=controls if self.reference == "control" else trial.train, control=self.control)
 
 
 @dataclass(frozen=True)
@@ -264,16 +287,11 @@ class VirtualDrugs(Task):
         train_rows, test_rows = self._sources(real, generator)
         train = self._mix(real, counts, train_rows, self.n_train, "train", generator)
         test = self._mix(real, counts, test_rows, self.n_test, "test", generator)
-        return Trial(
-            train=train,
-            test=test,
-            bulk=self._bulk(train, generator, threads=threads),
-            reference=_labelled(train, _DRUG, self.control),
-            label=_DRUG,
-            by=(_DRUG,),
-            control=self.control,
-            group=_SOURCE,
-        )
+        # one factor per gene for all profiles of a seed
+        bias = generator.lognormal(0.0, self.platform_bias, real.n_vars)
+        make_bulk = partial(self._bulk, bias=bias, key=int(generator.integers(2**63)), threads=threads)
+        reference = _labelled(train, _DRUG, self.control)
+        return Trial(train, test, make_bulk(train), reference, _DRUG, (_DRUG,), make_bulk, self.control, _SOURCE)
 
     def _sources(
         self, real: AnnData, generator: np.random.Generator
@@ -329,13 +347,12 @@ class VirtualDrugs(Task):
             matrix, obs=table, var=real.var.copy(), uns={"bulkgen": {**record, "simulated": self.mixed}}
         )
 
-    def _bulk(self, train: AnnData, generator: np.random.Generator, *, threads: int | None) -> AnnData:
+    def _bulk(self, train: AnnData, *, bias: Float64Array, key: int, threads: int | None) -> AnnData:
         """Sequence the training cells of each class: draw reads as from a library of all their molecules."""
+        generator = np.random.default_rng(key)
         strata = strata_of(train.obs, _DRUG)
         total = gene_moments(train.X, strata.codes, len(strata.table), threads=threads).sum.astype(np.float64)
-        # one factor per gene for all classes
-        total *= generator.lognormal(0.0, self.platform_bias, total.shape[1])
-        reads = np.stack([generator.multinomial(self.bulk_reads, row / row.sum()) for row in total])
+        reads = np.stack([generator.multinomial(self.bulk_reads, row / row.sum()) for row in total * bias])
         return _profiles(reads, strata.table, train)
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from bulkgen.fidelity.cells import Cells
-from bulkgen.fidelity.measure import MACRO, measure
+from bulkgen.fidelity.measure import MACRO, MEASURES, measure
 from bulkgen.fidelity.representation import column_moments
 from bulkgen.fidelity.space import Space
 from bulkgen.fidelity.utility import train_and_test
@@ -18,11 +18,13 @@ from bulkgen.splits import strata_of
 from bulkgen.tokens import Vocabulary, tokenize
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
 
     import scipy.sparse as sp
     from anndata import AnnData
 
+    from bulkgen.fidelity.metrics import MetricGroup
+    from bulkgen.fidelity.tasks import Trial
     from bulkgen.fidelity.utility import Model
     from bulkgen.kernels.protocol import Float64Array, Int64Array
     from bulkgen.tokens import TokenDataset
@@ -61,6 +63,8 @@ class Yardstick:
         How cells become tokens.
     names
         Names of the training cells.
+    groups
+        Groups of metrics that are measured.
     rng
         Seed of the training of models.
     threads
@@ -74,18 +78,16 @@ class Yardstick:
     vocabulary: Vocabulary
     gene_ids: str | None
     names: pd.Index
+    groups: tuple[MetricGroup, ...]
     rng: np.random.SeedSequence
     threads: int | None
 
     @classmethod
     def of(
         cls,
-        train: AnnData,
-        test: AnnData,
+        trial: Trial,
         *,
-        label: str,
-        control: str | None,
-        group: str | None,
+        groups: Collection[MetricGroup] | None,
         vocabulary: Vocabulary | None,
         gene_ids: str | None,
         rng: np.random.SeedSequence,
@@ -95,10 +97,10 @@ class Yardstick:
 
         Parameters
         ----------
-        train, test
-            Labelled real cells without one in common.
-        label, control, group
-            As in :class:`bulkgen.fidelity.tasks.Trial`.
+        trial
+            The trial.
+        groups
+            Groups of metrics to measure, beside utility; ``None`` for all.
         vocabulary
             ``None``: fitted to the training cells.
         gene_ids
@@ -106,19 +108,24 @@ class Yardstick:
         rng, threads
             Seed of metrics and models; threads.
         """
+        unknown = [group for group in groups or () if group not in MEASURES]
+        if unknown:
+            raise ValueError(f"metrics must be among {', '.join(map(repr, MEASURES))}, got {unknown[0]!r}")
+        train, test, label = trial.train, trial.test, trial.label
         if vocabulary is None:
             vocabulary = Vocabulary.fit(train, gene_ids=gene_ids)
-        groups = None if group is None else _common_groups(train, test, group)
+        numbers = None if trial.group is None else _common_groups(train, test, trial.group)
 
         def cells(adata: AnnData, here: slice) -> Cells:
             tokens = _tokens(adata, label=label, vocabulary=vocabulary, gene_ids=gene_ids, threads=threads)
             made = Cells.from_anndata(adata, label=label, tokens=tokens)
-            return made if groups is None else replace(made, group=groups[here])
+            return made if numbers is None else replace(made, group=numbers[here])
 
         training = cells(train, slice(0, train.n_obs))
         tested = cells(test, slice(train.n_obs, None))
-        space = Space.fit(training, tested, control=control, key=key_from_rng(rng))
-        return cls(training, tested, space, label, vocabulary, gene_ids, train.obs_names, rng, threads)
+        space = Space.fit(training, tested, control=trial.control, key=key_from_rng(rng))
+        wanted = tuple(MEASURES) if groups is None else tuple(groups)
+        return cls(training, tested, space, label, vocabulary, gene_ids, train.obs_names, wanted, rng, threads)
 
     def ceiling(self) -> Cells:
         """Return the real training cells as if a generator had made them."""
@@ -136,7 +143,7 @@ class Yardstick:
 
     def metrics(self, cells: Cells) -> Iterator[Score]:
         """Measure everything that needs the cells alone."""
-        found = measure(self.space, cells)
+        found = measure(self.space, cells, groups=self.groups)
         columns = (found[name] for name in ("metric", "label", "value", "note"))
         for metric, label, value, note in zip(*columns, strict=True):
             yield Score(str(metric), str(label), float(value), note=str(note))
