@@ -22,6 +22,7 @@ CELLS = 2_000
 EIGENVALUES = 10
 #: Correlation of training with test correlations below which there is nothing to be found again.
 REPRODUCIBLE = 0.05
+_ROUNDING = 1e-9
 
 
 def dependence_metrics(space: Space, synthetic: View, label: str) -> dict[str, float | Undefined]:
@@ -49,13 +50,13 @@ def dependence_metrics(space: Space, synthetic: View, label: str) -> dict[str, f
     truth, equally_many = (matrix[upper] for matrix in matrices)
     n_values = min(EIGENVALUES, equal - 1)
     spectra = [np.linalg.eigvalsh(matrix)[-n_values:] for matrix in matrices]
-    if min(spectrum.min() for spectrum in spectra) <= 0:
+    if min(spectrum.min() for spectrum in spectra) < _ROUNDING:
         raise Undefined(f"fewer than {n_values} of the variable genes vary")
     again = of(training, CELLS)[upper]
     attempt = equally_many if equal == len(made) else of(made, CELLS)[upper]
-    centred = truth - truth.mean()
+    centred, again = truth - truth.mean(), again - again.mean()
     slope: float | Undefined = Undefined("the correlations of training cells are not found again among test cells")
-    if np.corrcoef(truth, again)[0, 1] > REPRODUCIBLE:
+    if centred @ again > REPRODUCIBLE * np.linalg.norm(centred) * np.linalg.norm(again):
         slope = float(centred @ attempt / (centred @ again))
     return {
         "correlation_difference": float(np.sqrt(np.mean((truth - equally_many) ** 2))),

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import pandas as pd
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from bulkgen.fidelity.copying import copying_metrics
 from bulkgen.fidelity.dependence import dependence_metrics
@@ -98,7 +99,9 @@ class _Row(NamedTuple):
 
 def _of_class(group: MetricGroup, space: Space, view: View, label: str) -> Mapping[str, float | Undefined]:
     try:
-        return MEASURES[group](space, view, label)
+        # one thread, as in Space.fit
+        with threadpool_limits(limits=1):
+            return MEASURES[group](space, view, label)
     except Undefined as reason:
         return {metric.name: reason for metric in METRICS.values() if metric.group == group}
 

@@ -133,7 +133,7 @@ _TABLE = (
     Metric("nearest_is_donor", "copying", "lower", 0.0, "share whose nearest real training cell is their own donor"),
     Metric("closest_record_median", "copying", "toward", 1.0, "median distance to training cells over held-out cells'"),
     Metric("closest_record_low", "copying", "toward", 1.0, "5 % quantile of the distance over held-out cells'"),
-    Metric("closer_than_held_out", "copying", "lower", 0.05, "share closer to training than 95 % of held-out cells"),
+    Metric("singled_out", "copying", "lower", 0.05, "share nearer to one training cell than 95 % of held-out cells"),
     Metric("seconds_per_10000_cells", "cost", "lower", 0.0, "time to draw 10,000 cells, after fitting", "s"),
     Metric("fit_seconds", "cost", "lower", 0.0, "time to fit", "s"),
     Metric("peak_memory", "cost", "lower", 0.0, "most memory taken beyond what was taken before", "MB"),

@@ -109,6 +109,14 @@ class Representation:
         values: Float32Array = self.log_normalised(counts)[:, self.variable[:genes]].toarray()
         return values
 
+    def directions(self, counts: sp.csr_matrix) -> sp.csr_matrix:
+        """Return the log-normalised variable genes of each cell, scaled to length 1; 0 for a cell without any."""
+        values = self.log_normalised(counts)[:, self.variable]
+        length = np.sqrt(np.asarray(values.multiply(values).sum(axis=1))).ravel()
+        inverse = np.divide(1, length, out=np.zeros_like(length), where=length > 0)
+        values.data *= np.repeat(inverse, np.diff(values.indptr))
+        return values
+
     def coordinates(self, counts: sp.csr_matrix) -> Float64Array:
         """Return the cells in the space of the training cells, shape (cells, axes)."""
         blocks = [

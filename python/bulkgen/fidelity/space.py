@@ -7,15 +7,17 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from bulkgen.errors import LabelError
 from bulkgen.fidelity.representation import Representation
 from bulkgen.fidelity.view import MIN_CELLS, Undefined, View
 
 if TYPE_CHECKING:
+    import scipy.sparse as sp
+
     from bulkgen.fidelity.cells import Cells
     from bulkgen.fidelity.view import ClassView
-    from bulkgen.kernels.protocol import Float64Array
 
 __all__ = ["Space"]
 
@@ -86,7 +88,9 @@ class Space:
         if not counts.data.all():
             counts = counts.copy()
             counts.eliminate_zeros()
-        representation = Representation.fit(counts, rng=np.random.default_rng([key, 0]))
+        # one thread: the bits do not depend on their number, and waiting for the others costs more on a busy machine
+        with threadpool_limits(limits=1):
+            representation = Representation.fit(counts, rng=np.random.default_rng([key, 0]))
         training_view, test_view = (
             View(representation, cells, training_group=training.group, key=key) for cells in (training, test)
         )
@@ -131,12 +135,9 @@ class Space:
         return np.random.default_rng([self.key, 1, number])
 
     @cached_property
-    def training_coordinates(self) -> Float64Array:
-        """The training cells of all classes in the space, shape (cells, axes)."""
-        points = np.empty((len(self.training.cells), self.representation.axes.shape[1]))
-        for label in self.labels:
-            points[self.training[label].rows] = self.training[label].coordinates
-        return points
+    def training_directions(self) -> sp.csr_matrix:
+        """The training cells as unit vectors of the variable genes, row for row."""
+        return self.representation.directions(self.training.cells.counts)
 
 
 def _check_labels(labels: tuple[str, ...], cells: Cells, *, what: str) -> None:
