@@ -180,7 +180,9 @@ def fit_made(
     columns = _grouping_columns(profiles)
     genes, reference = _common_genes(profiles, reference)
     profiles = profiles[:, genes]
-    fitted = generator.fit(_bulk(profiles, columns), _reference(reference, columns, threads=threads))
+    fitted = generator.fit(
+        _bulk(profiles, columns), _reference(reference, generator.reference_columns(columns), threads=threads)
+    )
     parameters = {"method": method, **generator.model_dump(mode="json")}
     record = provenance("fit", parameters, key=None, source=reference)
     return Fit(method, generator, fitted, profiles.obs[columns].copy(), profiles.var.copy(), record)

@@ -33,6 +33,20 @@ class Purpose(IntEnum):
     GROUP_SHUFFLE = 5
     SPLIT = 6
     ZERO_MASK = 7
+    LIBRARY_SIZE = 8
+    THIN = 9
+    MULTINOMIAL = 10
+    POISSON_LOG_NORMAL = 11
+    NEGATIVE_BINOMIAL = 12
+    ZERO_INFLATION = 13
+    DONOR = 14
+    DONOR_RESPONSE = 15
+    DONOR_KEEP = 16
+    DONOR_GAIN = 17
+    COPULA_FACTOR = 18
+    COPULA_GENE = 19
+    MIXTURE_STATE = 20
+    PSEUDOBULK_GROUP = 21
 
 
 def key_from_rng(rng: RandomState = None) -> int:

@@ -269,6 +269,13 @@ def _synthesize_cells(request: _Request, *, key: int, threads: int | None) -> An
     fit = request.fit
     cells = fit.fitted.sample_strata(request.numbers, n_genes=len(fit.var), key=key, threads=threads)
     obs = request.strata().iloc[np.repeat(np.arange(len(request.numbers)), request.numbers)]
+    known = [
+        fit.fitted.cell_columns(stratum, number, key=key, first_cell=0)
+        for stratum, number in enumerate(request.numbers)
+        if number > 0
+    ]
+    for column in known[0]:
+        obs[column] = np.concatenate([columns[column] for columns in known])
     obs.index = pd.Index([_cell_name(i) for i in range(len(obs))])
     return make_anndata(cells, obs=obs, var=fit.var.copy(), uns={"bulkgen": request.record(key)})
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -13,6 +12,7 @@ from bulkgen.errors import GeneOverlapError
 from bulkgen.io import canonical_counts, make_anndata
 from bulkgen.tokens.encode import load_vocabulary
 from bulkgen.tokens.genes import MIN_MAPPED, column_ids, has_version, resolve_columns, strip_version
+from bulkgen.warning import warn
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -186,6 +186,8 @@ def match_genes(
 
     Raises
     ------
+    ValueError
+        If `var` has no such column.
     GeneOverlapError
         If under 10 % of either's ids lead to genes of the vocabulary, or under 10 % of the genes of the smaller set are
         shared.
@@ -199,8 +201,8 @@ def match_genes(
     """
     loaded = load_vocabulary(vocabulary, vocabulary_path)
     columns = {
-        "bulk": _columns_of("bulk", bulk, loaded, gene_ids=bulk_gene_ids),
-        "reference": _columns_of("reference", reference, loaded, gene_ids=reference_gene_ids),
+        "bulk": _columns_of("bulk", bulk, loaded, bulk_gene_ids),
+        "reference": _columns_of("reference", reference, loaded, reference_gene_ids),
     }
     in_reference = {gene: number for number, gene in enumerate(columns["reference"].genes)}
     shared = [gene for gene in columns["bulk"].genes if gene in in_reference]
@@ -222,16 +224,15 @@ def match_genes(
         reference_share=reference_share,
     )
     if len(shared) < max(bulk.n_vars, reference.n_vars):
-        warnings.warn(f"{overlap}; the others are left out", stacklevel=2)
+        warn(f"{overlap}; the others are left out")
     return MatchedGenes(matched_bulk, matched_reference, overlap)
 
 
-def _columns_of(name: str, adata: AnnData, vocabulary: Vocabulary, *, gene_ids: str | None) -> GeneColumns:
+def _columns_of(name: str, adata: AnnData, vocabulary: Vocabulary, gene_ids: str | None) -> GeneColumns:
     try:
         return gene_columns(adata.var, vocabulary, gene_ids=gene_ids)
-    except GeneOverlapError as error:
-        hint = str(error).replace("gene_ids=", f"{name}_gene_ids=")
-        raise GeneOverlapError(f"genes of the {name}: {hint}") from error
+    except ValueError as error:
+        raise type(error)(f"genes of the {name} ({name}_gene_ids): {error}") from error
 
 
 def _cut(adata: AnnData, columns: GeneColumns, shared: Sequence[str]) -> tuple[AnnData, float]:

@@ -16,6 +16,7 @@ from bulkgen.bulk_input.tables import BulkMatrix, matrix_of_table
 from bulkgen.bulk_input.units import checked_values
 from bulkgen.io import canonical_counts, make_anndata, provenance, read, read_table
 from bulkgen.tokens.encode import load_vocabulary
+from bulkgen.warning import warn
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -114,7 +115,7 @@ def read_bulk(
     matrix = _matrix(source, table, loaded, genes=genes, gene_ids=gene_ids, layer=layer)
     if matrix.annotation:
         described = ", ".join(map(repr, matrix.annotation))
-        warnings.warn(f"columns taken for annotation, not for values: {described}", stacklevel=2)
+        warn(f"columns taken for annotation, not for values: {described}")
     left_out: tuple[str, ...] = ()
     obs, values = matrix.obs, matrix.values
     if table is not None:
@@ -123,16 +124,15 @@ def read_bulk(
         obs = rows.join(obs[[column for column in obs if column not in rows]])
     if "sample" not in obs:
         obs = obs.assign(sample=obs.index.to_numpy())
-    columns = gene_columns(matrix.var, loaded, gene_ids=gene_ids if gene_ids in matrix.var else None)
+    columns = gene_columns(matrix.var, loaded, gene_ids=matrix.gene_ids)
     checked = checked_values(values, unit, round=round, samples=list(obs.index), genes=columns.ids)
     raw = _anndata(values, obs, matrix.var)
     report = _report(matrix, columns, checked, left_out)
     if report.unmapped:
         where = "empty" if loaded is None else f"not in vocabulary {loaded.name!r}"
-        warnings.warn(
+        warn(
             f"{report.unmapped} of {report.ids} gene ids, with {report.unmapped_share:.2%} of the {unit}, are {where} "
-            f"and left out: {shown(columns.ids[i] for i in np.flatnonzero(columns.gene < 0))}",
-            stacklevel=2,
+            f"and left out: {shown(columns.ids[i] for i in np.flatnonzero(columns.gene < 0))}"
         )
     parameters = {
         "source": str(source) if isinstance(source, (str, Path)) else type(source).__name__,
@@ -177,10 +177,10 @@ def _matrix(
         source, layer = read(source, layer=layer, counts="any"), None
     elif not hasattr(source, "obs_names"):
         raise TypeError(f"source must be a path, an AnnData or a DataFrame, got {type(source).__name__}")
-    return _matrix_of_anndata(source, layer)
+    return _matrix_of_anndata(source, layer, gene_ids)
 
 
-def _matrix_of_anndata(adata: AnnData, layer: str | None) -> BulkMatrix:
+def _matrix_of_anndata(adata: AnnData, layer: str | None, gene_ids: str | None) -> BulkMatrix:
     if layer is not None and layer not in adata.layers:
         found = ", ".join(map(repr, adata.layers)) or "none"
         raise ValueError(f"source has no layer {layer!r}; layers: {found}")
@@ -193,7 +193,7 @@ def _matrix_of_anndata(adata: AnnData, layer: str | None) -> BulkMatrix:
     if not isinstance(X, np.ndarray):
         names = {"cell_names": adata.obs_names, "gene_names": adata.var_names}
         X = canonical_counts(X, require_integers=False, **names).toarray()
-    return BulkMatrix(X, adata.obs, adata.var)
+    return BulkMatrix(X, adata.obs, adata.var, gene_ids)
 
 
 def _anndata(values: np.ndarray, obs: pd.DataFrame, var: pd.DataFrame) -> AnnData:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,6 +10,8 @@ import pandas as pd
 from bulkgen.bulk_input.report import shown
 from bulkgen.errors import LabelError
 from bulkgen.io import read_table
+from bulkgen.io.tables import UNNAMED
+from bulkgen.warning import warn
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,7 +31,10 @@ def read_sample_table(samples: str | Path | pd.DataFrame) -> pd.DataFrame:
     table = samples if isinstance(samples, pd.DataFrame) else read_table(samples, text=True)
     if not isinstance(table.index, pd.RangeIndex):
         table = table.reset_index(names="sample" if table.index.name is None else table.index.name)
-    return table.rename(columns=str)
+    table = table.rename(columns=str)
+    if table.columns.has_duplicates:
+        raise ValueError(f"column {table.columns[table.columns.duplicated()][0]!r} of the sample table occurs twice")
+    return table.rename(columns={name: "sample" for name in table.columns[:1] if name.startswith(UNNAMED)})
 
 
 def words_of(table: pd.DataFrame) -> set[str]:
@@ -86,15 +90,10 @@ def sample_rows(table: pd.DataFrame, names: Sequence[str]) -> tuple[pd.DataFrame
     found = table.set_axis(pd.Index(keys, dtype=object)).loc[[name for name in names if name in set(keys)]]
     missing = tuple(name for name in names if name not in set(keys))
     if missing:
-        warnings.warn(
-            f"{len(missing)} of {len(names)} samples are not in the sample table and are left out: {shown(missing)}",
-            stacklevel=4,
-        )
+        warn(f"{len(missing)} of {len(names)} samples are not in the sample table and are left out: {shown(missing)}")
     without = [key for key in keys if key not in wanted]
     if without:
-        warnings.warn(
-            f"{len(without)} of {len(table)} rows of the sample table have no sample: {shown(without)}", stacklevel=4
-        )
+        warn(f"{len(without)} of {len(table)} rows of the sample table have no sample: {shown(without)}")
     return found.apply(lambda column: column if column.name == best else _numbers_if_all(column)), missing
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import numpy as np
 
 from bulkgen.errors import CountsError
+from bulkgen.warning import warn
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -115,8 +115,7 @@ def _check_tpm(totals: Float64Array, samples: Sequence[str], *, whole: bool, mil
         )
     least = int(np.argmin(totals))
     if totals[least] < (1 - _ROUNDING) * _MILLION:
-        warnings.warn(
+        warn(
             f"the TPM of sample {samples[least]!r} sum to {totals[least]:,.0f}, not a million: a part of the genes is "
-            "missing, or the values are FPKM",
-            stacklevel=4,
+            "missing, or the values are FPKM"
         )

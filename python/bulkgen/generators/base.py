@@ -222,6 +222,16 @@ class FittedGenerator(ABC):
             _encode(rows, n, encoding, out[start:], lengths[first : first + n], genes[first : first + n])
             start += int(lengths[first : first + n].sum())
 
+    def cell_columns(self, stratum: int, n_cells: int, *, key: int, first_cell: int) -> dict[str, np.ndarray]:
+        """Return what is known of each cell beside its counts, as columns of ``obs`` (its donor, its state).
+
+        Parameters
+        ----------
+        stratum, n_cells, key, first_cell
+            As in :meth:`sample`.
+        """
+        return {}
+
     def state(self) -> State:
         """Return everything that was learned, as nested dictionaries of arrays, numbers and text."""
         state: State = to_state(self)
@@ -364,6 +374,10 @@ class Generator(BaseModel):
 
     #: What :meth:`fit` returns, so that a stored one can be read back.
     fitted_type: ClassVar[type[FittedGenerator]]
+
+    def reference_columns(self, grouping: Sequence[str]) -> list[str]:
+        """Return the columns of ``obs`` that tell strata of the reference apart: those of the bulk, as a rule."""
+        return list(grouping)
 
     def fit(self, bulk: Bulk, reference: Reference) -> FittedGenerator:
         """Learn what is needed to draw cells of the bulk's strata.

@@ -34,6 +34,15 @@ DEFAULT_METHOD = "truncated_gaussian"
 #: Built-in generators: name -> module and class.
 _BUILT_IN = {
     "truncated_gaussian": ("bulkgen.generators.truncated_gaussian", "TruncatedGaussian"),
+    "thin": ("bulkgen.generators.thin", "Thin"),
+    "multinomial": ("bulkgen.generators.multinomial", "Multinomial"),
+    "poisson": ("bulkgen.generators.multinomial", "Poisson"),
+    "negative_binomial": ("bulkgen.generators.negative_binomial", "NegativeBinomial"),
+    "copula": ("bulkgen.generators.copula", "Copula"),
+    "donor_shift": ("bulkgen.generators.donor_shift", "DonorShift"),
+    "mixture": ("bulkgen.generators.mixture", "Mixture"),
+    "pseudobulk": ("bulkgen.generators.pseudobulk", "Pseudobulk"),
+    "scvi": ("bulkgen.generators.scvi", "Scvi"),
 }
 
 

@@ -6,24 +6,25 @@ import bz2
 import csv
 import gzip
 import lzma
-from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pandas as pd
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import TextIO
 
-__all__ = ["TABLE_SUFFIXES", "read_table"]
+__all__ = ["TABLE_SUFFIXES", "UNNAMED", "read_table"]
 
 #: Endings of tables; text may also be compressed.
 TABLE_SUFFIXES = (".csv", ".tsv", ".txt", ".tab", ".gct", ".parquet")
 _OPEN: dict[str, Callable[..., TextIO]] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
 #: In the order in which they are tried on the header: a tab is hardly ever part of a name, a blank often is.
 _SEPARATORS = "\t,; "
-_BLANK_NAME = "Unnamed: "
+#: How a column without a name is called, followed by its place.
+UNNAMED = "Unnamed: "
 
 
 def read_table(path: str | Path, *, text: bool = False) -> pd.DataFrame:
@@ -42,7 +43,7 @@ def read_table(path: str | Path, *, text: bool = False) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        With row names in the index where the file has them without a column name, as R writes them.
+        With row names in the index where the header has no place for them, as R writes tables. A name may occur twice.
 
     Raises
     ------
@@ -51,7 +52,7 @@ def read_table(path: str | Path, *, text: bool = False) -> pd.DataFrame:
     OSError
         If it cannot be read as a table.
     ValueError
-        If it ends in something else, or a column name occurs twice.
+        If it ends in something else.
     """
     path = Path(path)
     if not path.exists():
@@ -64,7 +65,8 @@ def read_table(path: str | Path, *, text: bool = False) -> pd.DataFrame:
         )
     try:
         table = pd.read_parquet(path) if kind == ".parquet" else _read_text(path, compression, text=text)
-    except (OSError, EOFError, lzma.LZMAError, UnicodeDecodeError, csv.Error, pd.errors.ParserError) as error:
+    except (OSError, EOFError, ValueError, lzma.LZMAError, csv.Error) as error:
+        # what pandas and pyarrow raise are kinds of ValueError
         reason = next(iter(str(error).splitlines()), type(error).__name__)
         raise OSError(f"{path} cannot be read as a table ({kind}): {reason}") from error
     return table
@@ -83,15 +85,12 @@ def _read_text(path: Path, compression: str, *, text: bool) -> pd.DataFrame:
         if separator is None:
             raise OSError(f"the header has one column only: {header.strip()[:80]!r}")
         names = next(csv.reader([header], delimiter=separator))
-        twice = [name for name, times in Counter(filter(None, names)).items() if times > 1]
-        if twice:
-            raise ValueError(f"column {twice[0]!r} of {path} occurs more than once; give each its own name")
+        # by place first: pandas would rename a name that occurs twice
         table = pd.read_csv(
-            file, sep=separator, names=names if all(names) else _named(names), dtype=str if text else None
+            file, sep=separator, names=list(range(len(names))), dtype=str if text else None, low_memory=False
         )
-    unnamed = [name for name in table if str(name).startswith(_BLANK_NAME) and table[name].isna().all()]
-    return table.drop(columns=unnamed)
-
-
-def _named(names: list[str]) -> list[str]:
-    return [name or f"{_BLANK_NAME}{place}" for place, name in enumerate(names)]
+    if isinstance(table.index, pd.MultiIndex):
+        raise OSError(f"the rows have {table.index.nlevels} values more than the header has names")
+    table.columns = pd.Index([name or f"{UNNAMED}{place}" for place, name in enumerate(names)])
+    empty = [name.startswith(UNNAMED) and table.iloc[:, place].isna().all() for place, name in enumerate(table.columns)]
+    return table.loc[:, ~np.array(empty)]

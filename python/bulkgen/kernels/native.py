@@ -51,6 +51,15 @@ class NativeKernels:
         self.rank_tokens = core.rank_tokens
         self.truncated_gaussian = core.truncated_gaussian
         self.truncated_gaussian_tokens = core.truncated_gaussian_tokens
+        self.alias_table = core.alias_table
+        self.multinomial = core.multinomial
+        self.poisson_log_normal = core.poisson_log_normal
+        self.thin_rows = core.thin_rows
+        self.negative_binomial = core.negative_binomial
+        self.copula = core.copula
+        self.choose_donors = core.choose_donors
+        self.donor_shift = core.donor_shift
+        self.variates = core.variates
 
     @property
     def level(self) -> str:

@@ -8,7 +8,20 @@ import numpy as np
 from numba import njit
 
 from bulkgen.kernels import numba_rank_tokens, numba_sparse, numba_truncated_gaussian
+from bulkgen.kernels.numba_checks import (
+    check_column_tokens,
+    check_groups,
+    check_matrix,
+    check_plan,
+    check_pointers,
+    check_range,
+    check_row_pointers,
+    exact,
+    require,
+)
+from bulkgen.kernels.numba_compound import CompoundKernels
 from bulkgen.kernels.numba_math import TILE, philox, philox_tile
+from bulkgen.kernels.numba_sampling import SamplingKernels
 from bulkgen.kernels.protocol import CsrReport, RowsAdded
 
 if TYPE_CHECKING:
@@ -30,9 +43,6 @@ if TYPE_CHECKING:
 
 __all__ = ["NumbaKernels"]
 
-_VALUES = (np.float32, np.float64, np.int32, np.int64)
-_INDICES = (np.int32, np.int64)
-
 
 @njit(cache=True, nogil=True)
 def _philox_block(out, counter, key):  # type: ignore[no-untyped-def]
@@ -53,123 +63,28 @@ def _philox_words(out, key, purpose, first_cell):  # type: ignore[no-untyped-def
             out[c, first : first + n] = words[:n]
 
 
-def _exact(name: str, array: NDArray[np.generic], *types: type[np.generic]) -> None:
-    if array.dtype.type not in types or not array.flags.c_contiguous:
-        wanted = " or ".join(t.__name__ for t in types)
-        raise TypeError(f"{name} must be a C-contiguous array of {wanted}")
-
-
-def _require(condition: bool, message: str) -> None:  # noqa: FBT001 - an assertion with an error message
-    if not condition:
-        raise ValueError(message)
-
-
-def _check_matrix(indptr: Int64Array, indices: IndexArray, data: ValueArray) -> None:
-    _exact("indptr", indptr, np.int64)
-    _exact("indices", indices, *_INDICES)
-    _exact("data", data, *_VALUES)
-    _require(indptr.size > 0, "indptr must have at least one element")
-    _require(indices.size == data.size, "indices and data must have equal length")
-
-
-def _check_pointers(indptr: Int64Array, data: ValueArray) -> None:
-    _require(
-        bool(indptr[0] == 0 and indptr[-1] == data.size),
-        "indptr must run from 0 to the number of stored entries",
-    )
-    _require(bool(np.all(indptr[:-1] <= indptr[1:])), "indptr must not decrease")
-
-
-def _check_row_pointers(indptr: Int64Array, n_entries: int) -> None:
-    """Check the pointers of a range of rows."""
-    _require(
-        bool(indptr[0] >= 0 and indptr[-1] <= n_entries and np.all(indptr[:-1] <= indptr[1:])),
-        "indptr must not decrease, from 0 to the number of stored entries",
-    )
-
-
-def _check_column_tokens(token: Int32Array, median: Float64Array, first_column: Int32Array) -> None:
-    _exact("token", token, np.int32)
-    _exact("median", median, np.float64)
-    _exact("first_column", first_column, np.int32)
-    _require(token.size == median.size, "token and median must have equal length")
-    _require(bool(np.all(median > 0)), "every median must be above zero")
-    _require(first_column.size in (0, token.size), "first_column must be empty or as long as token")
-    _require(
-        bool(
-            np.all((first_column >= 0) & (first_column <= np.arange(first_column.size)))
-            and np.all(first_column[first_column] == first_column)
-        ),
-        "first_column must give each column the first of its gene",
-    )
-
-
-def _check_groups(rows: Int64Array, offsets: Int64Array, n_rows: int) -> None:
-    _exact("rows", rows, np.int64)
-    _exact("offsets", offsets, np.int64)
-    _require(
-        bool(offsets.size > 0 and offsets[0] == 0 and offsets[-1] == rows.size),
-        "offsets must run from 0 to the number of grouped rows",
-    )
-    _require(bool(np.all(offsets[:-1] <= offsets[1:])), "offsets must not decrease")
-    _require(bool(rows.size == 0 or (rows.min() >= 0 and rows.max() < n_rows)), "rows must be rows of the matrix")
-
-
-def _check_range(first: int, last: int, size: int, what: str) -> None:
-    _require(0 <= first <= last <= size, f"{what} range is not within [0, {size}]")
-
-
-def _check_plan(
-    common: Float32Array,
-    keep: UInt32Array,
-    odd_gene: UInt32Array,
-    odd_proposal: UInt8Array,
-    odd: Float64Array,
-    purposes: tuple[int, int, int],
-    *,
-    n_genes: int,
-) -> None:
-    _exact("common", common, np.float32)
-    _exact("keep", keep, np.uint32)
-    _exact("odd_gene", odd_gene, np.uint32)
-    _exact("odd_proposal", odd_proposal, np.uint8)
-    _exact("odd", odd, np.float64)
-    tiles = -(-n_genes // TILE)
-    _require(common.shape == (tiles, 7, TILE), "common must have shape (genes / 256, rounded up; 7; 256)")
-    _require(keep.size in (0, tiles * TILE), "keep must be empty or have an element per gene of the tiles")
-    _require(
-        odd.shape == (7, odd_gene.size) and odd_proposal.size == odd_gene.size,
-        "odd must have shape (7, odd genes), odd_proposal one element per odd gene",
-    )
-    _require(
-        bool(odd_gene.size == 0 or (odd_gene[-1] < n_genes and np.all(odd_gene[:-1] < odd_gene[1:]))),
-        "odd_gene must be ascending genes of the rows of out",
-    )
-    _require(all(0 <= purpose < 256 for purpose in purposes), "a purpose must be below 256")
-
-
 def _added(result: tuple[int, int], values: tuple[NDArray[np.generic], ...]) -> RowsAdded:
     bad_row, most = result
     return RowsAdded(bad_row, numba_sparse.value_of(most, values))
 
 
-class NumbaKernels:
+class NumbaKernels(CompoundKernels, SamplingKernels):
     """Kernels compiled by Numba at first use and cached on disk."""
 
     name = "numba"
 
     def philox_block(self, out: UInt32Array, counter: UInt32Array, *, key: int) -> None:
         """Philox4x32-10 of one counter of four words."""
-        _exact("out", out, np.uint32)
-        _exact("counter", counter, np.uint32)
-        _require(out.size == 4 and counter.size == 4, "counter and out must hold four words")
+        exact("out", out, np.uint32)
+        exact("counter", counter, np.uint32)
+        require(out.size == 4 and counter.size == 4, "counter and out must hold four words")
         _philox_block(out, counter, np.uint64(key))
 
     def philox_words(self, out: UInt32Array, *, key: int, purpose: int, first_cell: int) -> None:
         """Fill `out` (cells x positions) with the words at their addresses."""
-        _exact("out", out, np.uint32)
-        _require(out.ndim == 2, "out must have two dimensions: cells x positions")
-        _require(0 <= purpose < 256, "purpose must be below 256")
+        exact("out", out, np.uint32)
+        require(out.ndim == 2, "out must have two dimensions: cells x positions")
+        require(0 <= purpose < 256, "purpose must be below 256")
         _philox_words(out, np.uint64(key), np.uint64(purpose), np.uint64(first_cell))
 
     def check_csr(
@@ -183,8 +98,8 @@ class NumbaKernels:
         last_row: int,
     ) -> CsrReport:
         """Find what is wrong with rows ``[first_row, last_row)``, in one pass."""
-        _check_matrix(indptr, indices, data)
-        _check_range(first_row, last_row, indptr.size - 1, "row")
+        check_matrix(indptr, indices, data)
+        check_range(first_row, last_row, indptr.size - 1, "row")
         values = numba_sparse.with_bits(data)
         found = numba_sparse.check_csr(indptr, indices, values, n_columns, first_row, last_row)
         return CsrReport._make([*found[:6], numba_sparse.value_of(found[6], values)])
@@ -205,13 +120,13 @@ class NumbaKernels:
         last_gene: int,
     ) -> RowsAdded:
         """Add rows to exact accumulators (groups x genes x 4): non-zeros, sum, sum of squares, largest."""
-        _check_matrix(indptr, indices, data)
-        _check_pointers(indptr, data)
-        _check_groups(rows, offsets, indptr.size - 1)
-        _check_range(first_group, last_group, offsets.size - 1, "group")
-        _check_range(first_gene, last_gene, n_genes, "gene")
-        _exact("moments", moments, np.int64)
-        _require(
+        check_matrix(indptr, indices, data)
+        check_pointers(indptr, data)
+        check_groups(rows, offsets, indptr.size - 1)
+        check_range(first_group, last_group, offsets.size - 1, "group")
+        check_range(first_gene, last_gene, n_genes, "gene")
+        exact("moments", moments, np.int64)
+        require(
             moments.size == (offsets.size - 1) * n_genes * 4,
             "the accumulators must have groups x n_genes x fields elements",
         )
@@ -241,13 +156,13 @@ class NumbaKernels:
         last_gene: int,
     ) -> RowsAdded:
         """Add rows to Welford accumulators (groups x genes x 5): non-zeros, sum, mean, squared deviations, largest."""
-        _check_matrix(indptr, indices, data)
-        _check_pointers(indptr, data)
-        _check_groups(rows, offsets, indptr.size - 1)
-        _check_range(first_group, last_group, offsets.size - 1, "group")
-        _check_range(first_gene, last_gene, n_genes, "gene")
-        _exact("moments", moments, np.float64)
-        _require(
+        check_matrix(indptr, indices, data)
+        check_pointers(indptr, data)
+        check_groups(rows, offsets, indptr.size - 1)
+        check_range(first_group, last_group, offsets.size - 1, "group")
+        check_range(first_gene, last_gene, n_genes, "gene")
+        exact("moments", moments, np.float64)
+        require(
             moments.size == (offsets.size - 1) * n_genes * 5,
             "the accumulators must have groups x n_genes x fields elements",
         )
@@ -277,13 +192,13 @@ class NumbaKernels:
         last_gene: int,
     ) -> RowsAdded:
         """Write the sums of each group as a row of `out` (groups x genes)."""
-        _check_matrix(indptr, indices, data)
-        _check_pointers(indptr, data)
-        _check_groups(rows, offsets, indptr.size - 1)
-        _check_range(first_group, last_group, offsets.size - 1, "group")
-        _check_range(first_gene, last_gene, n_genes, "gene")
-        _exact("out", out, np.int64, np.float64)
-        _require(out.size == (offsets.size - 1) * n_genes, "out must have groups x n_genes elements")
+        check_matrix(indptr, indices, data)
+        check_pointers(indptr, data)
+        check_groups(rows, offsets, indptr.size - 1)
+        check_range(first_group, last_group, offsets.size - 1, "group")
+        check_range(first_gene, last_gene, n_genes, "gene")
+        exact("out", out, np.int64, np.float64)
+        require(out.size == (offsets.size - 1) * n_genes, "out must have groups x n_genes elements")
         genes = (first_gene, last_gene, n_genes)
         values, whole = numba_sparse.with_bits(data), out.dtype == np.int64
         return _added(
@@ -307,12 +222,12 @@ class NumbaKernels:
         last_group: int,
     ) -> RowsAdded:
         """Count the genes with a stored entry in each group."""
-        _check_matrix(indptr, indices, data)
-        _check_pointers(indptr, data)
-        _check_groups(rows, offsets, indptr.size - 1)
-        _check_range(first_group, last_group, offsets.size - 1, "group")
-        _exact("out", out, np.int64)
-        _require(out.size == offsets.size - 1, "out must have one element per group")
+        check_matrix(indptr, indices, data)
+        check_pointers(indptr, data)
+        check_groups(rows, offsets, indptr.size - 1)
+        check_range(first_group, last_group, offsets.size - 1, "group")
+        exact("out", out, np.int64)
+        require(out.size == offsets.size - 1, "out must have one element per group")
         bad_row = numba_sparse.group_sums_count(indptr, indices, rows, offsets, n_genes, first_group, last_group, out)
         return RowsAdded(bad_row, 0.0)
 
@@ -333,19 +248,19 @@ class NumbaKernels:
         last_group: int,
     ) -> RowsAdded:
         """Write the non-zero sums of each group, and their number, as a row of a sparse matrix."""
-        _check_matrix(indptr, indices, data)
-        _check_pointers(indptr, data)
-        _check_groups(rows, offsets, indptr.size - 1)
-        _check_range(first_group, last_group, offsets.size - 1, "group")
-        _exact("out_indptr", out_indptr, np.int64)
-        _exact("out_indices", out_indices, np.int32)
-        _exact("out_data", out_data, np.int64, np.float64)
-        _exact("out_counts", out_counts, np.int64)
-        _require(out_indptr.size == offsets.size, "out_indptr must have one element more than there are groups")
-        _require(out_counts.size == offsets.size - 1, "out_counts must have one element per group")
-        _require(out_indices.size == out_data.size, "out_indices and out_data must have equal length")
+        check_matrix(indptr, indices, data)
+        check_pointers(indptr, data)
+        check_groups(rows, offsets, indptr.size - 1)
+        check_range(first_group, last_group, offsets.size - 1, "group")
+        exact("out_indptr", out_indptr, np.int64)
+        exact("out_indices", out_indices, np.int32)
+        exact("out_data", out_data, np.int64, np.float64)
+        exact("out_counts", out_counts, np.int64)
+        require(out_indptr.size == offsets.size, "out_indptr must have one element more than there are groups")
+        require(out_counts.size == offsets.size - 1, "out_counts must have one element per group")
+        require(out_indices.size == out_data.size, "out_indices and out_data must have equal length")
         pointers = out_indptr[first_group : last_group + 1]
-        _require(
+        require(
             bool(pointers[0] >= 0 and np.all(pointers[:-1] <= pointers[1:]) and pointers[-1] <= out_data.size),
             "out_indptr must be monotone and within the outputs",
         )
@@ -368,7 +283,7 @@ class NumbaKernels:
             ),
             values,
         )
-        _require(
+        require(
             added.bad_row >= 0 or bool(np.all(out_counts[first_group:last_group] <= np.diff(pointers))),
             "out_indptr has too few slots for the genes of a group",
         )
@@ -394,16 +309,16 @@ class NumbaKernels:
         last_row: int,
     ) -> None:
         """Write the tokens of each row in descending order of count / median."""
-        _check_matrix(indptr, indices, data)
-        _check_range(first_row, last_row, indptr.size - 1, "row")
-        _check_row_pointers(indptr[first_row : last_row + 1], data.size)
-        _check_column_tokens(token, median, first_column)
-        _exact("out", out, np.int16, np.int32)
-        _exact("out_counts", out_counts, np.float32)
-        _exact("lengths", lengths, np.int64)
-        _exact("genes", genes, np.int64)
-        _require(out_counts.size in (0, out.size), "out_counts must be empty or as long as out")
-        _require(
+        check_matrix(indptr, indices, data)
+        check_range(first_row, last_row, indptr.size - 1, "row")
+        check_row_pointers(indptr[first_row : last_row + 1], data.size)
+        check_column_tokens(token, median, first_column)
+        exact("out", out, np.int16, np.int32)
+        exact("out_counts", out_counts, np.float32)
+        exact("lengths", lengths, np.int64)
+        exact("genes", genes, np.int64)
+        require(out_counts.size in (0, out.size), "out_counts must be empty or as long as out")
+        require(
             lengths.size == indptr.size - 1 and genes.size == indptr.size - 1,
             "lengths and genes must have one element per row",
         )
@@ -425,7 +340,7 @@ class NumbaKernels:
             first_row,
             last_row,
         )
-        _require(row < 0, f"out has no room for the tokens of row {row}")
+        require(row < 0, f"out has no room for the tokens of row {row}")
 
     def truncated_gaussian(
         self,
@@ -443,9 +358,9 @@ class NumbaKernels:
         first_cell: int,
     ) -> None:
         """Draw cells (rows of `out`) from per-gene truncated normals."""
-        _exact("out", out, np.float32)
-        _require(out.ndim == 2, "out must have two dimensions: cells x genes")
-        _check_plan(common, keep, odd_gene, odd_proposal, odd, purposes, n_genes=out.shape[1])
+        exact("out", out, np.float32)
+        require(out.ndim == 2, "out must have two dimensions: cells x genes")
+        check_plan(common, keep, odd_gene, odd_proposal, odd, purposes, n_genes=out.shape[1])
         numba_truncated_gaussian.truncated_gaussian(
             out,
             common,
@@ -486,13 +401,13 @@ class NumbaKernels:
         first_cell: int,
     ) -> None:
         """Draw cells one by one and write their tokens end to end, as `rank_tokens` would of `truncated_gaussian`."""
-        _check_column_tokens(token, median, first_column)
-        _check_plan(common, keep, odd_gene, odd_proposal, odd, purposes, n_genes=token.size)
-        _exact("out", out, np.int16, np.int32)
-        _exact("lengths", lengths, np.int64)
-        _exact("genes", genes, np.int64)
-        _require(lengths.size == genes.size, "lengths and genes must have one element per cell")
-        _require(token.size > 0, "there must be at least one gene")
+        check_column_tokens(token, median, first_column)
+        check_plan(common, keep, odd_gene, odd_proposal, odd, purposes, n_genes=token.size)
+        exact("out", out, np.int16, np.int32)
+        exact("lengths", lengths, np.int64)
+        exact("genes", genes, np.int64)
+        require(lengths.size == genes.size, "lengths and genes must have one element per cell")
+        require(token.size > 0, "there must be at least one gene")
         cell = numba_truncated_gaussian.truncated_gaussian_tokens(
             out,
             lengths,
@@ -516,7 +431,7 @@ class NumbaKernels:
             np.uint64(purposes[2]),
             np.uint64(first_cell),
         )
-        _require(cell < 0, f"out has no room for the tokens of cell {cell}")
+        require(cell < 0, f"out has no room for the tokens of cell {cell}")
 
 
 if TYPE_CHECKING:

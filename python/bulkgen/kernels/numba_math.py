@@ -21,6 +21,7 @@ __all__ = [
     "quantile_magnitude",
     "radius_argument",
     "round_count",
+    "small_to_double",
     "standard_exponential",
     "standard_normals",
     "tile_block",
@@ -104,7 +105,8 @@ def philox_tile(key, purpose, cell, first, words):  # type: ignore[no-untyped-de
 
 
 @njit(cache=True, nogil=True, inline="always")
-def _small_to_double(value):  # type: ignore[no-untyped-def]
+def small_to_double(value):  # type: ignore[no-untyped-def]
+    """Turn an integer (uint64) below 2^52 into a double."""
     return np.uint64(value | _DOUBLE_ONE_52).view(np.float64) - _TWO_52
 
 
@@ -112,7 +114,7 @@ def _small_to_double(value):  # type: ignore[no-untyped-def]
 def log_positive(x):  # type: ignore[no-untyped-def]
     """Natural logarithm of a positive normal double; relative error below 5e-12."""
     shifted = np.uint64(np.uint64(np.float64(x).view(np.uint64) - _SQRT_HALF) + _BIAS)
-    k = _small_to_double(shifted >> _MANTISSA_BITS) - 1024.0
+    k = small_to_double(shifted >> _MANTISSA_BITS) - 1024.0
     m = np.uint64(np.uint64(shifted & _MANTISSA) + _SQRT_HALF).view(np.float64)
     s = (m - 1.0) / (m + 1.0)
     t = s * s
@@ -127,7 +129,7 @@ def log_positive(x):  # type: ignore[no-untyped-def]
 @njit(cache=True, nogil=True, inline="always")
 def unit_uniform(word):  # type: ignore[no-untyped-def]
     """Turn a word into a uniform in (0, 1)."""
-    return (_small_to_double(word) + 0.5) * _TWO_M32
+    return (small_to_double(word) + 0.5) * _TWO_M32
 
 
 @njit(cache=True, nogil=True, inline="always")
@@ -140,7 +142,7 @@ def standard_exponential(word):  # type: ignore[no-untyped-def]
 def standard_normals(word0, word1):  # type: ignore[no-untyped-def]
     """Two independent standard normals from two words."""
     radius = np.sqrt(2.0 * standard_exponential(word0))
-    turn = (_small_to_double(word1 & _ANGLE32) + 0.5) * _TWO_M31 - 0.5
+    turn = (small_to_double(word1 & _ANGLE32) + 0.5) * _TWO_M31 - 0.5
     square = turn * turn
     c = -0.024395932097550446
     c = c * square + 0.2349370685950865

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     Int32Array: TypeAlias = NDArray[np.int32]
     UInt8Array: TypeAlias = NDArray[np.uint8]
     UInt32Array: TypeAlias = NDArray[np.uint32]
+    UInt64Array: TypeAlias = NDArray[np.uint64]
     Float64Array: TypeAlias = NDArray[np.float64]
     Float32Array: TypeAlias = NDArray[np.float32]
     #: Column indices of a sparse matrix.
@@ -222,3 +223,131 @@ class Kernels(Protocol):
         first_cell: int,
     ) -> None:
         """Draw cells one by one and write their tokens end to end, as `rank_tokens` would of `truncated_gaussian`."""
+
+    def alias_table(self, weights: Float64Array, threshold: UInt64Array, other: Int32Array) -> None:
+        """Build the alias table of weights: from a uniform word to a gene in proportion to its weight."""
+
+    def multinomial(
+        self,
+        indptr: Int64Array,
+        columns: Int32Array,
+        values: Float32Array,
+        threshold: UInt64Array,
+        other: Int32Array,
+        sizes: Float64Array,
+        *,
+        poisson_total: bool,
+        concentration: float,
+        key: int,
+        purposes: tuple[int, int],
+        first_cell: int,
+    ) -> int:
+        """Draw cells, molecule by molecule, from an alias table; returns how many there was room for."""
+
+    def poisson_log_normal(
+        self,
+        indptr: Int64Array,
+        columns: Int32Array,
+        values: Float32Array,
+        scale: Float64Array,
+        sigma: Float64Array,
+        sizes: Float64Array,
+        *,
+        key: int,
+        purposes: tuple[int, int],
+        first_cell: int,
+    ) -> int:
+        """Draw cells of Poisson genes with log-normal rates; returns how many there was room for."""
+
+    def thin_rows(
+        self,
+        out_indptr: Int64Array,
+        out_columns: Int32Array,
+        out_values: Float32Array,
+        indptr: Int64Array,
+        indices: IndexArray,
+        data: ValueArray,
+        probability: Float64Array,
+        *,
+        key: int,
+        purpose: int,
+        first_cell: int,
+    ) -> int:
+        """Keep each molecule of a row with the probability of the row; returns how many rows there was room for."""
+
+    def negative_binomial(
+        self,
+        indptr: Int64Array,
+        columns: Int32Array,
+        values: Float32Array,
+        sizes: Float64Array,
+        threshold: UInt64Array,
+        other: Int32Array,
+        overdispersion: Float64Array,
+        inflation: Float64Array,
+        *,
+        total_rate: float,
+        key: int,
+        purposes: tuple[int, int, int],
+        first_cell: int,
+    ) -> int:
+        """Draw cells of independent negative binomial counts as sparse rows; returns how many had room."""
+
+    def copula(
+        self,
+        indptr: Int64Array,
+        columns: Int32Array,
+        values: Float32Array,
+        sizes: Float64Array,
+        threshold: UInt64Array,
+        other: Int32Array,
+        overdispersion: Float64Array,
+        inflation: Float64Array,
+        gene: Int32Array,
+        rate: Float64Array,
+        dispersion: Float64Array,
+        loadings: Float32Array,
+        own: Float64Array,
+        *,
+        total_rate: float,
+        key: int,
+        purposes: tuple[int, int, int, int, int],
+        first_cell: int,
+    ) -> int:
+        """Draw cells of negative binomial counts of which some genes vary together; returns how many had room."""
+
+    def choose_donors(
+        self, out: Int64Array, donors: Int64Array, *, shared: bool, key: int, purpose: int, first_cell: int
+    ) -> None:
+        """Choose the donor of each cell: all of them in a random order, again and again."""
+
+    def donor_shift(
+        self,
+        indptr: Int64Array,
+        columns: Int32Array,
+        values: Float32Array,
+        donor: Int64Array,
+        donor_indptr: Int64Array,
+        donor_columns: Int32Array,
+        donor_values: Float32Array,
+        sizes: Float64Array,
+        overdispersion: Float64Array,
+        ratio: Float64Array,
+        log_ratio: Float64Array,
+        threshold: UInt64Array,
+        other: Int32Array,
+        *,
+        alpha: float,
+        beta: float,
+        keep: float,
+        total_addition: float,
+        key: int,
+        purposes: tuple[int, int, int, int],
+        first_cell: int,
+    ) -> int:
+        """Make cells of donors moved by ratios, as sparse rows; returns how many had room."""
+
+    def variates(
+        self, out: Float64Array, parameters: Float64Array, *, law: int, key: int, purpose: int, first_cell: int
+    ) -> None:
+        """Draw variates of one law: a stream per row of `out`."""

@@ -33,9 +33,9 @@ class Rows:
     values: Float32Array
 
     @classmethod
-    def empty(cls, n_rows: int, room: int) -> Rows:
+    def empty(cls, n_cells: int, room: int) -> Rows:
         """Make room for rows and their values."""
-        return cls(np.zeros(n_rows + 1, np.int64), np.empty(room, np.int32), np.empty(room, np.float32))
+        return cls(np.zeros(n_cells + 1, np.int64), np.empty(room, np.int32), np.empty(room, np.float32))
 
     @classmethod
     def of(cls, matrix: np.ndarray | sp.csr_matrix) -> Rows:
@@ -46,14 +46,22 @@ class Rows:
         columns = np.tile(np.arange(n_columns, dtype=np.int32), n_rows)
         return cls(np.arange(n_rows + 1, dtype=np.int64) * n_columns, columns, matrix.reshape(-1))
 
+    @property
+    def n_cells(self) -> int:
+        """Rows that there is room for."""
+        return self.indptr.size - 1
+
     def first(self, n_rows: int) -> Rows:
         """Return the same room for fewer rows."""
         return Rows(self.indptr[: n_rows + 1], self.columns, self.values)
 
-    def to_csr(self, n_columns: int) -> sp.csr_matrix:
-        """Return the rows as a matrix of their own."""
-        end = int(self.indptr[-1])
-        return sp.csr_matrix(
-            (self.values[:end].copy(), self.columns[:end].copy(), self.indptr.copy()),
-            shape=(self.indptr.size - 1, n_columns),
+    def to_csr(self, n_columns: int, n_rows: int | None = None) -> sp.csr_matrix:
+        """Copy the first `n_rows` rows (default: all) into a matrix of their own."""
+        indptr = self.indptr[: (self.n_cells if n_rows is None else n_rows) + 1]
+        end = int(indptr[-1])
+        matrix = sp.csr_matrix(
+            (self.values[:end].copy(), self.columns[:end].copy(), indptr.copy()), shape=(indptr.size - 1, n_columns)
         )
+        matrix.has_sorted_indices = True
+        matrix.has_canonical_format = True
+        return matrix

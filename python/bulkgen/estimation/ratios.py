@@ -1,0 +1,156 @@
+"""Ratios of bulk profiles to the control profile, shrunk by empirical Bayes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from bulkgen import elementary
+from bulkgen.estimation.checks import checked_profile
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from bulkgen.kernels.protocol import Float64Array
+
+__all__ = ["information", "profile_of", "shrunk_ratios"]
+
+#: No gene of a profile is rarer than this; a cell of 5,000 counts has one in a thousand.
+PROFILE_FLOOR = 2e-7
+#: Bounds of a ratio: 2^-6 and 2^6.
+_LARGEST = 64.0
+#: Log ratios at which the prior has mass: dense around 0.
+_POINTS = 41
+#: Groups of genes by their information, each with a prior of its own.
+_GROUPS = 8
+_ITERATIONS = 40
+
+
+def profile_of(counts: npt.ArrayLike) -> Float64Array:
+    """Return (counts + ½) / Σ(counts + ½) along the last axis: no gene has probability 0."""
+    raised = checked_profile(counts, "a profile") + 0.5
+    return raised / raised.sum(axis=-1, keepdims=True)
+
+
+def information(
+    counts: npt.ArrayLike,
+    *,
+    molecules: npt.ArrayLike = np.inf,
+    dispersion: npt.ArrayLike = 0.0,
+    samples: npt.ArrayLike = np.inf,
+) -> Float64Array:
+    """Return how many Poisson counts would know a bulk profile's genes as well as the profile does.
+
+    1 / information = 1 / min(counts + ½, molecules + ½) + dispersion / samples, the relative variance of a gene's value.
+
+    Parameters
+    ----------
+    counts
+        Counts of the bulk profile (UMIs or reads).
+    molecules
+        Counts that the cells behind the profile had in all: cells · mean library size · the gene's share. Reads beyond
+        them are copies and add nothing. Default: as many as were read.
+    dispersion
+        φ of each gene between cells, with `samples` the number of cells; or between biological replicates, with
+        `samples` their number.
+    samples
+        Cells or replicates that the profile is the sum of. Default: no variance beyond that of counts.
+
+    Returns
+    -------
+    numpy.ndarray
+        float64, the shape of the arguments broadcast.
+    """
+    counts = checked_profile(counts, "counts")
+    fewest = np.minimum(counts, np.asarray(molecules, np.float64)) + 0.5
+    return 1.0 / (1.0 / fewest + np.asarray(dispersion, np.float64) / np.asarray(samples, np.float64))
+
+
+def shrunk_ratios(
+    treated: npt.ArrayLike,
+    control: npt.ArrayLike,
+    treated_information: npt.ArrayLike,
+    control_information: npt.ArrayLike,
+    *,
+    reference: npt.ArrayLike | None = None,
+    shrinkage: float = 0.5,
+) -> Float64Array:
+    """Estimate r = treated profile / control profile of each gene.
+
+    The information of both profiles makes each ratio a binomial observation: of k + k₀ counts, k were treated. The prior
+    of log r is free on a grid, is estimated by EM (Kiefer & Wolfowitz 1956) in eight groups of genes of similar
+    information, and gives the posterior mean of the treated profile, the estimate of least squared error. Classes made
+    with posterior means alone are harder to tell apart than real ones where thousands of genes change a little, for
+    posterior means spread less than what they estimate; the geometric mean with the raw ratio (`shrinkage` ½) makes up
+    for it (for a normal prior exactly: constrained empirical Bayes, Louis, JASA 79:393, 1984). What was measured is in
+    ``docs/design/generators.md``.
+
+    Parameters
+    ----------
+    treated
+        Counts of one treated profile, shape (n_genes,).
+    control
+        Counts of the control profile, shape (n_genes,), from the same platform, whose bias per gene cancels.
+    treated_information, control_information
+        From :func:`information`.
+    reference
+        Profile of the cells that the ratios will be applied to, which decides the scale: Σ r · reference = 1. Default:
+        the control profile.
+    shrinkage
+        0: raw ratios; 1: posterior means; between: r = raw^(1 − w) · posterior^w.
+
+    Returns
+    -------
+    numpy.ndarray
+        Ratios, shape (n_genes,); |log2 r| ≤ 6 before the scale is set.
+
+    Raises
+    ------
+    CountsError
+        If a profile has no counts, or a value is negative or not finite.
+    """
+    if not 0.0 <= shrinkage <= 1.0:
+        raise ValueError(f"shrinkage must be within [0, 1], got {shrinkage}")
+    p = np.maximum(profile_of(treated), PROFILE_FLOOR)
+    p0 = np.maximum(profile_of(control), PROFILE_FLOOR)
+    if p.ndim != 1 or p.shape != p0.shape:
+        raise ValueError(f"treated and control must have one shape (n_genes,), got {p.shape} and {p0.shape}")
+    raw = np.clip(p / p0, 1.0 / _LARGEST, _LARGEST)
+    ratio = raw
+    if shrinkage > 0.0:
+        k = np.broadcast_to(checked_profile(treated_information, "treated_information"), p.shape)
+        k0 = np.broadcast_to(checked_profile(control_information, "control_information"), p.shape)
+        posterior = np.clip(_posterior_mean(p, p0, k, k0), 1.0 / _LARGEST, _LARGEST)
+        ratio = elementary.exp((1.0 - shrinkage) * elementary.log(raw) + shrinkage * elementary.log(posterior))
+    scale = p0 if reference is None else checked_profile(reference, "reference")
+    return ratio * (scale.sum() / (ratio * scale).sum())
+
+
+def _posterior_mean(p: Float64Array, p0: Float64Array, k: Float64Array, k0: Float64Array) -> Float64Array:
+    """E[treated profile] / control profile; counts k = p · exposure, k0 = p0 · exposure0."""
+    total, exposure, exposure0 = k + k0, k / p, k0 / p0
+    u = np.linspace(-1.0, 1.0, _POINTS)
+    # sinh(3u): a fifth of the points lies within a tenth of the range
+    wide = elementary.exp(3.0 * u) - elementary.exp(-3.0 * u)
+    ratios = elementary.exp(wide / wide[-1] * elementary.log(_LARGEST))
+    result = np.empty_like(p)
+    for genes in np.array_split(np.argsort(total, kind="stable"), _GROUPS):
+        if genes.size == 0:
+            continue
+        # odds of treated against control for each ratio; rows are points, so that sums over points add rows
+        odds = ratios[:, None] * (exposure[genes] / exposure0[genes])
+        log_odds = elementary.log(odds)
+        log_likelihood = k[genes] * log_odds - total[genes] * (log_odds + elementary.log1p(1.0 / odds))
+        likelihood = elementary.exp(log_likelihood - log_likelihood.max(axis=0))
+        prior = np.full(_POINTS, 1.0 / _POINTS)
+        for _ in range(_ITERATIONS):
+            posterior = likelihood * prior[:, None]
+            posterior /= posterior.sum(axis=0)
+            prior = posterior.mean(axis=1)
+        posterior = likelihood * prior[:, None]
+        posterior /= posterior.sum(axis=0)
+        # given r, the control profile is best estimated by total / (exposure0 + r exposure)
+        treated = ratios[:, None] * total[genes] / (exposure0[genes] + ratios[:, None] * exposure[genes])
+        result[genes] = (posterior * treated).sum(axis=0) / p0[genes]
+    return result

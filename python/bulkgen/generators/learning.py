@@ -1,0 +1,106 @@
+"""Which reference cells a generator learns from."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from bulkgen.errors import LabelError
+from bulkgen.estimation.dispersion import estimate_dispersion
+from bulkgen.estimation.ratios import profile_of
+from bulkgen.generators.base import Bulk, Generator, Reference
+from bulkgen.generators.control import control_strata, stratum_name
+
+if TYPE_CHECKING:
+    import scipy.sparse as sp
+
+    from bulkgen.kernels.protocol import Float64Array, Int64Array
+
+__all__ = ["LearnsFromControls", "ReferenceCells"]
+
+#: Fewer cells say nothing of how a gene varies.
+_FEWEST_CELLS = 10
+
+
+class ReferenceCells:
+    """Some reference cells and what is estimated from them, each estimate when it is first needed.
+
+    Attributes
+    ----------
+    rows
+        Numbers of the cells, ascending.
+    counts
+        Their counts, cells x genes.
+    library_sizes
+        Their total counts; all above zero, since cells without counts are left out.
+    """
+
+    def __init__(self, reference: Reference, rows: Int64Array) -> None:
+        rows = rows[reference.library_sizes[rows] > 0]
+        self.rows = rows
+        self.counts: sp.csr_matrix = reference.counts[rows]
+        self.library_sizes: Float64Array = reference.library_sizes[rows]
+
+    @cached_property
+    def sums(self) -> Float64Array:
+        """Total counts of each gene."""
+        return np.asarray(self.counts.sum(axis=0, dtype=np.float64)).ravel()
+
+    @cached_property
+    def profile(self) -> Float64Array:
+        """Share of each gene, (sum + ½) / Σ(sum + ½)."""
+        return profile_of(self.sums)
+
+    @cached_property
+    def dispersion(self) -> Float64Array:
+        """Dispersion of each gene."""
+        return estimate_dispersion(self.counts).shrunk
+
+
+class LearnsFromControls(Generator):
+    """Base of the generators that learn from the control cells, or from all where no control is named.
+
+    Attributes
+    ----------
+    control
+        Value of the first grouping column that marks control cells (vehicle, untreated, healthy).
+    control_by
+        Further grouping columns (cell type, patient) in which a stratum and its controls must agree.
+    """
+
+    control: str | None = None
+    control_by: tuple[str, ...] = ()
+
+    def cells_of(self, bulk: Bulk, reference: Reference) -> list[ReferenceCells]:
+        """Return the cells that each stratum of the bulk learns from; the same object for the same cells.
+
+        Raises
+        ------
+        LabelError
+            If a stratum has no control cells, or too few.
+        ValueError
+            If `control_by` is given without `control`.
+        """
+        if self.control is None:
+            if self.control_by:
+                raise ValueError("control_by needs control=, the label of the control cells")
+            return [self._checked(ReferenceCells(reference, np.arange(reference.codes.size)))] * len(bulk.strata)
+        found = control_strata(
+            bulk.strata, reference.strata, control=self.control, control_by=self.control_by, where="reference"
+        )
+        made = {
+            strata: self._checked(ReferenceCells(reference, reference.rows(strata)))
+            for strata in dict.fromkeys(tuple(numbers) for numbers in found)
+        }
+        return [made[tuple(numbers)] for numbers in found]
+
+    def _checked(self, cells: ReferenceCells) -> ReferenceCells:
+        if cells.rows.size < _FEWEST_CELLS:
+            which = "" if self.control is None else f" of control {stratum_name([self.control])}"
+            raise LabelError(
+                f"the reference has {cells.rows.size} cell(s){which} with counts, but at least {_FEWEST_CELLS} are "
+                "needed to learn how genes vary; add cells, or name fewer columns in control_by"
+            )
+        return cells
