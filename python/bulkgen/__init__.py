@@ -11,6 +11,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from bulkgen.aggregate import pseudobulk
     from bulkgen.bulk_input import match_genes, read_bulk
+    from bulkgen.fidelity.results import BenchmarkResults
+    from bulkgen.fidelity.runner import benchmark_generators
+    from bulkgen.fidelity.score import score_cells
     from bulkgen.fits import Fit, fit_generator, load_fit
     from bulkgen.io import read, write
     from bulkgen.profiles import bulk_profiles
@@ -25,12 +28,14 @@ if TYPE_CHECKING:
 
 __all__ = [
     "STREAM_VERSION",
+    "BenchmarkResults",
     "BenchmarkSplit",
     "Fit",
     "Scores",
     "TokenDataset",
     "Vocabulary",
     "__version__",
+    "benchmark_generators",
     "bulk_profiles",
     "evaluate",
     "finetune",
@@ -40,6 +45,7 @@ __all__ = [
     "pseudobulk",
     "read",
     "read_bulk",
+    "score_cells",
     "split_benchmark",
     "synthesize",
     "thin",
@@ -49,11 +55,13 @@ __all__ = [
 
 _HOME = {
     "STREAM_VERSION": "bulkgen.rng",
+    "BenchmarkResults": "bulkgen.fidelity.results",
     "BenchmarkSplit": "bulkgen.splits",
     "Fit": "bulkgen.fits",
     "Scores": "bulkgen.training",
     "TokenDataset": "bulkgen.tokens",
     "Vocabulary": "bulkgen.tokens",
+    "benchmark_generators": "bulkgen.fidelity.runner",
     "bulk_profiles": "bulkgen.profiles",
     "evaluate": "bulkgen.training",
     "finetune": "bulkgen.training",
@@ -63,6 +71,7 @@ _HOME = {
     "pseudobulk": "bulkgen.aggregate",
     "read": "bulkgen.io",
     "read_bulk": "bulkgen.bulk_input",
+    "score_cells": "bulkgen.fidelity.score",
     "split_benchmark": "bulkgen.splits",
     "synthesize": "bulkgen.synthesis",
     "thin": "bulkgen.thinning",

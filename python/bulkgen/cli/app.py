@@ -38,6 +38,8 @@ COMMANDS = (
     "tokenize",
     "finetune",
     "evaluate",
+    "benchmark",
+    "score",
     "demo",
 )
 

@@ -21,14 +21,25 @@ if TYPE_CHECKING:
 
     from bulkgen.report.content import Report, ResultScores, RunResult
 
-__all__ = ["confusion_matrix", "distribution", "k_curve", "ladder", "to_png", "to_svg"]
+__all__ = [
+    "confusion_matrix",
+    "distribution",
+    "dress",
+    "k_curve",
+    "ladder",
+    "look",
+    "new_figure",
+    "panel",
+    "to_png",
+    "to_svg",
+]
 
 #: Okabe and Ito's palette: blue, vermillion, bluish green, reddish purple, sky blue, orange.
 MODEL_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
 MODEL_MARKERS = ("o", "s", "^", "D", "v", "P")
 KIND_COLOURS = {"real": "#000000", "pseudobulk": "#0072B2", "synthetic": "#D55E00"}
 KIND_NAMES = {"real": "real cells", "pseudobulk": "pseudo-bulk", "synthetic": "synthetic cells"}
-_GREY = "#5a5a5a"
+GREY = "#5a5a5a"
 _BLUES = LinearSegmentedColormap.from_list("recall", ["#ffffff", "#cfe1f2", "#6aaed6", "#0072B2", "#00416b"])
 
 Metric = Literal["balanced_accuracy", "macro_f1", "accuracy"]
@@ -59,9 +70,9 @@ def k_curve(report: Report, metric: Metric = "balanced_accuracy") -> Figure:
 
     Only pseudo-bulk sets have a k; a model without any has no line.
     """
-    figure, axes = _panel(report, height=3.4)
+    figure, axes = panel(mark=_mark(report), height=3.4)
     for number, model in enumerate(report.models):
-        colour, marker = _look(number)
+        colour, marker = look(number)
         points = sorted(
             (cells.aggregation, float(getattr(scores, metric)), _margin(scores, metric))
             for run, scores in report.scored
@@ -100,9 +111,9 @@ def k_curve(report: Report, metric: Metric = "balanced_accuracy") -> Figure:
 def ladder(report: Report) -> Figure:
     """Balanced accuracy of every training set, best set of the first model on top, with 95 % intervals."""
     names = [cells.name for cells in report.training_sets]
-    figure, axes = _panel(report, height=1.5 + 0.38 * len(names))
+    figure, axes = panel(mark=_mark(report), height=1.5 + 0.38 * len(names))
     for number, model in enumerate(report.models):
-        colour, marker = _look(number)
+        colour, marker = look(number)
         shift = 0.22 * (number - (len(report.models) - 1) / 2)
         found = [(run, scores) for run, scores in report.scored if run.model == model]
         axes.errorbar(
@@ -127,7 +138,7 @@ def ladder(report: Report) -> Figure:
 
 def confusion_matrix(report: Report, run: RunResult, scores: ResultScores) -> Figure:
     """Share of each true label's test cells given each label, with the numbers of cells."""
-    figure, axes = _panel(report, height=3.3, width=4.0)
+    figure, axes = panel(mark=_mark(report), height=3.3, width=4.0)
     confusion, support = scores.confusion, scores.support
     share = confusion / np.maximum(support, 1)[:, None]
     image = axes.imshow(share, cmap=_BLUES, vmin=0.0, vmax=1.0, aspect="auto")
@@ -157,11 +168,11 @@ def distribution(
 ) -> Figure:
     """Tokens, genes or counts per cell of every set: median, quartiles, and the 5th to 95th percentile."""
     sets = (report.test_set, *report.training_sets)
-    figure, axes = _panel(report, height=1.35 + 0.34 * len(sets))
+    figure, axes = panel(mark=_mark(report), height=1.35 + 0.34 * len(sets))
     for place, cells in enumerate(sets):
         _box(axes, place, np.asarray(getattr(cells, what), dtype=float), KIND_COLOURS[cells.kind])
     if what != "library_sizes":
-        axes.axvline(report.context, color=_GREY, linestyle=":", linewidth=1.2)
+        axes.axvline(report.context, color=GREY, linestyle=":", linewidth=1.2)
         axes.annotate(
             f"context {report.context:,}",
             (report.context, 1.0),
@@ -170,7 +181,7 @@ def distribution(
             textcoords="offset points",
             ha="center",
             fontsize=7.5,
-            color=_GREY,
+            color=GREY,
         )
     axes.set_yticks(range(len(sets)), [cells.name for cells in sets])
     axes.set_ylim(len(sets) - 0.5, -0.5)
@@ -190,21 +201,39 @@ def distribution(
     return figure
 
 
-def _panel(report: Report, *, height: float, width: float = 4.4) -> tuple[Figure, Axes]:
-    figure = Figure(figsize=(width, height), layout="constrained", facecolor="white")
+def panel(*, mark: str | None, height: float, width: float = 4.4) -> tuple[Figure, Axes]:
+    """Make a figure of one panel; `mark` says in its corner what was not measured."""
+    figure = new_figure(mark=mark, height=height, width=width)
     axes = figure.add_subplot()
+    dress(axes)
+    return figure, axes
+
+
+def new_figure(*, mark: str | None, height: float, width: float) -> Figure:
+    """Make an empty figure; `mark` says in its corner what was not measured."""
+    figure = Figure(figsize=(width, height), layout="constrained", facecolor="white")
+    if mark:
+        figure.suptitle(mark, x=0.99, ha="right", fontsize=7.5, color=GREY, style="italic")
+    return figure
+
+
+def dress(axes: Axes) -> None:
+    """Give axes the look of the report."""
     axes.spines[["top", "right"]].set_visible(False)
     axes.tick_params(labelsize=8.5)
     axes.xaxis.label.set_fontsize(9)
     axes.yaxis.label.set_fontsize(9)
     axes.set_axisbelow(True)
-    if report.simulated:
-        figure.suptitle("simulated data", x=0.99, ha="right", fontsize=7.5, color=_GREY, style="italic")
-    return figure, axes
 
 
-def _look(number: int) -> tuple[str, str]:
-    return MODEL_COLOURS[number % len(MODEL_COLOURS)], MODEL_MARKERS[number % len(MODEL_MARKERS)]
+def look(number: int) -> tuple[str, str]:
+    """Colour and marker number `number`; the first 36 pairs differ."""
+    n = len(MODEL_COLOURS)
+    return MODEL_COLOURS[number % n], MODEL_MARKERS[(number + number // n) % len(MODEL_MARKERS)]
+
+
+def _mark(report: Report) -> str | None:
+    return "simulated data" if report.simulated else None
 
 
 def _margin(scores: ResultScores, metric: Metric) -> float:
@@ -221,9 +250,9 @@ def _floors(axes: Axes, report: Report, metric: Metric, *, vertical: bool = Fals
     # guessing uniformly has no macro-F1 that the number of labels alone gives
     same = metric == "macro_f1" or abs(majority - chance) < 5e-3
     name = "majority label = chance" if same and metric != "macro_f1" else "majority label"
-    draw(majority, color=_GREY, linestyle="-.", linewidth=1.2, label=f"{name} ({majority:.2f})")
+    draw(majority, color=GREY, linestyle="-.", linewidth=1.2, label=f"{name} ({majority:.2f})")
     if not same:
-        draw(chance, color=_GREY, linestyle=":", linewidth=1.2, label=f"chance ({chance:.2f})")
+        draw(chance, color=GREY, linestyle=":", linewidth=1.2, label=f"chance ({chance:.2f})")
 
 
 def _box(axes: Axes, place: int, values: NDArray[np.float64], colour: str) -> None:

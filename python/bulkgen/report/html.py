@@ -1,29 +1,20 @@
-"""The report as one HTML file: figures inlined, no network, no script."""
+"""The report of the demo: models trained on several sets of cells, tested on one."""
 
 from __future__ import annotations
 
-import base64
-from importlib.resources import files
-from importlib.util import find_spec
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bulkgen.errors import MissingExtraError
-from bulkgen.io.atomic import atomic_file
+from bulkgen.report.page import render_page, require_report_extra, write_page
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+    from pathlib import Path
 
     from bulkgen.report.content import Report
+    from bulkgen.report.page import Figures
 
-__all__ = ["findings", "render", "require_report_extra", "write_report"]
+__all__ = ["findings", "render", "write_report"]
 
-
-def require_report_extra() -> None:
-    """Raise :class:`bulkgen.errors.MissingExtraError` where a package that reports need is not installed."""
-    for module in ("matplotlib", "jinja2"):
-        if find_spec(module) is None:
-            raise MissingExtraError(module, "report")
+_TEMPLATE = "report.html.j2"
 
 
 def write_report(report: Report, folder: str | Path, *, overwrite: bool = False) -> Path:
@@ -51,40 +42,24 @@ def write_report(report: Report, folder: str | Path, *, overwrite: bool = False)
         If ``report.html`` exists and `overwrite` is false.
     """
     require_report_extra()
-    figures = _figures(report)
-    from bulkgen.report.figures import to_png, to_svg
-
-    place = Path(folder) / "report.html"
-    drawn = {name: to_svg(figure) for name, (figure, _) in figures.items()}
-    described = {name: text for name, (_, text) in figures.items()}
-    with atomic_file(place, overwrite=overwrite) as temporary:
-        temporary.write_text(render(report, drawn, described), encoding="utf-8")
-    (Path(folder) / "figures").mkdir(exist_ok=True)
-    for name, (figure, _) in figures.items():
-        for suffix, content in (("svg", drawn[name]), ("png", to_png(figure))):
-            with atomic_file(Path(folder) / "figures" / f"{name}.{suffix}", overwrite=overwrite) as temporary:
-                temporary.write_bytes(content)
-    return place
+    return write_page(folder, _TEMPLATE, _figures(report), overwrite=overwrite, **_content(report))
 
 
 def render(report: Report, svg: dict[str, bytes], descriptions: dict[str, str]) -> str:
     """Fill the template: `svg` and `descriptions` (alternative texts) are keyed by the figure's name."""
-    from jinja2 import Environment, StrictUndefined
+    return render_page(_TEMPLATE, svg, descriptions, **_content(report))
 
-    def image(name: str) -> str:
-        return "data:image/svg+xml;base64," + base64.b64encode(svg[name]).decode("ascii")
 
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    environment.filters["score"] = lambda value: "–" if value != value else f"{value:.3f}"
-    environment.filters["count"] = lambda value: f"{value:,.0f}"
-    template = files("bulkgen.report").joinpath("templates", "report.html.j2").read_text(encoding="utf-8")
-    return environment.from_string(template).render(
-        report=report,
-        image=image,
-        descriptions=descriptions,
-        findings=findings(report),
-        confusions=sorted(name for name in svg if name.startswith("confusion_")),
-    )
+def _content(report: Report) -> dict[str, object]:
+    return {
+        "title": report.title,
+        "banner": {"title": "SIMULATED DATA", "note": report.data_note} if report.simulated else None,
+        "report": report,
+        "findings": findings(report),
+        "command": report.command,
+        "versions": report.versions,
+        "citations": report.citations,
+    }
 
 
 def findings(report: Report) -> list[str]:
@@ -114,11 +89,11 @@ def findings(report: Report) -> list[str]:
     return sentences
 
 
-def _figures(report: Report) -> dict[str, tuple[Figure, str]]:
+def _figures(report: Report) -> Figures:
     """Every figure with its alternative text, in the order of the report."""
     from bulkgen.report import figures as draw
 
-    made: dict[str, tuple[Figure, str]] = {}
+    made: Figures = {}
     if report.scored:
         made["ladder"] = (draw.ladder(report), "Balanced accuracy of every training set and model")
         if any(cells.aggregation is not None for cells in report.training_sets):

@@ -109,11 +109,34 @@ class LinearClassifier:
         config
             The configuration.
         """
+        return cls.train_on_features(_features(tokens, config), classes, config)
+
+    @classmethod
+    def train_on_features(
+        cls,
+        features: sparse.csr_matrix,
+        classes: npt.NDArray[np.int64],
+        config: LinearConfig,
+        *,
+        sample_weight: npt.NDArray[np.float64] | None = None,
+    ) -> tuple[LinearClassifier, LinearFit]:
+        """Fit the weights to rank features, as :meth:`train` does to tokens.
+
+        Parameters
+        ----------
+        features
+            From :func:`rank_features`, by the settings of `config`.
+        classes
+            Class of each cell, shape (cells,); every class from 0 up has a cell.
+        config
+            The configuration.
+        sample_weight
+            Weight of each cell in the loss, shape (cells,); 1 by default.
+        """
         from sklearn.exceptions import ConvergenceWarning
         from sklearn.linear_model import LogisticRegression
         from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
-        features = rank_features(tokens, top_k=config.top_k, presence=config.features == "presence")
         scale = _inverse_deviation(features) if config.scaling == "deviation" else np.ones(features.shape[1])
         model = LogisticRegression(
             C=config.inverse_regularization,
@@ -126,7 +149,8 @@ class LinearClassifier:
         with warnings.catch_warnings(), threadpool_limits(limits=1):
             # reported as LinearFit.converged instead
             warnings.simplefilter("ignore", ConvergenceWarning)
-            model.fit(features @ sparse.diags(scale) if config.scaling != "none" else features, classes)
+            scaled = features @ sparse.diags(scale) if config.scaling != "none" else features
+            model.fit(scaled, classes, sample_weight=sample_weight)
         weights, intercept = model.coef_ * scale, np.broadcast_to(model.intercept_, len(model.coef_))
         if len(weights) == 1:  # two classes: scikit-learn keeps the log-odds of the second against the first
             weights = np.concatenate((np.zeros_like(weights), weights))
@@ -140,8 +164,10 @@ class LinearClassifier:
     ) -> npt.NDArray[np.float64]:
         """Return the probability of each class, shape (cells, classes); `batch_size` and `device` play no part."""
         del batch_size, device
-        config = self.config
-        features = rank_features(tokens, top_k=config.top_k, presence=config.features == "presence")
+        return self.probabilities_of_features(_features(tokens, self.config))
+
+    def probabilities_of_features(self, features: sparse.csr_matrix) -> npt.NDArray[np.float64]:
+        """Return the probability of each class from rank features, shape (cells, classes)."""
         scores = features @ self.weights.T + self.intercept
         scores -= scores.max(axis=1, keepdims=True)
         np.exp(scores, out=scores)
@@ -157,6 +183,10 @@ class LinearClassifier:
         """Read what :meth:`save` wrote; never executes anything (no pickle)."""
         with np.load(folder / _WEIGHTS_FILE, allow_pickle=False) as stored:
             return cls(stored["weights"], stored["intercept"], config)
+
+
+def _features(tokens: TokenDataset, config: LinearConfig) -> sparse.csr_matrix:
+    return rank_features(tokens, top_k=config.top_k, presence=config.features == "presence")
 
 
 def _inverse_deviation(features: sparse.csr_matrix) -> npt.NDArray[np.float64]:
