@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bulkgen import elementary
+from bulkgen.errors import CountsError
 from bulkgen.estimation.checks import checked_cells, checked_codes
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ def estimate_dispersion(counts: sp.csr_matrix, codes: Int64Array | None = None) 
     count more; genes with few counts would otherwise depend on the shallowest cells. The trend is this ratio of sums
     over the genes of similar mean, without the genes of the largest raw values where these are reliable. A gene's
     relative distance d from the trend is shrunk to d τ²/(τ² + v), with v = 2 (1/(mφ) + 1)²/n the sampling variance and
-    τ² the variance of true distances by moments (the idea of edgeR and DESeq2: Love et al., Genome Biology 15:550, 2014).
+    τ² the variance of true distances by moments (as edgeR and DESeq2 do: Love et al., Genome Biology 15:550, 2014).
 
     Parameters
     ----------
@@ -93,7 +94,7 @@ def estimate_dispersion(counts: sp.csr_matrix, codes: Int64Array | None = None) 
         exposure += sum_factor
         cells += n
     if cells == 0:
-        raise ValueError("the dispersion of genes needs a stratum of at least two cells")
+        raise CountsError("the dispersion of genes needs a stratum of at least two cells")
     mean = total / exposure
     seen = denominator > 0
     raw = np.where(seen, numerator / np.where(seen, denominator, 1.0), 0.0)

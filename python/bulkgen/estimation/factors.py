@@ -121,7 +121,7 @@ def _normal_scores(x: Float64Array, mean: Float64Array, dispersion: Float64Array
 
 
 def _spikes(scores: Float64Array, most_factors: int) -> Float64Array:
-    """Loadings (genes × factors) of the eigenvalues above the noise's edge."""
+    """Return loadings (genes × factors) of the eigenvalues above the noise's edge."""
     n_cells, n_genes = scores.shape
     ratio = n_genes / n_cells
     # the smaller of the two products has the same eigenvalues
@@ -139,4 +139,5 @@ def _spikes(scores: Float64Array, most_factors: int) -> Float64Array:
     loadings: Float64Array = vectors * np.sqrt((true - 1.0) * np.maximum(cosine, 0.0))
     # the sign of a vector is arbitrary: its entry farthest from 0 is made positive
     largest = np.abs(vectors).argmax(axis=0)
-    return loadings * np.sign(vectors[largest, np.arange(vectors.shape[1])])
+    loadings *= np.sign(vectors[largest, np.arange(vectors.shape[1])])
+    return loadings

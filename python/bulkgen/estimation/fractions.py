@@ -23,7 +23,7 @@ _GRID = 2.0**-30
 _ITERATIONS = 500
 
 
-def marker_genes(states: npt.ArrayLike, *, per_state: int = 100, least_counts: float = 20.0) -> Int64Array:
+def marker_genes(states: npt.ArrayLike, *, per_state: int = 200, least_counts: float = 20.0) -> Int64Array:
     """Choose the genes that tell states apart.
 
     Of each state, the genes whose share in it most exceeds that in the state with the next largest share, by
@@ -74,6 +74,7 @@ def state_fractions(
     library_sizes: npt.ArrayLike | None = None,
     genes: Int64Array | None = None,
     method: Literal["poisson", "nnls"] = "poisson",
+    gene_deviation: float = 0.5,
 ) -> Float64Array:
     """Estimate the non-negative fractions of states of which bulk profiles are mixtures.
 
@@ -89,8 +90,12 @@ def state_fractions(
     genes
         Numbers of the genes to use, e.g. :func:`marker_genes`. Default: all.
     method
-        ``"poisson"``: maximum likelihood of Poisson counts, by EM (Richardson 1972, Lucy 1974). ``"nnls"``: least
-        squares with weights 1 / mean share (Lawson & Hanson 1974).
+        ``"poisson"``: maximum quasi-likelihood of counts, by EM (Richardson 1972, Lucy 1974). ``"nnls"``: least
+        squares (Lawson & Hanson 1974).
+    gene_deviation
+        Relative standard deviation, per gene, of what a mixture's counts differ from the states' by platform and
+        batch. A gene of expected count μ has the variance μ + (gene_deviation · μ)²; at 0 the few most expressed genes
+        decide.
 
     Returns
     -------
@@ -110,26 +115,30 @@ def state_fractions(
     if genes is not None:
         # a state's share of molecules in the chosen genes stays in its profile, so the fractions keep their meaning
         profiles, mixtures = profiles[:, genes], checked_profile(mixtures[:, genes], "bulk in the chosen genes")
-    solve = _poisson_fractions if method == "poisson" else _least_squares_fractions
-    fractions = np.array([solve(mixture, profiles) for mixture in mixtures])
+    if not (np.isfinite(gene_deviation) and gene_deviation >= 0):
+        raise ValueError(f"gene_deviation must be 0 or more, got {gene_deviation}")
+    solve = {"poisson": _poisson_fractions, "nnls": _least_squares_fractions}[method]
+    fractions = np.array([solve(mixture, profiles, gene_deviation**2) for mixture in mixtures])
     if library_sizes is not None:
         fractions = fractions / checked_profile(library_sizes, "library_sizes")
     fractions = np.rint(fractions / fractions.sum(axis=1, keepdims=True) / _GRID) * _GRID
-    return fractions / fractions.sum(axis=1, keepdims=True)
+    rounded: Float64Array = fractions / fractions.sum(axis=1, keepdims=True)
+    return rounded
 
 
-def _poisson_fractions(mixture: Float64Array, profiles: Float64Array) -> Float64Array:
-    """Weights w that maximise Σ (mixture · log(w profiles) − w profiles)."""
-    size = profiles.sum(axis=1)
-    weights = np.full(len(profiles), mixture.sum() / size.sum())
+def _poisson_fractions(mixture: Float64Array, profiles: Float64Array, extra: float) -> Float64Array:
+    """Solve Σ (mixture − μ) profiles / (μ + extra μ²) = 0 with μ = w profiles for counts w ≥ 0 of the states."""
+    weights = np.full(len(profiles), mixture.sum() / profiles.sum())
     for _ in range(_ITERATIONS):
         # sums over states add rows, in their order
         expected = (weights[:, None] * profiles).sum(axis=0)
-        weights = weights * ((mixture / expected) * profiles).sum(axis=1) / size
+        weighted = profiles / (1.0 + extra * expected)
+        weights = weights * (mixture / expected * weighted).sum(axis=1) / weighted.sum(axis=1)
     return weights
 
 
-def _least_squares_fractions(mixture: Float64Array, profiles: Float64Array) -> Float64Array:
-    scale = 1.0 / np.sqrt(profiles.mean(axis=0))
-    share = mixture / mixture.sum()
-    return nnls((profiles * scale).T, share * scale)[0]
+def _least_squares_fractions(mixture: Float64Array, profiles: Float64Array, extra: float) -> Float64Array:
+    expected = profiles.mean(axis=0) * (mixture.sum() / profiles.mean(axis=0).sum())
+    scale = 1.0 / np.sqrt(expected + extra * expected**2)
+    weights: Float64Array = nnls((profiles * scale).T, mixture * scale)[0]
+    return weights

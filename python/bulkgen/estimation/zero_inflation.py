@@ -65,8 +65,14 @@ class _Statistics:
 
     def of(self, genes: Int64Array) -> _Statistics:
         """Those of some genes."""
-        matrices = (self.size, self.zeros, self.others, self.counts, self.above)
-        return _Statistics(*(matrix[genes] for matrix in matrices), self.value)
+        return _Statistics(
+            self.size[genes],
+            self.zeros[genes],
+            self.others[genes],
+            self.counts[genes],
+            self.above[genes],
+            self.value,
+        )
 
 
 def fit_zero_inflation(
@@ -149,7 +155,7 @@ def _statistics(counts: sp.csc_matrix, sizes: Float64Array, profile: Float64Arra
     gene = np.repeat(np.arange(n_genes), np.diff(counts.indptr))
     place = gene * n_bins + bins[counts.indices]
     others = np.bincount(place, minlength=n_genes * n_bins).reshape(n_genes, n_bins).astype(np.float64)
-    total = np.bincount(place, counts.data, n_genes * n_bins).reshape(n_genes, n_bins)
+    total = np.bincount(place, counts.data, n_genes * n_bins).reshape(n_genes, n_bins).astype(np.float64)
     # log Γ(x + k) − log Γ(k) = Σ over j < x of log(k + j); above[g, j] is the number of cells with more than j
     most = float(counts.data.max())
     edges = [float(j) for j in range(_EXACT)]
@@ -202,7 +208,8 @@ def _newton_step(
     step = gradient / scale
     definite = np.linalg.eigvalsh(curvature)[:, 0] > 0
     step[definite] = np.linalg.solve(curvature[definite], gradient[definite][:, :, None])[:, :, 0]
-    return np.clip(step, -1.0, 1.0)
+    short: Float64Array = np.clip(step, -1.0, 1.0)
+    return short
 
 
 def _likelihood(statistics: _Statistics, law: Float64Array) -> tuple[Float64Array, Float64Array]:
