@@ -7,10 +7,10 @@ import hashlib
 import numpy as np
 import pytest
 import scipy.sparse as sp
-from count_cases import random_counts
-from estimation.simulation import negative_binomial_cells
 
 from bulkgen.estimation.dispersion import estimate_dispersion
+from count_cases import random_counts
+from estimation.simulation import negative_binomial_cells
 
 
 def one_stratum(counts):

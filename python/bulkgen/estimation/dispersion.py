@@ -7,11 +7,12 @@ order), and with m̂ = Σ x / Σ s (delta method, cumulants of the negative bino
     V(φ) = 2 (1 + φ) Σ (m s + φ m² s²)².
 
 Mean and variance make a quasi-likelihood (Wedderburn, Biometrika 61:439, 1974): that of a Poisson number of pairs of
-molecules that met in a cell, where they are few. At φ = 0 this N is the score of the likelihood in φ, so that no other estimate is more precise for the many genes with
-φ m « 1. Genes with few counts say little about φ: log φ has a prior about a trend over the mean, a Student law with
-four degrees of freedom, which lets a gene of much information be an outlier. Trend and width of the prior maximise the
-marginal likelihood (empirical Bayes, as in McCarthy, Chen, Smyth, Nucleic Acids Res. 40:4288, 2012, and Love, Huber,
-Anders, Genome Biol. 15:550, 2014); the estimate maximises the posterior in log φ.
+molecules that met in a cell, where these are few. At φ = 0 the excess is the score of the likelihood in φ, so that no
+other estimate is more precise for the many genes with φ m « 1. Genes with few counts say little about φ: log φ has a
+prior about a trend over the mean, a Student law with four degrees of freedom, which lets a gene of much information be
+an outlier. Trend and width of the prior come from all genes (empirical Bayes, as in McCarthy, Chen, Smyth, Nucleic
+Acids Res. 40:4288, 2012, and Love, Huber, Anders, Genome Biol. 15:550, 2014); the estimate maximises the posterior in
+log φ.
 
 Sums are of integers where counts are, and functions are those of :mod:`bulkgen.elementary`: the same bits everywhere.
 """
@@ -118,7 +119,8 @@ class _Evidence:
         slopes = np.stack([self.slope(x) for x in _GRID])
         steps = 0.5 * (_GRID[1] - _GRID[0]) * (slopes[1:] + slopes[:-1])
         value = np.concatenate([np.zeros((1, self.mean.size)), np.cumsum(steps, axis=0)])
-        return value - value.max(axis=0)
+        likelihood: Float64Array = value - value.max(axis=0)
+        return likelihood
 
 
 def _evidence(counts: sp.csr_matrix, codes: Int64Array, n_strata: int, threads: int | None) -> _Evidence:
@@ -232,4 +234,5 @@ def _most_probable(evidence: _Evidence, centre: Float64Array, width: float) -> F
         prior_slope = -(_FREEDOM + 1.0) * distance / (_FREEDOM * width * width + distance * distance)
         rising = evidence.slope(middle) + prior_slope > 0
         low, high = np.where(rising, middle, low), np.where(rising, high, middle)
-    return 0.5 * (low + high)
+    root: Float64Array = 0.5 * (low + high)
+    return root
