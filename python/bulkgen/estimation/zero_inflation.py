@@ -229,7 +229,7 @@ def _compare(table: _Table) -> tuple[Float64Array, Float64Array, Float64Array]:
         return table.of_values(log_dispersion) + table.of_means(log_dispersion, nothing)
 
     plain = _maximum(null, _DISPERSIONS, n, sections=14)
-    share, log_dispersion, ratio = nothing, plain.copy(), np.zeros(n)
+    share, log_dispersion, ratio = np.zeros(n), plain.copy(), np.zeros(n)
     # where a first inflated zero is no gain, the plain law is the maximum
     gain = table.of_means(plain, np.full(n, 1e-3)) - table.of_means(plain, nothing)
     genes = np.flatnonzero(gain > 0)
