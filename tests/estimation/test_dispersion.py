@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 
-from bulkgen.estimation.dispersion import estimate_dispersion
+from bulkgen.estimation.dispersion import estimate_dispersion, log_normal_sigma
 from count_cases import random_counts
 from estimation.simulation import negative_binomial_cells
 
@@ -105,3 +105,8 @@ def test_threads_number_types_and_machines_do_not_change_a_bit(dtype):
     found = estimate_dispersion(counts, codes, 3, threads=1)
     assert found.tobytes() == estimate_dispersion(counts, codes, 3, threads=2).tobytes()
     assert hashlib.sha256(found.astype("<f8").tobytes()).hexdigest()[:16] == "e06600746cd2cbb7"
+
+
+def test_the_log_normal_law_has_the_same_variance():
+    phi = np.array([0.001, 0.3, 10.0])
+    np.testing.assert_allclose(np.expm1(log_normal_sigma(phi) ** 2), phi, rtol=1e-12)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import scipy.sparse as sp
-from estimation.simulation import negative_binomial_cells
 
 from bulkgen.estimation.zero_inflation import estimate_zero_inflation
+from estimation.simulation import negative_binomial_cells
 
 N_CELLS, N_GENES = 800, 600
 

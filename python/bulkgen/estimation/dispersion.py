@@ -25,14 +25,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 import scipy.sparse as sp
 
-from bulkgen.elementary import exp, log
+from bulkgen.elementary import exp, log, log1p
 from bulkgen.io import library_sizes
 from bulkgen.profiles import gene_moments
 
 if TYPE_CHECKING:
     from bulkgen.kernels.protocol import Float64Array, Int64Array
 
-__all__ = ["estimate_dispersion"]
+__all__ = ["estimate_dispersion", "log_normal_sigma"]
 
 _LOWEST, _HIGHEST = 1e-3, 10.0
 _GRID = np.linspace(log(_LOWEST), log(_HIGHEST), 48)
@@ -78,6 +78,12 @@ def estimate_dispersion(
     evidence = _evidence(counts, codes, n_strata, threads)
     centre, width = _trend(evidence)
     return exp(_most_probable(evidence, centre, width)).astype(np.float32).astype(np.float64)
+
+
+def log_normal_sigma(dispersion: Float64Array) -> Float64Array:
+    """Return the deviation σ for which the log-normal law has the variance φ at the mean 1: √log(1 + φ)."""
+    sigma: Float64Array = np.sqrt(log1p(dispersion))
+    return sigma
 
 
 @dataclass(frozen=True)

@@ -47,7 +47,7 @@ class ZeroInflation:
         Chance that a count is zero whatever the rest of the law says; 0 where the test does not reject. The mean of
         the rest is the mean of the gene over 1 − probability.
     dispersion
-        Dispersion of the rest where the test rejects, else NaN.
+        Dispersion of the rest where the test rejects, at least 0.001; else NaN.
     p_value
         Of the test, before adjustment; 1 for a gene that is not tested.
     """
@@ -114,7 +114,7 @@ def estimate_zero_inflation(
     keep[tested[rejected]] = True
     # multiples of 2^-10, so that the last bits of the C library do not show
     share = np.where(keep, np.rint(share * 1024.0) / 1024.0, 0.0)
-    dispersion = np.where(keep, exp(np.rint(log_dispersion * 1024.0) / 1024.0), np.nan)
+    dispersion = np.where(keep, np.maximum(exp(np.rint(log_dispersion * 1024.0) / 1024.0), 1e-3), np.nan)
     return ZeroInflation(share, dispersion, p_value)
 
 
@@ -267,7 +267,8 @@ def _maximum(
     best, highest = np.zeros(n, np.int64), np.full(n, -np.inf)
     for i, x in enumerate(grid):
         value = function(np.full(n, x))
-        best, highest = np.where(value > highest, i, best), np.maximum(value, highest)
+        best[value > highest] = i
+        highest = np.maximum(value, highest)
     low, high = grid[np.maximum(best - 1, 0)], grid[np.minimum(best + 1, grid.size - 1)]
     left, right = high - _GOLDEN * (high - low), low + _GOLDEN * (high - low)
     at_left, at_right = function(left), function(right)
