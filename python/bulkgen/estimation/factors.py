@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.linalg import eigh
+from scipy.sparse.linalg import eigsh
 from scipy.special import betainc, ndtri
 
 from bulkgen.io import library_sizes
@@ -166,7 +167,11 @@ def _loadings(residuals: Float64Array, n_factors: int) -> Float64Array:
     # the eigenvalues above 0 of ZᵀZ and ZZᵀ are the same, and one's eigenvectors give the other's
     by_genes = n_genes <= n_cells
     gram = (residuals.T @ residuals if by_genes else residuals @ residuals.T) / n_cells
-    values, vectors = eigh(gram, subset_by_index=(max(0, smaller - n_factors), smaller - 1))
+    if smaller > 4 * n_factors:
+        # a fixed first vector: ARPACK's own is random
+        values, vectors = eigsh(gram, k=n_factors, v0=np.linspace(1.0, 2.0, smaller))
+    else:
+        values, vectors = eigh(gram, subset_by_index=(max(0, smaller - n_factors), smaller - 1))
     reach = np.sqrt(n_cells - 1.0) + np.sqrt(n_genes)
     spread = reach * (1.0 / np.sqrt(n_cells - 1.0) + 1.0 / np.sqrt(n_genes)) ** (1.0 / 3.0)
     kept = np.flatnonzero(values > (reach * reach + _TRACY_WIDOM * spread) / n_cells)[::-1]

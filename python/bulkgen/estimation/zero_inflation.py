@@ -194,7 +194,7 @@ class _Table:
 
     def of_genes(self, genes: Int64Array) -> _Table:
         """Return the table of some genes, given by their place in this one."""
-        place = np.full(self.mean.shape[0], -1)
+        place = np.full(self.mean.shape[0], -1, np.int64)
         place[genes] = np.arange(genes.size)
         kept = place[self.gene] >= 0
         groups = (self.mean[genes], self.total[genes], self.zeros[genes], self.positive[genes])
@@ -204,8 +204,7 @@ class _Table:
         """Return the part of the log-likelihood that the values above 0 have in r = 1/φ alone."""
         r = np.exp(-log_dispersion)
         each = gammaln(self.value + r[self.gene]) - gammaln(r)[self.gene]
-        part: Float64Array = np.bincount(self.gene, self.frequency * each, r.size)
-        return part
+        return np.bincount(self.gene, self.frequency * each, r.size).astype(np.float64)
 
     def of_means(self, log_dispersion: Float64Array, share: Float64Array) -> Float64Array:
         """Return the rest of the log-likelihood with a share of inflated zeros."""
@@ -213,7 +212,9 @@ class _Table:
         mean = self.mean / (1.0 - share)[:, None]
         log_zero = -r * np.log1p(mean / r)
         log_ratio = np.log(np.maximum(mean, 1e-300) / (r + mean))
-        zero = np.log(share[:, None] + (1.0 - share)[:, None] * np.exp(log_zero))
+        # the chance itself may be below the smallest double
+        zero = np.log(np.maximum(share[:, None] + (1.0 - share)[:, None] * np.exp(log_zero), 1e-300))
+        zero = np.where(share[:, None] > 0, zero, log_zero)
         rest = self.zeros * zero + self.total * log_ratio
         rest += self.positive * (log_zero + np.log1p(-share)[:, None])
         sums: Float64Array = rest.sum(axis=1)
@@ -264,12 +265,14 @@ def _maximum(
     function: Callable[[Float64Array], Float64Array], grid: Float64Array, n: int, *, sections: int
 ) -> Float64Array:
     """Where a function of each gene's number is highest: the best of a grid, then golden sections next to it."""
-    best, highest = np.zeros(n, np.int64), np.full(n, -np.inf)
+    best = np.zeros(n, np.int64)
+    highest = np.full(n, -np.inf)
     for i, x in enumerate(grid):
         value = function(np.full(n, x))
         best[value > highest] = i
         highest = np.maximum(value, highest)
-    low, high = grid[np.maximum(best - 1, 0)], grid[np.minimum(best + 1, grid.size - 1)]
+    low = grid[np.maximum(best - 1, 0)]
+    high = grid[np.minimum(best + 1, grid.size - 1)]
     left, right = high - _GOLDEN * (high - low), low + _GOLDEN * (high - low)
     at_left, at_right = function(left), function(right)
     for _ in range(sections):
