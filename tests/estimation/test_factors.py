@@ -1,73 +1,106 @@
-"""Copula factors of simulated cells."""
+"""Factors against simulated truth."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 import scipy.sparse as sp
-from scipy.special import ndtr
-from scipy.stats import nbinom
+from scipy.stats import nbinom, norm
 
-from bulkgen.errors import CountsError
-from bulkgen.estimation.factors import fit_copula_factors
+from bulkgen.estimation.factors import estimate_factors
+from estimation.simulation import negative_binomial_cells
 
-DISPERSION = 0.3
-
-
-def simulate(rng, loadings, mean=10.0, n_cells=500):
-    n_genes = len(loadings)
-    noise = np.sqrt(1 - (loadings**2).sum(axis=1)) * rng.standard_normal((n_cells, n_genes))
-    z = rng.standard_normal((n_cells, loadings.shape[1])) @ loadings.T + noise
-    counts = nbinom.ppf(ndtr(z), 1 / DISPERSION, 1 / (1 + DISPERSION * mean))
-    return sp.csr_matrix(counts), np.full(n_genes, 1 / n_genes), np.full(n_genes, DISPERSION)
+N_GENES, DISPERSION = 300, 0.4
 
 
-def blocks():
-    """Few genes share factors: what most genes share is library size, which the scores leave out."""
-    loadings = np.zeros((300, 2))
-    loadings[:40, 0] = 0.7
-    loadings[30:70, 1] = -0.6
-    return loadings
+def copula_cells(seed, n_cells, mean, loadings):
+    """Negative binomial cells whose normal variates have the given loadings."""
+    rng = np.random.default_rng(seed)
+    size = rng.lognormal(0.0, 0.4, (n_cells, 1))
+    own = np.sqrt(1 - (loadings**2).sum(axis=0))
+    z = rng.normal(size=(n_cells, len(loadings))) @ loadings + own * rng.normal(size=(n_cells, mean.size))
+    r = 1 / DISPERSION
+    return sp.csr_matrix(nbinom.ppf(norm.cdf(z), r, r / (r + mean * size)).astype(np.float32))
 
 
-@pytest.mark.parametrize("n_cells", [200, 600])  # fewer and more cells than genes
-def test_correlations_are_recovered(n_cells):
-    true = blocks()
-    factors = fit_copula_factors(*simulate(np.random.default_rng(1), true, n_cells=n_cells))
-    assert factors.loadings.shape == (300, 2)
-    pairs = ~np.eye(300, dtype=bool)
-    found, expected = (factors.loadings @ factors.loadings.T)[pairs], (true @ true.T)[pairs]
-    assert np.corrcoef(found, expected)[0, 1] > 0.75
-    assert 0.55 < (found * expected).sum() / (expected**2).sum() < 1.1
+def fitted(counts, codes=None, n_strata=1, **options):
+    codes = np.zeros(counts.shape[0], np.int64) if codes is None else codes
+    return estimate_factors(counts, codes, n_strata, np.full(counts.shape[1], DISPERSION), **options)
 
 
-def test_independent_genes_have_no_factor():
-    counted = [
-        fit_copula_factors(*simulate(np.random.default_rng(seed), np.zeros((200, 1)))).loadings.shape[1]
-        for seed in range(5)
-    ]
-    assert sum(counted) <= 1
+def correlations(factors, n_genes=N_GENES):
+    found = np.zeros((n_genes, n_genes))
+    loadings = factors.loadings.astype(np.float64)
+    found[np.ix_(factors.genes, factors.genes)] = loadings.T @ loadings
+    return found
 
 
-def test_loadings_are_on_the_grid_and_leave_noise_to_every_gene():
-    loadings = np.zeros((200, 1))
-    loadings[:10] = 0.995
-    factors = fit_copula_factors(*simulate(np.random.default_rng(2), loadings, mean=100.0))
-    assert np.array_equal(factors.loadings * 1024, np.rint(factors.loadings * 1024))
-    assert 0.8 < (factors.loadings**2).sum(axis=1).max() < 0.95
-    assert factors.loadings.sum() > 0
+@pytest.fixture(scope="module")
+def truth():
+    rng = np.random.default_rng(1)
+    mean = np.exp(rng.uniform(np.log(0.2), np.log(10), N_GENES))
+    loadings = rng.normal(size=(2, N_GENES)) * [[0.5], [0.3]] * (rng.random((2, N_GENES)) < 0.5)
+    return mean, loadings * np.minimum(1, 0.9 / np.sqrt((loadings**2).sum(axis=0) + 1e-9))
 
 
-def test_genes_that_are_mostly_zero_are_left_out():
-    counts, profile, dispersion = simulate(np.random.default_rng(3), blocks())
-    dense = counts.toarray()
-    dense[:-20, 5] = 0
-    factors = fit_copula_factors(sp.csr_matrix(dense), profile, dispersion)
-    assert 5 not in factors.genes
-    assert len(factors.genes) == 299
+@pytest.mark.parametrize(("n_cells", "worst", "bias"), [(250, 0.4, 0.2), (1500, 0.25, 0.1)])
+def test_correlations_of_the_hidden_variates_are_found_for_weak_and_strong_genes(truth, n_cells, worst, bias):
+    mean, loadings = truth
+    found, exact = correlations(fitted(copula_cells(1, n_cells, mean, loadings))), loadings.T @ loadings
+    for genes in (mean < 0.6, mean > 2):
+        pairs = np.outer(genes, genes) & ~np.eye(N_GENES, dtype=bool)
+        assert (found[pairs] @ exact[pairs]) / (exact[pairs] @ exact[pairs]) == pytest.approx(1, abs=bias)
+        assert np.linalg.norm((found - exact)[pairs]) < worst * np.linalg.norm(exact[pairs])
 
 
-def test_few_cells_are_refused():
-    counts, profile, dispersion = simulate(np.random.default_rng(4), blocks(), n_cells=19)
-    with pytest.raises(CountsError, match="at least 20 reference cells, got 19"):
-        fit_copula_factors(counts, profile, dispersion)
+def test_independent_genes_have_no_factors():
+    mean = np.exp(np.random.default_rng(1).uniform(np.log(0.2), np.log(10), N_GENES))
+    for n_cells in (150, 500):
+        cells = [negative_binomial_cells(s, n_cells, mean, DISPERSION) for s in range(2)]
+        assert sum(len(fitted(matrix).loadings) for matrix in cells) == 0
+
+
+def test_variances_are_one_and_loadings_on_the_grid_with_the_strongest_above_0(truth):
+    mean, loadings = truth
+    factors = fitted(copula_cells(2, 400, mean, loadings))
+    found = factors.loadings.astype(np.float64)
+    np.testing.assert_allclose(factors.own**2 + (found**2).sum(axis=0), 1, rtol=1e-14)
+    np.testing.assert_array_equal(found * 4096, np.rint(found * 4096))
+    assert np.all(found.max(axis=1) >= -found.min(axis=1))
+    assert np.all(np.diff((found**2).sum(axis=1)) < 0)
+    assert len(fitted(copula_cells(2, 400, mean, loadings), n_factors=1).loadings) == 1
+
+
+def test_the_order_of_genes_and_of_cells_does_not_matter(truth):
+    mean, loadings = truth
+    cells = copula_cells(3, 300, mean, loadings)
+    rng = np.random.default_rng(1)
+    genes, rows = rng.permutation(N_GENES), rng.permutation(300)
+    expected = correlations(fitted(cells))[np.ix_(genes, genes)]
+    np.testing.assert_allclose(correlations(fitted(cells[rows][:, genes].tocsr())), expected, atol=1e-12)
+
+
+def test_differences_between_strata_and_cells_left_out_are_no_factors():
+    rng = np.random.default_rng(1)
+    means = np.exp(rng.uniform(np.log(0.5), np.log(10), (3, N_GENES)))
+    cells = sp.vstack([negative_binomial_cells(s, 200, m, DISPERSION) for s, m in enumerate(means)], format="csr")
+    assert len(fitted(cells, np.repeat([0, 1, -1], 200), 2).loadings) == 0
+    assert len(fitted(cells).loadings) > 0
+
+
+def test_genes_of_mostly_zeros_are_left_out():
+    cells = negative_binomial_cells(1, 400, np.repeat([0.02, 3.0], 20), DISPERSION)
+    factors = fitted(cells)
+    np.testing.assert_array_equal(factors.genes, np.arange(20, 40))
+    assert fitted(negative_binomial_cells(2, 400, np.full(200, 0.02), DISPERSION)).genes.size == 0
+
+
+def test_what_cannot_be_fitted_is_refused():
+    cells = negative_binomial_cells(1, 5, np.ones(4), DISPERSION)
+    zeros = np.zeros(5, np.int64)
+    with pytest.raises(ValueError, match="one for each of the 4 genes"):
+        estimate_factors(cells, zeros, 1, np.ones(3))
+    with pytest.raises(ValueError, match="at least three cells"):
+        estimate_factors(cells, zeros - 1, 1, np.ones(4))
+    with pytest.raises(ValueError, match="most_zeros"):
+        estimate_factors(cells, zeros, 1, np.ones(4), most_zeros=0.0)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bulkgen import elementary
-from bulkgen.estimation.checks import checked_profile
+from bulkgen.errors import CountsError
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -29,7 +29,7 @@ _ITERATIONS = 40
 
 def profile_of(counts: npt.ArrayLike) -> Float64Array:
     """Return (counts + ½) / Σ(counts + ½) along the last axis: no gene has probability 0."""
-    raised = checked_profile(counts, "a profile") + 0.5
+    raised = _checked_profile(counts, "a profile") + 0.5
     profile: Float64Array = raised / raised.sum(axis=-1, keepdims=True)
     return profile
 
@@ -63,7 +63,7 @@ def information(
     numpy.ndarray
         float64, the shape of the arguments broadcast.
     """
-    counts = checked_profile(counts, "counts")
+    counts = _checked_profile(counts, "counts")
     fewest = np.minimum(counts, np.asarray(molecules, np.float64)) + 0.5
     return 1.0 / (1.0 / fewest + np.asarray(dispersion, np.float64) / np.asarray(samples, np.float64))
 
@@ -126,7 +126,7 @@ def shrunk_ratios(
                 raise ValueError(f"{name} must be positive and finite for each of the {p.size} genes")
         logarithm = (1.0 - shrinkage) * logarithm + shrinkage * _posterior_mean(p, p0, k, k0)
     ratio = elementary.exp(np.clip(logarithm, -_LOG_LARGEST, _LOG_LARGEST))
-    scale = p0 if reference is None else checked_profile(reference, "reference")
+    scale = p0 if reference is None else _checked_profile(reference, "reference")
     ratio *= scale.sum() / (ratio * scale).sum()
     return ratio
 
@@ -167,3 +167,19 @@ def _posterior_mean(p: Float64Array, p0: Float64Array, k: Float64Array, k0: Floa
     variance = 1.0 / k + 1.0 / k0
     shrunk: Float64Array = raw + (result - raw) * (variance / (variance + width))
     return shrunk
+
+
+def _checked_profile(counts: npt.ArrayLike, name: str) -> Float64Array:
+    """Return counts or rates as float64.
+
+    Raises
+    ------
+    CountsError
+        If a value is negative or not finite, or a profile has no counts.
+    """
+    values = np.asarray(counts, np.float64)
+    if not np.all(np.isfinite(values)) or values.min(initial=0.0) < 0:
+        raise CountsError(f"{name} has negative, infinite or NaN values")
+    if not np.all(values.sum(axis=-1) > 0):
+        raise CountsError(f"{name} has a profile without counts")
+    return values
