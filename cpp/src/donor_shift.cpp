@@ -9,10 +9,15 @@ namespace bulkgen {
 namespace {
 
 constexpr float most_molecules = 0x1p31F;
+constexpr double largest_chance = 1.0 - 0x1p-53;
 
 /// Failures, each with chance q, before the size-th success.
 std::int64_t gained(WordStream& stream, std::int64_t size, double q) noexcept {
-    if (size > 8) return geometric_sum(stream, size, q, log_positive(q));
+    // trials one by one where they are few: most molecules take one word and no logarithm
+    if (size > 8 || q > 0.9) {
+        const double below_one = q < largest_chance ? q : largest_chance;
+        return geometric_sum(stream, size, below_one, log_positive(below_one));
+    }
     std::int64_t gain = 0;
     for (std::int64_t i = 0; i < size; ++i) {
         while (bernoulli(stream, q)) ++gain;

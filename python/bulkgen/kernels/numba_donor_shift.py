@@ -30,6 +30,7 @@ _ONE = np.uint64(1)
 _STRATUM = np.uint64(40)
 _NUMBER = np.uint64((1 << 40) - 1)
 _MOST_MOLECULES = 2.0**31
+_LARGEST_CHANCE = 1.0 - 2.0**-53
 #: Rows of a tile of genes.
 _RATIO, _EXPOSURE, _KEPT, _GAIN = range(4)
 
@@ -73,8 +74,9 @@ def choose_donors(out, donors, shared, key, purpose, first_cell):  # type: ignor
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def _gained(stream, size, q):  # type: ignore[no-untyped-def]
-    if size > 8:
-        return geometric_sum(stream, size, q, log_positive(q))
+    if size > 8 or q > 0.9:
+        below_one = q if q < _LARGEST_CHANCE else _LARGEST_CHANCE
+        return geometric_sum(stream, size, below_one, log_positive(below_one))
     gain = np.int64(0)
     for _ in range(size):
         while bernoulli(stream, q):
