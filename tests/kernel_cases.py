@@ -6,7 +6,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from bulkgen.kernels.rows import Rows
+from bulkgen.kernels.sampling import MultinomialPlan, PoissonLogNormalPlan, draw_variates
 from bulkgen.kernels.truncated_gaussian import draw_truncated_gaussian, plan_truncated_gaussian
+from bulkgen.rng import Purpose
 
 if TYPE_CHECKING:
     from bulkgen.kernels.protocol import Kernels
@@ -123,3 +126,114 @@ def sampled_paths_agree(first: Kernels, second: Kernels) -> bool:
         for sampler in ("rejection", "inverse")
         for masked in (False, True)
     )
+
+
+#: Laws of single variates at every branch of their samplers, and on both sides of each switch between two.
+VARIATES = [
+    ("bernoulli", 0.3),
+    ("bernoulli", 1e-6),
+    ("poisson", 1e-3),
+    ("poisson", 0.7),
+    ("poisson", 9.99),
+    ("poisson", 10.0),
+    ("poisson", 37.5),
+    ("poisson", 1e4),
+    ("poisson", 1e12),
+    ("poisson", 9e15),
+    ("binomial", 1, 0.7),
+    ("binomial", 8, 0.3),
+    ("binomial", 9, 0.3),
+    ("binomial", 9, 0.95),
+    ("binomial", 50, 0.01),
+    ("binomial", 99, 0.1),
+    ("binomial", 101, 0.1),
+    ("binomial", 20, 0.5),
+    ("binomial", 1000, 0.6),
+    ("binomial", 10**9, 1e-8),
+    ("binomial", 10**9, 0.7),
+    ("binomial", 2**53, 1e-15),
+    ("binomial", 2**53, 0.5),
+    ("log_series", 1e-3, float(np.log1p(-1e-3))),
+    ("log_series", 0.5, float(np.log(0.5))),
+    ("log_series", 0.99, float(np.log1p(-0.99))),
+    ("log_series", 1 - 1e-6, float(np.log1p(-(1 - 1e-6)))),
+    ("geometric", 0.3, float(np.log(0.3))),
+    ("geometric", 0.99, float(np.log(0.99))),
+    ("geometric_sum", 1, 0.6, float(np.log(0.6))),
+    ("geometric_sum", 8, 0.3, float(np.log(0.3))),
+    ("geometric_sum", 9, 0.3, float(np.log(0.3))),
+    ("geometric_sum", 400, 0.9, float(np.log(0.9))),
+    ("gamma", 1e-3),
+    ("gamma", 0.5),
+    ("gamma", 1.0),
+    ("gamma", 7.3),
+    ("gamma", 1e8),
+    ("beta", 0.01, 0.02),
+    ("beta", 0.5, 0.5),
+    ("beta", 3.0, 5.0),
+    ("beta", 200.0, 2.0),
+]
+
+
+def variates(kernels: Kernels, case, *, cells=4, values=400, key=20240131, first_cell=0):
+    law, *parameters = case
+    return draw_variates(
+        law,
+        *parameters,
+        n_cells=cells,
+        n_values=values,
+        key=key,
+        purpose=int(Purpose.MULTINOMIAL),
+        first_cell=first_cell,
+        kernels=kernels,
+    )
+
+
+def profile(n_genes=700, seed=0):
+    """Weights over ten orders of magnitude, a third of them zero."""
+    rng = np.random.default_rng(seed)
+    weights = rng.lognormal(0, 4, n_genes)
+    weights[rng.random(n_genes) < 0.3] = 0
+    return weights
+
+
+def cell_plans(kernels: Kernels):
+    """A plan of every way to draw sparse cells."""
+    weights, sizes = profile(), np.array([0.0, 1.0, 300.0, 127.6, 4000.0])
+    return {
+        "multinomial": MultinomialPlan.of(weights, sizes, kernels=kernels),
+        "poisson": MultinomialPlan.of(weights, sizes, poisson_total=True, kernels=kernels),
+        "dirichlet_multinomial": MultinomialPlan.of(weights, sizes, concentration=50.0, kernels=kernels),
+        "poisson_log_normal": PoissonLogNormalPlan.of(weights / weights.sum(), np.linspace(0, 2, weights.size), sizes),
+    }
+
+
+def cells_of(plan, kernels: Kernels, *, cells=30, key=20240131, first_cell=2**40 - 3, room=None):
+    """Row pointers, columns and values of cells, drawn into a buffer that is used again where it is small."""
+    rows = Rows.empty(cells, 700 * cells if room is None else room)
+    columns, values, lengths = [], [], []
+    done = 0
+    while done < cells:
+        left = Rows(rows.indptr[: cells - done + 1], rows.columns, rows.values)
+        written = plan.draw(left, key=key, first_cell=first_cell + done, kernels=kernels)
+        assert written > 0
+        end = left.indptr[written]
+        columns.append(left.columns[:end].copy())
+        values.append(left.values[:end].copy())
+        lengths.append(np.diff(left.indptr[: written + 1]))
+        done += written
+    return np.concatenate(lengths), np.concatenate(columns), np.concatenate(values)
+
+
+def thinned(kernels: Kernels, csr, probability, *, key=20240131, first_cell=5, room=None):
+    """How many rows had room, then their pointers, columns and values."""
+    rows = Rows.empty(csr[0].size - 1, csr[1].size if room is None else room)
+    outputs = (rows.indptr, rows.columns, rows.values)
+    written = kernels.thin_rows(*outputs, *csr, probability, key=key, purpose=int(Purpose.THIN), first_cell=first_cell)
+    end = rows.indptr[written]
+    return written, rows.indptr[: written + 1], rows.columns[:end], rows.values[:end]
+
+
+def variates_agree(first: Kernels, second: Kernels) -> bool:
+    """Whether two backends draw the same variates of every law."""
+    return all(same_bits(variates(first, case), variates(second, case)) for case in VARIATES)

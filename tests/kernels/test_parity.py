@@ -6,18 +6,25 @@ import numpy as np
 import pytest
 
 from bulkgen.kernels import backend_names, get_kernels
+from bulkgen.kernels.sampling import AliasTable
 from kernel_cases import (
     INDEX_TYPES,
     VALUE_TYPES,
+    VARIATES,
+    cell_plans,
+    cells_of,
     draw,
     moments_integer,
     moments_real,
+    profile,
     random_csr,
     random_groups,
     same_bits,
     sampled_paths_agree,
     sums,
+    thinned,
     tokens,
+    variates,
 )
 
 pytestmark = pytest.mark.skipif(len(backend_names()) < 2, reason="this installation has one backend only")
@@ -145,3 +152,49 @@ def test_a_gene_does_not_depend_on_the_genes_beside_it(backend, sampler):
     draw_truncated_gaussian(plan_truncated_gaussian(mean, 0.3, 0, 5, sampler=sampler), crowded, key=3, kernels=kernels)
     assert same_bits(alone[:, 32:].copy(), crowded[:, 32:].copy())
     assert not np.array_equal(alone[:, :32], crowded[:, :32])
+
+
+@pytest.mark.parametrize("case", VARIATES, ids=str)
+def test_variates_are_the_same_bits(backends, case):
+    first, second = (variates(kernels, case) for kernels in backends)
+    assert same_bits(first, second)
+    assert same_bits(first[2:], variates(backends[0], case, cells=2, first_cell=2))
+
+
+@pytest.mark.parametrize("n_genes", [1, 2, 3, 64, 700])
+def test_alias_tables_are_the_same_bits(backends, n_genes):
+    weights = profile(n_genes, seed=n_genes)
+    weights[-1] = 1
+    first, second = (AliasTable.of(weights, kernels=kernels) for kernels in backends)
+    assert same_bits(first.threshold, second.threshold)
+    assert same_bits(first.other, second.other)
+
+
+@pytest.mark.parametrize("law", ["multinomial", "poisson", "dirichlet_multinomial", "poisson_log_normal"])
+def test_sparse_cells_are_the_same_bits_however_they_are_cut(backends, law):
+    first, second = (cells_of(cell_plans(kernels)[law], kernels) for kernels in backends)
+    assert all_same(first, second)
+    assert first[0].min() == 0  # the library of size 0
+    for kernels in backends:
+        plan = cell_plans(kernels)[law]
+        # a buffer with room for few cells at a time, and cells in pieces
+        assert all_same(first, cells_of(plan, kernels, room=700))
+        pieces = [
+            cells_of(plan, kernels, cells=n, first_cell=2**40 - 3 + start) for start, n in ((0, 1), (1, 17), (18, 12))
+        ]
+        assert all_same(first, [np.concatenate(parts) for parts in zip(*pieces, strict=True)])
+
+
+@all_types
+def test_thinned_rows_are_the_same_bits(backends, value, index):
+    csr = random_csr(8, cells=60, genes=900, value=value, index=index)
+    csr[2][::7] *= 1000
+    probability = np.random.default_rng(0).random(60)
+    probability[:4] = [0.0, 1.0, 1e-9, 1 - 1e-9]
+    first, second = (thinned(kernels, csr, probability) for kernels in backends)
+    assert first[0] == second[0] == 60
+    assert all_same(first[1:], second[1:])
+    for kernels in backends:
+        part = thinned(kernels, (csr[0][20:41], *csr[1:]), probability[20:40], first_cell=25)
+        begin, end = first[1][20], first[1][40]
+        assert all_same(part[2:], (first[2][begin:end], first[3][begin:end]))
