@@ -13,16 +13,16 @@ constexpr double largest_chance = 1.0 - 0x1p-53;
 
 /// Failures, each with chance q, before the size-th success.
 std::int64_t gained(WordStream& stream, std::int64_t size, double q) noexcept {
-    // trials one by one where they are few: most molecules take one word and no logarithm
-    if (size > 8 || q > 0.9) {
+    if (size > 8 || q > 0.5) {
         const double below_one = q < largest_chance ? q : largest_chance;
         return geometric_sum(stream, size, below_one, log_positive(below_one));
     }
-    std::int64_t gain = 0;
-    for (std::int64_t i = 0; i < size; ++i) {
-        while (bernoulli(stream, q)) ++gain;
-    }
-    return gain;
+    // few: by inversion, without a logarithm
+    double none = 1.0;
+    for (std::int64_t i = 0; i < size; ++i) none *= 1.0 - q;
+    const auto successes = static_cast<double>(size);
+    return detail::invert(stream.fine_uniform(), none, detail::most_inverted,
+                          [=](double k) { return q * (successes + k); });
 }
 
 /// One cell: its library size and response, and what the plan makes of a gene in it.
