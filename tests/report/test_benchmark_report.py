@@ -77,7 +77,9 @@ def make_results(**changes):
             }
         ],
         "vocabulary_fitted": True,
-        "failures": [{"seed": seed, "method": "bad", "stage": "generate", "reason": "ValueError: <no>"} for seed in (0, 1)],
+        "failures": [
+            {"seed": seed, "method": "bad", "stage": "generate", "reason": "ValueError: <no>"} for seed in (0, 1)
+        ],
         "not_measured": {"what": "mixed cells", "note": "No such drug was measured."},
         "versions": {"bulkgen": "0.1.0"},
         "command": "bulkgen benchmark cells.h5ad",
