@@ -1,4 +1,4 @@
-// The negative control of the parity test: the sampled kernel compiled with fused multiply-add.
+// The negative control of the parity test: sampled kernels compiled with fused multiply-add.
 #include <pybind11/pybind11.h>
 
 #include "bindings.hpp"
@@ -7,4 +7,5 @@ std::atomic<bulkgen::Level> bulkgen::bindings::chosen_level{bulkgen::Level::base
 
 PYBIND11_MODULE(_contracted, module, pybind11::mod_gil_not_used()) {
     bulkgen::bindings::register_truncated_gaussian(module);
+    bulkgen::bindings::register_variates(module);
 }

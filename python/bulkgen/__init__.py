@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from bulkgen.rng import STREAM_VERSION
     from bulkgen.splits import BenchmarkSplit, split_benchmark
     from bulkgen.synthesis import synthesize
+    from bulkgen.thinning import thin
     from bulkgen.tokens import TokenDataset, Vocabulary, tokenize
     from bulkgen.training import Scores, evaluate, finetune
 
@@ -47,6 +48,7 @@ __all__ = [
     "score_cells",
     "split_benchmark",
     "synthesize",
+    "thin",
     "tokenize",
     "write",
 ]
@@ -72,6 +74,7 @@ _HOME = {
     "score_cells": "bulkgen.fidelity.score",
     "split_benchmark": "bulkgen.splits",
     "synthesize": "bulkgen.synthesis",
+    "thin": "bulkgen.thinning",
     "tokenize": "bulkgen.tokens",
     "write": "bulkgen.io",
 }

@@ -9,11 +9,13 @@ import pandas as pd
 import scipy.sparse as sp
 
 from bulkgen.grouped import GroupedRows, aggregate_counts
-from bulkgen.io import canonical_counts, make_anndata, provenance
+from bulkgen.io import canonical_counts, compressed_counts, library_sizes, make_anndata, provenance
 from bulkgen.kernels import get_kernels, parallel_ranges
+from bulkgen.kernels.sampling import thin_matrix
 from bulkgen.profiles import unit_of
 from bulkgen.rng import key_from_rng
 from bulkgen.splits import k_groups, strata_of
+from bulkgen.thinning import bootstrap_sizes, keep_probability
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
     from bulkgen.grouped import SumType
     from bulkgen.io import CountMatrix
     from bulkgen.rng import RandomState
-    from bulkgen.splits import Groups, Remainder
+    from bulkgen.splits import Groups, Remainder, Strata
 
 __all__ = ["group_sums", "pseudobulk"]
 
@@ -141,10 +143,11 @@ def pseudobulk(
     *,
     by: str | Sequence[str],
     k: float = 10,
-    strategy: Strategy = "mean",
+    strategy: Strategy | None = None,
     cv: float = 0.1,
     remainder: Remainder = "merge",
     round: bool = False,
+    thin: bool = False,
     rng: RandomState = 0,
     sparse: bool = True,
     threads: int | None = None,
@@ -161,13 +164,17 @@ def pseudobulk(
         Aggregation factor: mean number of cells per group.
     strategy
         ``sum``; ``mean_k`` (sum / k); ``mean`` (sum / exact group size). A model that sees the order of genes sees the
-        same cell in all three, because the scale of a cell cancels, unless values are rounded.
+        same cell in all three, because the scale of a cell cancels, unless values are rounded. Default: ``mean``, or
+        ``sum`` with `thin`.
     cv
         Coefficient of variation of the group sizes.
     remainder
         The last, incomplete group of a stratum: ``merge``, ``keep`` or ``drop``.
     round
         Round the means to whole counts (half to even).
+    thin
+        Thin each sum binomially to the library size of a random cell of its stratum: the groups then are as deep as
+        cells, and have their zeros.
     rng
         Seed.
     sparse
@@ -189,8 +196,13 @@ def pseudobulk(
     CountsError
         If the matrix is not raw counts.
     ValueError
-        For an unknown strategy or k, cv out of range, or bulk samples in TPM.
+        For an unknown strategy, one that is not ``sum`` together with `thin`, k or cv out of range, or bulk samples
+        in TPM.
     """
+    if strategy is None:
+        strategy = "sum" if thin else "mean"
+    if thin and strategy != "sum":
+        raise ValueError(f"thin=True keeps single molecules of a sum: strategy must be 'sum', got {strategy!r}")
     if strategy not in ("sum", "mean_k", "mean"):
         raise ValueError(f"strategy must be 'sum', 'mean_k' or 'mean', got {strategy!r}")
     if unit_of(adata) == "tpm":
@@ -203,7 +215,10 @@ def pseudobulk(
     groups = k_groups(strata, k=k, cv=cv, remainder=remainder, rng=np.random.SeedSequence(key))
     # cells in no group are not added, and so not checked on the way
     X = adata.X if groups.dropped == 0 else canonical_counts(adata.X, require_integers=True, **names)
-    sums = group_sums(X, groups, sparse=sparse, threads=threads, require_integers=True, **names)
+    sums = group_sums(X, groups, sparse=sparse or thin, threads=threads, require_integers=True, **names)
+    if thin:
+        sums = _thinned(sums, adata.X, strata, groups, key=key, threads=threads)
+        sums = sums if sparse else sums.toarray()
     sizes = groups.sizes()
     obs = strata.table.iloc[groups.stratum].copy()
     obs["n_obs_aggregated"] = sizes
@@ -220,6 +235,7 @@ def pseudobulk(
         "cv": cv,
         "remainder": remainder,
         "round": round,
+        "thin": thin,
         "cells_dropped": groups.dropped,
     }
     return make_anndata(
@@ -228,6 +244,18 @@ def pseudobulk(
         var=adata.var.copy(),
         uns={"bulkgen": provenance("pseudobulk", parameters, key=key, source=adata)},
     )
+
+
+def _thinned(
+    sums: sp.csr_matrix, X: CountMatrix, strata: Strata, groups: Groups, *, key: int, threads: int | None
+) -> sp.csr_matrix:
+    """Thin each group to the library size of a random cell of its stratum; whole counts as int64."""
+    cells = library_sizes(compressed_counts(X))
+    wanted = np.empty(groups.stratum.size)
+    for stratum, rows in enumerate(strata.rows()):
+        here = np.flatnonzero(groups.stratum == stratum)
+        wanted[here] = bootstrap_sizes(cells[rows], here.size, key=key, first_cell=stratum << 40)
+    return thin_matrix(sums, keep_probability(sums, wanted), key=key, threads=threads).astype(np.int64)
 
 
 def _apply_strategy(

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 __all__ = ["bootstrap_sizes", "keep_probability", "thin"]
 
+#: Larger whole numbers are not exact in float32.
+_LARGEST = 2**24
+
 
 def thin(
     adata: AnnData,
@@ -67,6 +70,8 @@ def thin(
     if len(named) != 1:
         raise ValueError(f"pass one of library_size, fraction and reference, got {' and '.join(named) or 'none'}")
     counts = canonical_counts(adata.X, require_integers=True, cell_names=adata.obs_names, gene_names=adata.var_names)
+    if counts.data.size and counts.data.max() > _LARGEST:
+        raise ValueError(f"counts above 2^24 cannot be stored in single precision, got {counts.data.max():g}")
     key = key_from_rng(rng)
     if fraction is not None:
         if not 0 < fraction <= 1:

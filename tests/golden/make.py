@@ -12,7 +12,7 @@ import pandas as pd
 from bulkgen.kernels import get_kernels
 from bulkgen.rng import STREAM_VERSION, Purpose, key_from_rng
 from bulkgen.splits import k_groups, shuffled, strata_of
-from kernel_cases import draw
+from kernel_cases import VARIATES, cell_plans, cells_of, draw, random_csr, thinned, variates
 
 
 def digest(array: np.ndarray) -> str:
@@ -38,6 +38,13 @@ def golden_values() -> dict[str, object]:
         cells = draw(kernels, sampler, cells=8)
         values[f"truncated_gaussian_{sampler}"] = [x.hex() for x in cells[0, :700:37].tolist()]
         values[f"truncated_gaussian_{sampler}_digest"] = digest(cells)
+    values["variates_digest"] = digest(np.stack([variates(kernels, case) for case in VARIATES]))
+    for law, plan in cell_plans(kernels).items():
+        lengths, columns, counts = cells_of(plan, kernels, cells=8, first_cell=(3 << 40) + 5)
+        values[law] = {"lengths": lengths.tolist(), "columns": digest(columns), "values": digest(counts)}
+    csr = random_csr(8, cells=20, genes=900)
+    _, ends, columns, counts = thinned(kernels, csr, np.linspace(0, 1, 20))
+    values["thin_rows"] = {"ends": ends.tolist(), "columns": digest(columns), "values": digest(counts)}
     return values
 
 

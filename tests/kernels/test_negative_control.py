@@ -13,7 +13,7 @@ import pytest
 
 from bulkgen.kernels import backend_names, get_kernels
 from conftest import ROOT
-from kernel_cases import draw, same_bits, sampled_paths_agree, truncated_gaussian_parameters
+from kernel_cases import draw, same_bits, sampled_paths_agree, truncated_gaussian_parameters, variates, variates_agree
 
 
 def cpu_has_fma() -> bool:
@@ -26,7 +26,7 @@ def cpu_has_fma() -> bool:
 
 @pytest.fixture(scope="module")
 def contracted(tmp_path_factory):
-    """The sampled kernel of the installed core, but with contraction on."""
+    """Sampled kernels of the installed core, but with contraction on."""
     if "native" not in backend_names():
         pytest.skip("this installation has no compiled core")
     if not cpu_has_fma():
@@ -55,6 +55,17 @@ def contracted(tmp_path_factory):
 def test_contraction_breaks_parity(contracted):
     assert not sampled_paths_agree(contracted, get_kernels("numba"))
     assert not sampled_paths_agree(contracted, get_kernels("native"))
+
+
+def test_contraction_breaks_the_parity_of_variates(contracted):
+    assert variates_agree(get_kernels("native"), get_kernels("numba"))
+    assert not variates_agree(contracted, get_kernels("numba"))
+
+
+def test_contraction_leaves_the_law_of_variates(contracted):
+    plain, fused = (variates(kernels, ("gamma", 7.3)) for kernels in (get_kernels("native"), contracted))
+    assert not same_bits(plain, fused)
+    np.testing.assert_allclose(plain, fused, rtol=1e-9)
 
 
 def test_contraction_changes_little_else(contracted):

@@ -11,6 +11,7 @@
 // (2000) for probabilities without cancellation.
 #pragma once
 
+#include <array>
 #include <bit>
 #include <cmath>
 #include <cstddef>
@@ -126,24 +127,31 @@ static inline bool bernoulli(WordStream& stream, double p) noexcept {
 }
 
 namespace detail {
-/// Sequential search from 0: chance of k + 1 is that of k times ratio(k).
+inline constexpr std::int64_t most_inverted = 110;
+inline constexpr double largest_inverted_mean = 10.0;
+
+/// 1, 1/2, 1/3, ...: a division would be half of the time of a step.
+static constexpr std::array<double, most_inverted> reciprocals = [] {
+    std::array<double, most_inverted> values{};
+    for (std::size_t i = 0; i < values.size(); ++i) values[i] = 1.0 / static_cast<double>(i + 1);
+    return values;
+}();
+
+/// Sequential search from 0: the chance of k + 1 is that of k times ratio(k) / (k + 1).
 /// The bound stands for what rounding leaves of the total; a mean below 10 passes it with chance 1e-70.
 template <typename Ratio>
 static inline std::int64_t invert(double u, double chance, std::int64_t most, Ratio&& ratio) noexcept {
     std::int64_t k = 0;
     while (u > chance && k < most) {
         u -= chance;
-        chance *= ratio(static_cast<double>(k));
+        chance *= ratio(static_cast<double>(k)) * reciprocals[static_cast<std::size_t>(k)];
         ++k;
     }
     return k;
 }
-inline constexpr std::int64_t most_inverted = 110;
-inline constexpr double largest_inverted_mean = 10.0;
-
 /// Inversion of a Poisson law with a mean below 10 from a uniform and e^-mean.
 static inline std::int64_t invert_poisson(double u, double mean, double chance_of_none) noexcept {
-    return invert(u, chance_of_none, most_inverted, [=](double k) { return mean / (k + 1.0); });
+    return invert(u, chance_of_none, most_inverted, [=](double) { return mean; });
 }
 
 /// Transformed rejection with squeeze (PTRS), mean >= 10.
@@ -232,7 +240,7 @@ static inline std::int64_t binomial(WordStream& stream, std::int64_t n, double p
         const double none = exp_of(-mean - deviance(trials, trials * common, mean));
         const double odds = rare / common;
         k = detail::invert(stream.fine_uniform(), none, n < detail::most_inverted ? n : detail::most_inverted,
-                           [=](double i) { return odds * (trials - i) / (i + 1.0); });
+                           [=](double i) { return odds * (trials - i); });
     } else {
         k = detail::binomial_rejection(stream, trials, rare, common);
     }

@@ -18,8 +18,9 @@ namespace bulkgen {
 ///       truncated to that); purpose < 256.
 /// Law:  value ~ Binomial(value of the matrix, probability of the row), independent, zeros left out.
 /// Pure: row r depends on (key, purpose, first_cell + r, its entries, its probability) alone. Entry i takes
-///       word i of the row; what more than one word decides takes the words behind those of the entries.
-/// Cost: 1.5 to 2 ns per entry of count 1, 2 ns more per molecule up to a count of 8, 50 to 100 ns beyond.
+///       word i of the row; counts above eight, and what one word leaves undecided, take the words behind
+///       those of the entries.
+/// Cost: 1.5 ns per entry of count 1, 5 ns up to a count of 8, 40 to 100 ns beyond; 0.2 us per row.
 /// Returns the number of rows written: it stops before a row with more entries than there is room.
 template <Level level, typename Value, typename Index>
 std::size_t thin_rows(const SparseRows& rows, const Csr<Value, Index>& matrix,

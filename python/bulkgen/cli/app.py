@@ -30,6 +30,7 @@ app = typer.Typer(
 COMMANDS = (
     "split",
     "pseudobulk",
+    "thin",
     "bulk",
     "generators",
     "fit",

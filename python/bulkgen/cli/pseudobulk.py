@@ -33,12 +33,18 @@ def pseudobulk(
     by: By,
     out: Output,
     k: Annotated[float, typer.Option("-k", min=1, help="Mean number of cells per group.")] = 10,
-    strategy: Annotated[StrategyName, typer.Option(help="Sum, sum / k, or sum / group size.")] = StrategyName.mean,
+    strategy: Annotated[
+        StrategyName | None,
+        typer.Option(help="Sum, sum / k, or sum / group size (default: mean, or sum with --thin)."),
+    ] = None,
     cv: Annotated[float, typer.Option(min=0, help="Coefficient of variation of the group sizes.")] = 0.1,
     remainder: Annotated[
         RemainderName, typer.Option(help="What becomes of the last, incomplete group.")
     ] = RemainderName.merge,
     round_: Annotated[bool, typer.Option("--round", help="Round means to whole counts.")] = False,
+    thin: Annotated[
+        bool, typer.Option("--thin", help="Thin each sum to the library size of a random cell of its stratum.")
+    ] = False,
     dense: Annotated[bool, typer.Option("--dense", help="Write a dense matrix (default: compressed rows).")] = False,
     layer: Layer = None,
     rng: Rng = 0,
@@ -56,10 +62,11 @@ def pseudobulk(
         adata,
         by=by,
         k=k,
-        strategy=strategy.value,
+        strategy=None if strategy is None else strategy.value,
         cv=cv,
         remainder=remainder.value,
         round=round_,
+        thin=thin,
         sparse=not dense,
         rng=rng,
         threads=threads,
@@ -77,7 +84,7 @@ def pseudobulk(
         },
         as_json=json_,
     )
-    if strategy is not StrategyName.sum and not round_:
+    if strategy is not StrategyName.sum and not round_ and not thin:
         typer.echo(
             "note: sum, mean_k and mean give a rank-based model the same tokens, because the\n"
             "scale of a cell cancels; training on more than one of them is training on the\n"

@@ -224,10 +224,9 @@ def _likelihood(statistics: _Statistics, law: Float64Array) -> tuple[Float64Arra
         + (others * (np.log1p(-odd) + log_zero) + total * (np.log(mean) - np.log(k + mean))).sum(axis=1)
         + (statistics.above * np.log(k + statistics.value)).sum(axis=1)
     )
-    by_phi = (
-        ((share + others) * zero_phi + total * (k / (k + mean))).sum(axis=1)
-        - (statistics.above * (k / (k + statistics.value))).sum(axis=1)
-    )
+    by_phi = ((share + others) * zero_phi + total * (k / (k + mean))).sum(axis=1) - (
+        statistics.above * (k / (k + statistics.value))
+    ).sum(axis=1)
     by_mean = ((share + others) * zero_mean + total * (k / (k + mean))).sum(axis=1)
     if law.shape[1] == 2:
         return value, np.array([by_phi, by_mean]).T

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 from pydantic import Field
 
-from bulkgen.estimation.factors import estimate_factors
-from bulkgen.estimation.library_sizes import library_size_table
+from bulkgen.estimation.factors import fit_copula_factors
 from bulkgen.generators.base import Bulk, Reference, SparseGenerator, cell_address
-from bulkgen.generators.learning import LearnsFromControls
-from bulkgen.generators.ratios import moved_profiles
-from bulkgen.kernels.copula import CopulaPlan, draw_copula, plan_copula
+from bulkgen.generators.ratios import MeanOfBulk
+from bulkgen.kernels.copula import CopulaPlan
 from bulkgen.kernels.rows import Rows
 
 __all__ = ["Copula"]
@@ -31,39 +29,31 @@ class FittedCopula(SparseGenerator):
 
     def draw_rows(self, stratum: int, rows: Rows, *, key: int, first_cell: int) -> int:
         """Draw cells of a stratum."""
-        return draw_copula(self.plans[stratum], rows, key=key, first_cell=cell_address(stratum, first_cell))
+        return self.plans[stratum].draw(rows, key=key, first_cell=cell_address(stratum, first_cell))
 
 
-class Copula(LearnsFromControls):
+class Copula(MeanOfBulk):
     """Negative binomial genes, of which those often seen share a few factors of the reference cells.
 
     Attributes
     ----------
-    mean, library_sizes
-        As of :class:`bulkgen.generators.NegativeBinomial`.
     factors
         Most factors; fewer where the reference's correlations do not stand out of chance.
     """
 
     fitted_type: ClassVar = FittedCopula
 
-    mean: Literal["absolute", "ratio"] = "absolute"
-    library_sizes: Literal["bootstrap", "log_normal"] = "bootstrap"
     factors: int = Field(20, ge=1, le=100)
 
     def fit(self, bulk: Bulk, reference: Reference) -> FittedCopula:
         """Plan every stratum; strata with the same control share its factors."""
-        if self.mean == "ratio" and self.control is None:
-            raise ValueError("mean='ratio' needs control=, the label of the control cells")
         learned = self.cells_of(bulk, reference)
-        profiles = list(bulk.profile) if self.mean == "absolute" else moved_profiles(self, bulk, learned)
         factors = {
-            id(cells): estimate_factors(cells.counts, cells.profile, cells.dispersion, most=self.factors)
-            for cells in {id(cells): cells for cells in learned}.values()
+            cells: fit_copula_factors(cells.counts, cells.profile, cells.dispersion, most_factors=self.factors)
+            for cells in dict.fromkeys(learned)
         }
         plans = []
-        for profile, cells in zip(profiles, learned, strict=True):
-            sizes = library_size_table(cells.library_sizes, law=self.library_sizes)
-            genes, loadings = factors[id(cells)]
-            plans.append(plan_copula(profile, cells.dispersion, sizes, genes, loadings))
+        for profile, cells in zip(self.profiles(bulk, learned), learned, strict=True):
+            shared = factors[cells]
+            plans.append(CopulaPlan.of(profile, cells.dispersion, self.sizes_of(cells), shared.genes, shared.loadings))
         return FittedCopula(tuple(plans))

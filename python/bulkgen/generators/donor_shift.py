@@ -14,7 +14,7 @@ from bulkgen.errors import LabelError
 from bulkgen.generators.base import Bulk, Reference, SparseGenerator, cell_address
 from bulkgen.generators.learning import LearnsFromControls, ReferenceCells
 from bulkgen.generators.ratios import ratios_of
-from bulkgen.kernels.donor_shift import Donors, DonorShiftPlan, donors_of_cells, draw_donor_shift, plan_donor_shift
+from bulkgen.kernels.donor_shift import Donors, DonorShiftPlan, donors_of_cells
 from bulkgen.kernels.rows import Rows
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ class FittedDonorShift(SparseGenerator):
         """Move the donors of cells of a stratum."""
         address = cell_address(stratum, first_cell)
         donor = self._donors(stratum, rows.indptr.size - 1, key=key, first_cell=first_cell)
-        return draw_donor_shift(self.plans[stratum], self.donors, donor, rows, key=key, first_cell=address)
+        return self.plans[stratum].draw(rows, self.donors, donor, key=key, first_cell=address)
 
     def cell_columns(self, stratum: int, n_cells: int, *, key: int, first_cell: int) -> dict[str, np.ndarray]:
         """Return the reference cell that each cell is made from."""
@@ -111,7 +111,7 @@ class DonorShift(LearnsFromControls):
         plans = []
         for ratio, cells in zip(ratios_of(self, bulk, learned), learned, strict=True):
             plans.append(
-                plan_donor_shift(
+                DonorShiftPlan.of(
                     power(ratio, self.dose),
                     cells.profile,
                     cells.dispersion,

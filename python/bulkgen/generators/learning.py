@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
 from bulkgen.errors import LabelError
 from bulkgen.estimation.dispersion import estimate_dispersion
+from bulkgen.estimation.library_sizes import library_size_table
 from bulkgen.estimation.ratios import profile_of
+from bulkgen.estimation.zero_inflation import ZeroInflation, fit_zero_inflation
 from bulkgen.generators.base import Bulk, Generator, Reference
 from bulkgen.generators.control import control_strata, stratum_name
 
@@ -18,7 +20,7 @@ if TYPE_CHECKING:
 
     from bulkgen.kernels.protocol import Float64Array, Int64Array
 
-__all__ = ["LearnsFromControls", "ReferenceCells"]
+__all__ = ["DrawsLibrarySizes", "LearnsFromControls", "ReferenceCells"]
 
 #: Fewer cells say nothing of how a gene varies.
 _FEWEST_CELLS = 10
@@ -52,6 +54,11 @@ class ReferenceCells:
     def profile(self) -> Float64Array:
         """Share of each gene, (sum + ½) / Σ(sum + ½)."""
         return profile_of(self.sums)
+
+    @cached_property
+    def zero_inflation(self) -> ZeroInflation:
+        """Zeros beyond the negative binomial law of each gene."""
+        return fit_zero_inflation(self.counts, self.profile, self.dispersion)
 
     @cached_property
     def dispersion(self) -> Float64Array:
@@ -104,3 +111,19 @@ class LearnsFromControls(Generator):
                 "needed to learn how genes vary; add cells, or name fewer columns in control_by"
             )
         return cells
+
+
+class DrawsLibrarySizes(LearnsFromControls):
+    """Base of the generators whose cells take a library size from the reference cells.
+
+    Attributes
+    ----------
+    library_sizes
+        ``bootstrap`` the reference cells' own, or draw from a ``log_normal`` law fitted to them.
+    """
+
+    library_sizes: Literal["bootstrap", "log_normal"] = "bootstrap"
+
+    def sizes_of(self, cells: ReferenceCells) -> Float64Array:
+        """Return the library sizes to choose from."""
+        return library_size_table(cells.library_sizes, law=self.library_sizes).astype(np.float64)

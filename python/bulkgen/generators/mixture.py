@@ -17,7 +17,7 @@ from bulkgen.generators.control import stratum_name
 from bulkgen.generators.donor_shift import response_law
 from bulkgen.generators.learning import ReferenceCells
 from bulkgen.kernels import get_kernels
-from bulkgen.kernels.donor_shift import Donors, DonorShiftPlan, donors_of_cells, draw_donor_shift, plan_donor_shift
+from bulkgen.kernels.donor_shift import Donors, DonorShiftPlan, donors_of_cells
 from bulkgen.kernels.rows import Rows
 from bulkgen.rng import Purpose
 
@@ -79,7 +79,7 @@ class FittedMixture(SparseGenerator):
             donor = self._donors(stratum, state, stop - begin, key=key, first_cell=first_cell + int(begin))
             plan = self.plans[stratum * len(self.pools) + state]
             address = cell_address(stratum, first_cell + int(begin))
-            drawn = draw_donor_shift(plan, self.donors, donor, part, key=key, first_cell=address)
+            drawn = plan.draw(part, self.donors, donor, key=key, first_cell=address)
             rows.indptr[begin : begin + drawn + 1] = part.indptr[: drawn + 1] + end
             end += int(part.indptr[drawn])
             if drawn < stop - begin:
@@ -149,7 +149,7 @@ class Mixture(Generator):
             for of_state in cells:
                 moved = ratio / (ratio * of_state.profile).sum()
                 plans.append(
-                    plan_donor_shift(
+                    DonorShiftPlan.of(
                         moved,
                         of_state.profile,
                         of_state.dispersion,

@@ -10,14 +10,13 @@ from pydantic import Field
 
 from bulkgen.elementary import exp, log1p
 from bulkgen.estimation.concentration import estimate_concentration
-from bulkgen.estimation.library_sizes import library_size_table
 from bulkgen.generators.base import Bulk, Reference, SparseGenerator, cell_address
-from bulkgen.generators.learning import LearnsFromControls, ReferenceCells
+from bulkgen.generators.learning import DrawsLibrarySizes
 from bulkgen.kernels.rows import Rows
 from bulkgen.kernels.sampling import MultinomialPlan, PoissonLogNormalPlan
 
 if TYPE_CHECKING:
-    from bulkgen.kernels.protocol import Float64Array
+    pass
 
 __all__ = ["Multinomial", "Poisson"]
 
@@ -38,23 +37,7 @@ class FittedMultinomial(SparseGenerator):
         return self.plans[stratum].draw(rows, key=key, first_cell=cell_address(stratum, first_cell))
 
 
-class _Molecules(LearnsFromControls):
-    """What the generators of this file share.
-
-    Attributes
-    ----------
-    library_sizes
-        ``bootstrap`` the reference cells' own, or draw from a ``log_normal`` law fitted to them.
-    """
-
-    library_sizes: Literal["bootstrap", "log_normal"] = "bootstrap"
-
-    def sizes_of(self, cells: ReferenceCells) -> Float64Array:
-        """Return the library sizes to choose from."""
-        return library_size_table(cells.library_sizes, law=self.library_sizes).astype(np.float64)
-
-
-class Multinomial(_Molecules):
+class Multinomial(DrawsLibrarySizes):
     """Cells of the library size of a random real cell, each molecule's gene drawn from the bulk's profile.
 
     Attributes
@@ -98,7 +81,7 @@ class FittedPoisson(SparseGenerator):
         return plan.draw(rows, key=key, first_cell=cell_address(stratum, first_cell))
 
 
-class Poisson(_Molecules):
+class Poisson(DrawsLibrarySizes):
     """x ~ Poisson(L·p), genes independent, p the bulk's profile and L the library size of a random real cell.
 
     What a generator without any biology would make: the floor that others are measured against.

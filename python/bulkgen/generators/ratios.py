@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
 from bulkgen.errors import LabelError
 from bulkgen.estimation.ratios import information, shrunk_ratios
 from bulkgen.generators.control import control_strata
+from bulkgen.generators.learning import DrawsLibrarySizes, LearnsFromControls, ReferenceCells
 from bulkgen.warning import warn
 
 if TYPE_CHECKING:
     from bulkgen.generators.base import Bulk
-    from bulkgen.generators.learning import LearnsFromControls, ReferenceCells
     from bulkgen.kernels.protocol import Float64Array
 
-__all__ = ["bulk_ratios", "moved_profiles", "ratios_of"]
+__all__ = ["MeanOfBulk", "bulk_ratios", "ratios_of"]
 
 
 def ratios_of(generator: LearnsFromControls, bulk: Bulk, learned: list[ReferenceCells]) -> list[Float64Array]:
@@ -78,9 +78,30 @@ def bulk_ratios(
     return shrunk_ratios(treated, control, known[0], known[1], reference=cells.profile)
 
 
-def moved_profiles(generator: LearnsFromControls, bulk: Bulk, learned: list[ReferenceCells]) -> list[Float64Array]:
-    """Return the profile of each stratum: that of its control cells times the ratios."""
-    return [
-        ratio * cells.profile / (ratio * cells.profile).sum()
-        for ratio, cells in zip(ratios_of(generator, bulk, learned), learned, strict=True)
-    ]
+class MeanOfBulk(DrawsLibrarySizes):
+    """Base of the generators that draw every gene from a law with a mean.
+
+    Attributes
+    ----------
+    mean
+        ``absolute``: the bulk's profile times the library size. ``ratio``: the control cells' profile times the ratio
+        of the bulk to the control's bulk, in which what bulk and single-cell protocols measure differently cancels to
+        first order.
+    """
+
+    mean: Literal["absolute", "ratio"] = "absolute"
+
+    def profiles(self, bulk: Bulk, learned: list[ReferenceCells]) -> list[Float64Array]:
+        """Return the profile of each stratum's cells.
+
+        Raises
+        ------
+        ValueError
+            If ratios are asked for without a control.
+        """
+        if self.mean == "absolute":
+            return list(bulk.profile)
+        if self.control is None:
+            raise ValueError("mean='ratio' needs control=, the label of the control cells")
+        moved = zip(ratios_of(self, bulk, learned), learned, strict=True)
+        return [ratio * cells.profile / (ratio * cells.profile).sum() for ratio, cells in moved]

@@ -40,6 +40,7 @@ _TWO_32 = 2.0**32
 _MOST_COUNT = 2.0**53
 _MOST_INVERTED = 110
 _LARGEST_INVERTED_MEAN = 10.0
+_RECIPROCALS = 1.0 / np.arange(1.0, _MOST_INVERTED + 1.0)
 #: `stirling_error` of 1 ... 15.
 _STIRLING = np.array(
     [
@@ -156,7 +157,7 @@ def invert_poisson(u, mean, chance_of_none):  # type: ignore[no-untyped-def]
     chance = chance_of_none
     while u > chance and k < _MOST_INVERTED:
         u -= chance
-        chance *= mean / (np.float64(k) + 1.0)
+        chance *= mean * _RECIPROCALS[k]
         k += 1
     return k
 
@@ -260,7 +261,7 @@ def binomial(stream, n, p):  # type: ignore[no-untyped-def]
         u = fine_uniform(stream)
         while u > chance and k < most:
             u -= chance
-            chance *= odds * (trials - np.float64(k)) / (np.float64(k) + 1.0)
+            chance *= odds * (trials - np.float64(k)) * _RECIPROCALS[k]
             k += 1
     else:
         k = _binomial_rejection(stream, trials, rare, common)
