@@ -209,7 +209,12 @@ def test_folder_that_exists_is_refused_before_any_work(tmp_path):
     assert steps == []
 
 
-def test_pseudobulk_learns_from_all_training_cells():
-    if "pseudobulk" not in bulkgen.generators.generator_names():
-        pytest.skip("this version has no such generator")
-    assert Method.of({"name": "pseudobulk", "parameters": {"k": 5}}).reference == "training"
+def test_pseudobulk_learns_from_all_training_cells_and_others_from_the_control_alone():
+    pseudobulk = {"name": "pseudobulk", "parameters": {"k": 3, "thin": True}, "as_": "k3"}
+    found = run(made_up_cells(), methods=[pseudobulk, "donor_shift"], metrics=["copying"])
+    assert found.failures == []
+    assert Method.of(pseudobulk).reference == "training"
+    assert Method.of("donor_shift").reference == "task"
+    # donors are rows of the reference, the controls alone; by their names they are found among the training cells
+    controls = found.results[(found.results["method"] == "donor_shift") & (found.results["label"] == "none")]
+    assert controls.set_index("metric")["value"]["nearest_is_donor"] == 1

@@ -47,6 +47,20 @@ def test_cells_they_were_made_from_are_the_ceiling_where_given():
     assert found.value("copies", "library_size_ks")[0] == found.value("real", "library_size_ks")[0]
 
 
+def test_donors_by_number_are_used_only_with_the_cells_that_the_numbers_are_of():
+    everything = made_up_cells(3, per_label=90)
+    train, test = everything[:150].copy(), everything[150:].copy()
+    bulk = bulkgen.bulk_profiles(train, by="drug")
+    made = bulkgen.synthesize(bulk, reference=train, method="donor_shift", control="none", n_cells=40)
+    assert made.obs["donor"].dtype.kind == "i"
+    options = {"label": "drug", "seeds": 1, "metrics": ["copying"], "threads": 1}
+    own = bulkgen.score_cells(made, test, train=train, **options)
+    assert own.value("synthetic", "nearest_is_donor", label="none")[0] == 1
+    with pytest.warns(UserWarning, match="not among the cells of train"):
+        other = bulkgen.score_cells(made, test, train=train[::-1].copy(), **options)
+    assert np.isnan(other.value("synthetic", "nearest_is_donor")[0])
+
+
 def test_cells_that_do_not_fit_are_refused():
     real = made_up_cells()
     few_genes = made_up_cells(n_genes=30)

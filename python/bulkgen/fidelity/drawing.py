@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from bulkgen.fidelity.methods import Method
     from bulkgen.fidelity.tasks import Trial
 
-__all__ = ["COST_NOTE", "draw_cells", "draw_with_cost", "poisson_floor"]
+__all__ = ["COST_NOTE", "DONOR", "draw_cells", "draw_with_cost", "name_donors", "poisson_floor"]
 
 #: How cost is measured.
 COST_NOTE = (
@@ -32,6 +32,9 @@ COST_NOTE = (
     "one, first seed"
 )
 
+#: Column of synthetic cells with the real cell that each was made from.
+DONOR = "donor"
+
 _CELLS_OF_COST = 10_000
 
 
@@ -39,7 +42,8 @@ def draw_cells(
     method: Method, trial: Trial, numbers: Mapping[str, int], *, rng: np.random.SeedSequence, threads: int | None
 ) -> AnnData:
     """Fit a method to a trial and draw so many cells of each stratum."""
-    return synthesize(fitted=method.fit(trial, threads=threads), n_cells=numbers, rng=rng, threads=threads)
+    cells = synthesize(fitted=method.fit(trial, threads=threads), n_cells=numbers, rng=rng, threads=threads)
+    return name_donors(cells, method.reference_cells(trial))
 
 
 def draw_with_cost(
@@ -82,7 +86,19 @@ def draw_with_cost(
     drawn = time.perf_counter()
     cost["fit_seconds"] = fitted - started
     cost["seconds_per_10000_cells"] = (drawn - fitted) / cells.n_obs * _CELLS_OF_COST
-    return cells, cost
+    return name_donors(cells, method.reference_cells(trial)), cost
+
+
+def name_donors(cells: AnnData, reference: AnnData) -> AnnData:
+    """Return synthetic cells whose ``obs["donor"]``, a row of the reference, is the name of that cell.
+
+    Cells without donors, and donors that have names already, stay as they are.
+    """
+    if DONOR not in cells.obs or not pd.api.types.is_integer_dtype(cells.obs[DONOR]):
+        return cells
+    obs = cells.obs.copy()
+    obs[DONOR] = reference.obs_names.to_numpy()[obs[DONOR].to_numpy()]
+    return make_anndata(cells.X, obs=obs, var=cells.var, uns=cells.uns)
 
 
 def poisson_floor(trial: Trial, numbers: Mapping[str, int], *, rng: np.random.SeedSequence) -> AnnData:

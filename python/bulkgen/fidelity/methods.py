@@ -93,10 +93,15 @@ class Method:
         fields = type(make_generator(self.name, self.parameters)).model_fields
         return {name: value for name, value in settled.items() if name in fields} | dict(self.parameters)
 
+    def reference_cells(self, trial: Trial) -> AnnData:
+        """Return the cells of a trial that the generator learns from."""
+        return trial.train if self.reference == "training" else trial.reference
+
     def fit(self, trial: Trial, *, threads: int | None) -> Fit:
         """Fit the generator to a trial's bulk profiles and reference."""
-        reference: AnnData = trial.train if self.reference == "training" else trial.reference
-        return fit_generator(trial.bulk, reference=reference, method=self.name, threads=threads, **self.complete(trial))
+        return fit_generator(
+            trial.bulk, reference=self.reference_cells(trial), method=self.name, threads=threads, **self.complete(trial)
+        )
 
     def settings(self) -> dict[str, object]:
         """Return all of it as plain data."""

@@ -11,13 +11,13 @@ import numpy as np
 import pandas as pd
 
 from bulkgen.errors import GeneOverlapError
-from bulkgen.fidelity.drawing import poisson_floor
+from bulkgen.fidelity.drawing import DONOR, name_donors, poisson_floor
 from bulkgen.fidelity.methods import CEILING, FLOOR, MAJORITY
 from bulkgen.fidelity.tally import Tally, describe_input, not_measured
 from bulkgen.fidelity.tasks import LabelTask, Trial
 from bulkgen.fidelity.utility import make_models
 from bulkgen.fidelity.yardstick import Yardstick
-from bulkgen.io import check_output
+from bulkgen.io import check_output, content_hash, make_anndata, provenance_of
 from bulkgen.profiles import bulk_profiles
 from bulkgen.progress import progress_bar
 from bulkgen.rng import key_from_rng
@@ -67,9 +67,9 @@ def score_cells(
     Parameters
     ----------
     synthetic
-        Cells with the labels of the real ones; counts. ``obs["donor"]``, where there is one, names the training cell
-        that each was made from. Of each class at most as many are used as there are real training cells, because
-        several metrics depend on the number.
+        Cells with the labels of the real ones; counts. ``obs["donor"]``, where there is one, is the training cell that
+        each was made from: its name, or, in cells that bulkgen made, its row in `train`. Of each class at most as many
+        are used as there are real training cells, because several metrics depend on the number.
     real
         Real cells that nothing was estimated on, raw counts. Without `train` they are split in halves, anew for each
         seed: the synthetic cells are measured against the second half, and so is the first half, which is the ceiling.
@@ -117,6 +117,7 @@ def score_cells(
     named = None if vocabulary is None else load_vocabulary(vocabulary, vocabulary_path)
     given = describe_input(synthetic)
     sources = {"real": describe_input(real), "train": None if train is None else describe_input(train)}
+    synthetic = _with_donors(synthetic, train)
     real, synthetic, train = _common_genes(real, synthetic, train)
     say = on_step or (lambda _: None)
     tally, key = Tally(), key_from_rng(rng)
@@ -181,6 +182,18 @@ def _trial(
         return replace(halves, control=control)
     make_bulk = partial(bulk_profiles, by=label, threads=threads)
     return Trial(train, real, make_bulk(train), train, label, (label,), make_bulk, control=control, group=group)
+
+
+def _with_donors(synthetic: AnnData, train: AnnData | None) -> AnnData:
+    """Name the donors of cells; without the reference that their numbers refer to, these say nothing."""
+    if DONOR not in synthetic.obs or not pd.api.types.is_integer_dtype(synthetic.obs[DONOR]):
+        return synthetic
+    record = provenance_of(synthetic) or {}
+    if train is not None and record.get("input_hash") == content_hash(train):
+        return name_donors(synthetic, train)
+    if train is not None:
+        warn("the synthetic cells have donors by number, but not among the cells of train: donors are not used")
+    return make_anndata(synthetic.X, obs=synthetic.obs.drop(columns=DONOR), var=synthetic.var, uns=synthetic.uns)
 
 
 def _at_most(synthetic: AnnData, numbers: Mapping[str, int], *, label: str, rng: np.random.SeedSequence) -> AnnData:

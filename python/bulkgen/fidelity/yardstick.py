@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from bulkgen.fidelity.cells import Cells
+from bulkgen.fidelity.drawing import DONOR
 from bulkgen.fidelity.measure import MACRO, MEASURES, measure
 from bulkgen.fidelity.representation import column_moments
 from bulkgen.fidelity.space import Space
@@ -31,9 +32,6 @@ if TYPE_CHECKING:
     from bulkgen.training import Scores
 
 __all__ = ["Score", "Yardstick"]
-
-#: Column of synthetic cells with the name of the real cell that each was made from.
-DONOR = "donor"
 
 
 @dataclass(frozen=True)
