@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bulkgen.rng import Purpose, key_from_rng
+from bulkgen.rng import key_from_rng
 
 
 @given(st.integers(0, 2**200))
@@ -71,16 +71,3 @@ def test_anything_else_is_refused(wrong):
 def test_negative_seeds_are_refused(negative):
     with pytest.raises(ValueError, match=f"non-negative integer, got {negative}"):
         key_from_rng(negative)
-
-
-def test_purposes_are_frozen():
-    # a released number is never reused, and the word that holds it has eight bits
-    assert {purpose.name: purpose.value for purpose in Purpose} == {
-        "TRUNCATED_GAUSSIAN": 1,
-        "TRUNCATED_GAUSSIAN_RETRY": 2,
-        "GROUP_SIZE": 3,
-        "GROUP_SIZE_RETRY": 4,
-        "GROUP_SHUFFLE": 5,
-        "SPLIT": 6,
-        "ZERO_MASK": 7,
-    }

@@ -9,15 +9,20 @@ namespace bulkgen {
 namespace {
 
 constexpr float most_molecules = 0x1p31F;
+constexpr double largest_chance = 1.0 - 0x1p-53;
 
 /// Failures, each with chance q, before the size-th success.
 std::int64_t gained(WordStream& stream, std::int64_t size, double q) noexcept {
-    if (size > 8) return geometric_sum(stream, size, q, log_positive(q));
-    std::int64_t gain = 0;
-    for (std::int64_t i = 0; i < size; ++i) {
-        while (bernoulli(stream, q)) ++gain;
+    if (size > 8 || q > 0.5) {
+        const double below_one = q < largest_chance ? q : largest_chance;
+        return geometric_sum(stream, size, below_one, log_positive(below_one));
     }
-    return gain;
+    // few: by inversion, without a logarithm
+    double none = 1.0;
+    for (std::int64_t i = 0; i < size; ++i) none *= 1.0 - q;
+    const auto successes = static_cast<double>(size);
+    return detail::invert(stream.fine_uniform(), none, detail::most_inverted,
+                          [=](double k) { return q * (successes + k); });
 }
 
 /// One cell: its library size and response, and what the plan makes of a gene in it.

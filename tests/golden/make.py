@@ -9,7 +9,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+import compound_cases
 from bulkgen.kernels import get_kernels
+from bulkgen.kernels.donor_shift import donors_of_cells
 from bulkgen.rng import STREAM_VERSION, Purpose, key_from_rng
 from bulkgen.splits import k_groups, shuffled, strata_of
 from kernel_cases import VARIATES, cell_plans, cells_of, draw, random_csr, thinned, variates
@@ -45,6 +47,12 @@ def golden_values() -> dict[str, object]:
     csr = random_csr(8, cells=20, genes=900)
     _, ends, columns, counts = thinned(kernels, csr, np.linspace(0, 1, 20))
     values["thin_rows"] = {"ends": ends.tolist(), "columns": digest(columns), "values": digest(counts)}
+    for name in compound_cases.NAMES:
+        lengths, columns, counts = compound_cases.drawn(compound_cases.cells_drawer(name, kernels), 8)
+        values[name] = {"lengths": lengths.tolist(), "columns": digest(columns), "values": digest(counts)}
+    for shared in (False, True):
+        chosen = donors_of_cells(np.arange(100), 30, key=3, first_cell=(5 << 40) + 90, shared=shared)
+        values["donors_shared" if shared else "donors"] = chosen.tolist()
     return values
 
 

@@ -27,6 +27,7 @@ def test_streams_are_golden(backend, monkeypatch):
 
 
 def test_a_released_purpose_keeps_its_number():
+    # eight bits of an address; a number is never reused
     assert {p.name: p.value for p in Purpose} == {
         "TRUNCATED_GAUSSIAN": 1,
         "TRUNCATED_GAUSSIAN_RETRY": 2,

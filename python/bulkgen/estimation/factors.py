@@ -1,4 +1,13 @@
-"""Co-variation of genes as a few factors of a Gaussian copula."""
+"""Factors that genes have in common within strata: a Gaussian copula of low rank.
+
+Each count of a gene is a normal variate z cut into intervals by the negative binomial law of its cell. The residual is
+its expectation given the count, E[z | x]: it has the variance a² < 1, and where two variates have the correlation ρ,
+the residuals have the correlation ρ a a′ to first order. (The randomised quantile residuals of Dunn and Smyth, J.
+Comput. Graph. Stat. 5:236, 1996, add noise to it and so leave ρ a² a′².) Dividing by a undoes what the counts blurred.
+
+Eigenvalues of the correlations of noise alone follow the law of Marchenko and Pastur; those clearly above its edge are
+kept and shrunk to what minimises the squared error (Donoho, Gavish, Johnstone, Ann. Stat. 46:1742, 2018).
+"""
 
 from __future__ import annotations
 
@@ -6,137 +15,172 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+from scipy.linalg import eigh
+from scipy.sparse.linalg import eigsh
 from scipy.special import betainc, ndtri
 
-from bulkgen.estimation.checks import checked_cells
+from bulkgen.io import library_sizes
 
 if TYPE_CHECKING:
     import scipy.sparse as sp
 
-    from bulkgen.kernels.protocol import Float64Array, Int64Array
+    from bulkgen.kernels.protocol import Float32Array, Float64Array, Int64Array
 
-__all__ = ["CopulaFactors", "fit_copula_factors"]
+__all__ = ["Factors", "estimate_factors"]
 
-#: Loadings are rounded to this, which hides the last bits of the linear algebra library.
-_GRID = 2.0**-10
-#: The most of a gene's variance that factors may explain.
-_MOST_SHARED = 0.9
+#: Loadings are multiples of this, so that the last bits of the linear algebra do not show.
+_STEP = 2.0**-12
+#: Most of a gene's variance that factors may explain.
+_MOST_COMMON = 0.95
+#: 99 % quantile of the law of Tracy and Widom for real matrices: how far noise reaches beyond the edge.
+_TRACY_WIDOM = 2.02
+_MOST_CELLS = 2000
+_FARTHEST = 8.0
+_GENES = 512
 
 
 @dataclass(frozen=True)
-class CopulaFactors:
-    """Standard normals of genes: z_g = Σ_f loadings[g, f] · factor_f + √(1 − Σ_f loadings[g, f]²) · noise_g.
+class Factors:
+    """z = own · e + Σ loadings · f with independent standard normal e and f has variance 1.
 
     Attributes
     ----------
     genes
-        Numbers of the genes with loadings, ascending, shape (n_used,).
+        Genes that have factors, ascending; the others are independent.
     loadings
-        Shape (n_used, n_factors), multiples of 2^-10; the sum of squares of a gene is below 1.
+        Shape (n_factors, genes.size), the strongest factor first.
+    own
+        Shape (genes.size,).
     """
 
     genes: Int64Array
-    loadings: Float64Array
+    loadings: Float32Array
+    own: Float64Array
 
 
-def fit_copula_factors(
+def estimate_factors(
     counts: sp.csr_matrix,
-    profile: Float64Array,
+    codes: Int64Array,
+    n_strata: int,
     dispersion: Float64Array,
     *,
-    most_factors: int = 20,
+    n_factors: int = 30,
     most_zeros: float = 0.9,
-    most_genes: int = 1000,
-    most_cells: int = 2000,
-    key: int = 0,
-) -> CopulaFactors:
-    """Fit factors to the normal scores of reference cells of one stratum.
-
-    A count's score is the normal quantile of a uniform number between the negative-binomial probabilities of fewer
-    and of at most as many (randomised quantile residual: Dunn & Smyth 1996). Eigenvalues of the scores' correlations
-    above the edge (1 + √(genes/cells))² of pure noise (Marchenko & Pastur 1967) are kept, each shrunk to what it
-    estimates and by the angle between its vector and the true one (Donoho, Gavish & Johnstone 2018).
+) -> Factors:
+    """Estimate the factors behind the correlations of genes within strata.
 
     Parameters
     ----------
     counts
-        Cells × genes, whole counts; no row empty.
-    profile
-        Each gene's share of a cell's counts, shape (n_genes,).
+        Cells x genes, raw counts, canonical. Of more than 2,000 cells every k-th is used.
+    codes
+        Stratum of each cell, shape (n_cells,); -1 leaves a cell out. Differences between strata are no correlation.
+    n_strata
+        Number of strata.
     dispersion
-        φ of each gene, shape (n_genes,).
-    most_factors
+        Dispersion of each gene, as of :func:`bulkgen.estimation.dispersion.estimate_dispersion`.
+    n_factors
         Factors at most.
     most_zeros
-        Genes with a larger share of zeros are left out: their scores are noise.
-    most_genes, most_cells
-        Of the genes, those with fewest zeros; of the cells, the first ones.
-    key
-        64-bit key of the residuals' uniform numbers.
-
-    Returns
-    -------
-    CopulaFactors
-        Possibly with no gene and no factor, where genes do not vary together.
+        Genes with a larger share of zeros are left out: their counts say next to nothing of z.
 
     Raises
     ------
-    CountsError
-        If there are under 20 cells.
+    ValueError
+        If an argument has the wrong shape or range, or fewer than three cells have counts.
     """
-    counts = counts[:most_cells]
-    sizes = checked_cells(counts, fewest=20, purpose="a copula")
-    n_cells, n_genes = counts.shape
-    seen = np.bincount(counts.indices[counts.data > 0], minlength=n_genes)
-    genes = np.flatnonzero((seen > (1.0 - most_zeros) * n_cells) & (profile > 0))
-    if genes.size > most_genes:
-        genes = np.sort(genes[np.argsort(-seen[genes], kind="stable")[:most_genes]])
-    nothing = CopulaFactors(np.empty(0, np.int64), np.empty((0, 0)))
-    if genes.size < 2:
-        return nothing
-    x = np.asarray(counts[:, genes].todense(), np.float64)
-    scores = _normal_scores(x, sizes[:, None] * profile[genes], dispersion[genes], key)
-    scores -= scores.mean(axis=0)
-    scores /= np.sqrt((scores * scores).mean(axis=0))
-    loadings = _spikes(scores, most_factors)
-    if loadings.shape[1] == 0:
-        return nothing
-    shared = (loadings**2).sum(axis=1, keepdims=True)
-    loadings *= np.sqrt(np.minimum(1.0, _MOST_SHARED / np.maximum(shared, 1e-12)))
-    return CopulaFactors(genes.astype(np.int64), np.rint(loadings / _GRID) * _GRID)
+    if dispersion.shape != (counts.shape[1],) or not np.all(dispersion > 0):
+        raise ValueError(f"dispersion must be positive, one for each of the {counts.shape[1]} genes")
+    if n_factors < 0 or not 0 < most_zeros <= 1:
+        raise ValueError("n_factors must not be negative, most_zeros must be in (0, 1]")
+    sizes = library_sizes(counts)
+    cells = np.flatnonzero((codes >= 0) & (sizes > 0))
+    cells = cells[:: max(1, -(-cells.size // _MOST_CELLS))]
+    if cells.size < 3:
+        raise ValueError(f"factors need at least three cells with counts, not {cells.size}")
+    of_cells = counts[cells].tocsc()
+    genes = np.flatnonzero(np.diff(of_cells.indptr) > (1.0 - most_zeros) * cells.size)
+    residuals = np.empty((cells.size, genes.size))
+    for first in range(0, genes.size, _GENES):
+        some = genes[first : first + _GENES]
+        mean = _expected(of_cells[:, some].toarray(), sizes[cells], codes[cells], n_strata)
+        residuals[:, first : first + some.size] = _residuals(of_cells[:, some], mean, dispersion[some])
+    residuals -= residuals.mean(axis=0)
+    clearness = np.sqrt((residuals * residuals).mean(axis=0))
+    known = clearness > 0.05
+    genes, residuals, clearness = genes[known], residuals[:, known] / clearness[known], clearness[known]
+
+    loadings = _loadings(residuals, n_factors) / np.minimum(clearness, 1.0)
+    common = (loadings * loadings).sum(axis=0)
+    loadings *= np.sqrt(np.minimum(1.0, _MOST_COMMON / np.maximum(common, _MOST_COMMON)))
+    loadings = np.rint(loadings / _STEP) * _STEP
+    strongest = np.argmax(np.abs(loadings), axis=1) if genes.size else np.zeros(0, np.int64)
+    loadings *= np.where(loadings[np.arange(len(loadings)), strongest] < 0, -1.0, 1.0)[:, None]
+    own = np.sqrt(1.0 - (loadings * loadings).sum(axis=0))
+    return Factors(genes, loadings.astype(np.float32), own)
 
 
-def _normal_scores(x: Float64Array, mean: Float64Array, dispersion: Float64Array, key: int) -> Float64Array:
-    size = np.broadcast_to(1.0 / dispersion, x.shape)
-    success = size / (size + mean)
-    below = np.zeros(x.shape)
-    positive = x > 0
-    below[positive] = betainc(size[positive], x[positive], success[positive])
-    upto = betainc(size, x + 1.0, success)
-    # raw words, whose stream NumPy guarantees; its distributions may change
-    words = np.random.Philox(key=key).random_raw(x.size).reshape(x.shape)
-    uniform = ((words >> np.uint64(11)).astype(np.float64) + 0.5) * 2.0**-53
-    scores: Float64Array = ndtri(np.clip(below + uniform * (upto - below), 1e-12, 1.0 - 1e-12))
-    return scores
+def _expected(counts: Float64Array, sizes: Float64Array, codes: Int64Array, n_strata: int) -> Float64Array:
+    """Mean count of each cell and gene, given the cell's stratum and library size."""
+    mean = np.empty(counts.shape)
+    for stratum in range(n_strata):
+        rows = codes == stratum
+        total = counts[rows].sum(axis=0, dtype=np.float64)
+        mean[rows] = sizes[rows, None] * (total / max(sizes[rows].sum(), 1.0))
+    return mean
 
 
-def _spikes(scores: Float64Array, most_factors: int) -> Float64Array:
-    """Loadings (genes × factors) of the eigenvalues above the noise's edge."""
-    n_cells, n_genes = scores.shape
+def _residuals(counts: sp.csc_matrix, mean: Float64Array, dispersion: Float64Array) -> Float64Array:
+    """E[z | x] with (lower, upper) = the chances of at least x and of more than x."""
+    r = 1.0 / dispersion
+    with np.errstate(divide="ignore", invalid="ignore"):
+        zero = np.exp(-r * np.log1p(mean / r))
+        residual = np.where(mean > 0, -_height(zero) / zero, 0.0)
+    entries = counts.tocoo()
+    seen = entries.data > 0
+    row, column, x = entries.row[seen], entries.col[seen], entries.data[seen].astype(np.float64)
+    mu, size = mean[row, column], r[column]
+    share = mu / (size + mu)
+    more = betainc(x + 1.0, size, share)
+    least = betainc(x, size, share)
+    chance = least - more
+    far = chance < 1e-12
+    inside = (_height(least) - _height(more)) / np.where(far, 1.0, chance)
+    residual[row, column] = np.where(far, -ndtri(least), inside)
+    return np.clip(residual, -_FARTHEST, _FARTHEST)
+
+
+def _height(probability: Float64Array) -> Float64Array:
+    """Return the normal density at the quantile of a probability."""
+    z = ndtri(probability)
+    height: Float64Array = np.exp(-0.5 * z * z) * 0.3989422804014327
+    return height
+
+
+def _loadings(residuals: Float64Array, n_factors: int) -> Float64Array:
+    """Shrunk eigenvectors of the correlation matrix, shape (factors, genes)."""
+    n_cells, n_genes = residuals.shape
+    smaller = min(n_cells, n_genes)
+    if smaller == 0 or n_factors == 0:
+        return np.zeros((0, n_genes))
     ratio = n_genes / n_cells
-    # the smaller of the two products has the same eigenvalues
-    by_cells = n_cells < n_genes
-    product = (scores @ scores.T if by_cells else scores.T @ scores) / n_cells
-    values, vectors = np.linalg.eigh(product)
-    values, vectors = values[::-1][:most_factors], vectors[:, ::-1][:, :most_factors]
-    kept = values > (1.0 + np.sqrt(ratio)) ** 2
+    # the eigenvalues above 0 of ZᵀZ and ZZᵀ are the same, and one's eigenvectors give the other's
+    by_genes = n_genes <= n_cells
+    gram = (residuals.T @ residuals if by_genes else residuals @ residuals.T) / n_cells
+    if smaller > 4 * n_factors:
+        # a fixed first vector: ARPACK's own is random
+        values, vectors = eigsh(gram, k=n_factors, v0=np.linspace(1.0, 2.0, smaller))
+    else:
+        values, vectors = eigh(gram, subset_by_index=(max(0, smaller - n_factors), smaller - 1))
+    reach = np.sqrt(n_cells - 1.0) + np.sqrt(n_genes)
+    spread = reach * (1.0 / np.sqrt(n_cells - 1.0) + 1.0 / np.sqrt(n_genes)) ** (1.0 / 3.0)
+    kept = np.flatnonzero(values > (reach * reach + _TRACY_WIDOM * spread) / n_cells)[::-1]
     values, vectors = values[kept], vectors[:, kept]
-    if by_cells:
-        vectors = scores.T @ vectors / np.sqrt(n_cells * values)
-    shifted = values + 1.0 - ratio
-    true = (shifted + np.sqrt(np.maximum(shifted**2 - 4.0 * values, 0.0))) / 2.0
-    cosine = (1.0 - ratio / (true - 1.0) ** 2) / (1.0 + ratio / (true - 1.0))
-    loadings: Float64Array = vectors * np.sqrt((true - 1.0) * np.maximum(cosine, 0.0))
-    # the sign of a vector is arbitrary: its entry farthest from 0 is made positive
-    largest = np.abs(vectors).argmax(axis=0)
-    return loadings * np.sign(vectors[largest, np.arange(vectors.shape[1])])
+    if not by_genes:
+        vectors = residuals.T @ vectors / np.sqrt(n_cells * values)
+    # eigenvalue above 1 of the truth, and how much of its direction the sample's has
+    centre = values + 1.0 - ratio
+    spike = np.maximum(0.5 * (centre + np.sqrt(np.maximum(centre * centre - 4.0 * values, 0.0))) - 1.0, np.sqrt(ratio))
+    cosine = (1.0 - ratio / (spike * spike)) / (1.0 + ratio / spike)
+    loadings: Float64Array = (vectors * np.sqrt(spike * cosine)).T
+    return loadings

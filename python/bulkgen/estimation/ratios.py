@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bulkgen import elementary
-from bulkgen.estimation.checks import checked_profile
+from bulkgen.errors import CountsError
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -19,7 +19,7 @@ __all__ = ["information", "profile_of", "shrunk_ratios"]
 #: No gene of a profile is rarer than this; a cell of 5,000 counts has one in a thousand.
 PROFILE_FLOOR = 2e-7
 #: Bounds of a ratio: 2^-6 and 2^6.
-_LARGEST = 64.0
+_LOG_LARGEST = 4.1588830833596715
 #: Log ratios at which the prior has mass: dense around 0.
 _POINTS = 41
 #: Groups of genes by their information, each with a prior of its own.
@@ -29,8 +29,9 @@ _ITERATIONS = 40
 
 def profile_of(counts: npt.ArrayLike) -> Float64Array:
     """Return (counts + ½) / Σ(counts + ½) along the last axis: no gene has probability 0."""
-    raised = checked_profile(counts, "a profile") + 0.5
-    return raised / raised.sum(axis=-1, keepdims=True)
+    raised = _checked_profile(counts, "a profile") + 0.5
+    profile: Float64Array = raised / raised.sum(axis=-1, keepdims=True)
+    return profile
 
 
 def information(
@@ -42,7 +43,7 @@ def information(
 ) -> Float64Array:
     """Return how many Poisson counts would know a bulk profile's genes as well as the profile does.
 
-    1 / information = 1 / min(counts + ½, molecules + ½) + dispersion / samples, the relative variance of a gene's value.
+    1 / information = 1 / min(counts + ½, molecules + ½) + dispersion / samples, the relative variance of a gene.
 
     Parameters
     ----------
@@ -62,7 +63,7 @@ def information(
     numpy.ndarray
         float64, the shape of the arguments broadcast.
     """
-    counts = checked_profile(counts, "counts")
+    counts = _checked_profile(counts, "counts")
     fewest = np.minimum(counts, np.asarray(molecules, np.float64)) + 0.5
     return 1.0 / (1.0 / fewest + np.asarray(dispersion, np.float64) / np.asarray(samples, np.float64))
 
@@ -70,15 +71,15 @@ def information(
 def shrunk_ratios(
     treated: npt.ArrayLike,
     control: npt.ArrayLike,
-    treated_information: npt.ArrayLike,
-    control_information: npt.ArrayLike,
     *,
+    treated_information: npt.ArrayLike | None = None,
+    control_information: npt.ArrayLike | None = None,
     reference: npt.ArrayLike | None = None,
     shrinkage: float = 0.5,
 ) -> Float64Array:
     """Estimate r = treated profile / control profile of each gene.
 
-    The information of both profiles makes each ratio a binomial observation: of k + k₀ counts, k were treated. The prior
+    The information of both profiles makes each ratio a binomial observation: k of k + k₀ counts were treated. The prior
     of log r is free on a grid, is estimated by EM (Kiefer & Wolfowitz 1956) in eight groups of genes of similar
     information, and gives the posterior mean of the treated profile, the estimate of least squared error. Classes made
     with posterior means alone are harder to tell apart than real ones where thousands of genes change a little, for
@@ -93,7 +94,7 @@ def shrunk_ratios(
     control
         Counts of the control profile, shape (n_genes,), from the same platform, whose bias per gene cancels.
     treated_information, control_information
-        From :func:`information`.
+        From :func:`information`. Default: that of the counts alone.
     reference
         Profile of the cells that the ratios will be applied to, which decides the scale: Σ r · reference = 1. Default:
         the control profile.
@@ -116,24 +117,32 @@ def shrunk_ratios(
     p0 = np.maximum(profile_of(control), PROFILE_FLOOR)
     if p.ndim != 1 or p.shape != p0.shape:
         raise ValueError(f"treated and control must have one shape (n_genes,), got {p.shape} and {p0.shape}")
-    raw = np.clip(p / p0, 1.0 / _LARGEST, _LARGEST)
-    ratio = raw
+    logarithm = elementary.log(p / p0)
     if shrinkage > 0.0:
-        k = np.broadcast_to(checked_profile(treated_information, "treated_information"), p.shape)
-        k0 = np.broadcast_to(checked_profile(control_information, "control_information"), p.shape)
-        posterior = np.clip(_posterior_mean(p, p0, k, k0), 1.0 / _LARGEST, _LARGEST)
-        ratio = elementary.exp((1.0 - shrinkage) * elementary.log(raw) + shrinkage * elementary.log(posterior))
-    scale = p0 if reference is None else checked_profile(reference, "reference")
-    return ratio * (scale.sum() / (ratio * scale).sum())
+        k = information(treated) if treated_information is None else np.asarray(treated_information, np.float64)
+        k0 = information(control) if control_information is None else np.asarray(control_information, np.float64)
+        for name, value in (("treated_information", k), ("control_information", k0)):
+            if value.shape != p.shape or not np.all((value > 0) & np.isfinite(value)):
+                raise ValueError(f"{name} must be positive and finite for each of the {p.size} genes")
+        logarithm = (1.0 - shrinkage) * logarithm + shrinkage * _posterior_mean(p, p0, k, k0)
+    ratio = elementary.exp(np.clip(logarithm, -_LOG_LARGEST, _LOG_LARGEST))
+    scale = p0 if reference is None else _checked_profile(reference, "reference")
+    ratio *= scale.sum() / (ratio * scale).sum()
+    return ratio
 
 
 def _posterior_mean(p: Float64Array, p0: Float64Array, k: Float64Array, k0: Float64Array) -> Float64Array:
-    """E[treated profile] / control profile; counts k = p · exposure, k0 = p0 · exposure0."""
+    """Return the log of E[treated profile] / control profile; counts k = p · exposure, k0 = p0 · exposure0.
+
+    The control profile below the line is the raw one, because that is what the cells to be shifted have.
+    """
     total, exposure, exposure0 = k + k0, k / p, k0 / p0
-    u = np.linspace(-1.0, 1.0, _POINTS)
-    # sinh(3u): a fifth of the points lies within a tenth of the range
-    wide = elementary.exp(3.0 * u) - elementary.exp(-3.0 * u)
-    ratios = elementary.exp(wide / wide[-1] * elementary.log(_LARGEST))
+    # log ratios sinh(3u) for equal steps of u: ten times as dense around 0 as at the ends
+    step = 2.0 / (_POINTS - 1)
+    u = step * np.arange(_POINTS) - 1.0
+    unit = 2.0 * _LOG_LARGEST / (elementary.exp(3.0) - elementary.exp(-3.0))
+    ratios = elementary.exp(unit * (elementary.exp(3.0 * u) - elementary.exp(-3.0 * u)) / 2.0)
+    raw = elementary.log(p / p0)
     result = np.empty_like(p)
     for genes in np.array_split(np.argsort(total, kind="stable"), _GROUPS):
         if genes.size == 0:
@@ -152,5 +161,25 @@ def _posterior_mean(p: Float64Array, p0: Float64Array, k: Float64Array, k0: Floa
         posterior /= posterior.sum(axis=0)
         # given r, the control profile is best estimated by total / (exposure0 + r exposure)
         treated = ratios[:, None] * total[genes] / (exposure0[genes] + ratios[:, None] * exposure[genes])
-        result[genes] = (posterior * treated).sum(axis=0) / p0[genes]
-    return result
+        result[genes] = elementary.log((posterior * treated).sum(axis=0) / p0[genes])
+    # a point stands for the width between points: a ratio known better than that is not moved to it
+    width = (3.0 * step) ** 2 * (unit**2 + np.minimum(np.abs(raw), _LOG_LARGEST) ** 2)
+    variance = 1.0 / k + 1.0 / k0
+    shrunk: Float64Array = raw + (result - raw) * (variance / (variance + width))
+    return shrunk
+
+
+def _checked_profile(counts: npt.ArrayLike, name: str) -> Float64Array:
+    """Return counts or rates as float64.
+
+    Raises
+    ------
+    CountsError
+        If a value is negative or not finite, or a profile has no counts.
+    """
+    values = np.asarray(counts, np.float64)
+    if not np.all(np.isfinite(values)) or values.min(initial=0.0) < 0:
+        raise CountsError(f"{name} has negative, infinite or NaN values")
+    if not np.all(values.sum(axis=-1) > 0):
+        raise CountsError(f"{name} has a profile without counts")
+    return values

@@ -7,7 +7,6 @@ from typing import ClassVar
 
 from pydantic import Field
 
-from bulkgen.estimation.factors import fit_copula_factors
 from bulkgen.generators.base import Bulk, Reference, SparseGenerator, cell_address
 from bulkgen.generators.ratios import MeanOfBulk
 from bulkgen.kernels.copula import CopulaPlan
@@ -48,12 +47,11 @@ class Copula(MeanOfBulk):
     def fit(self, bulk: Bulk, reference: Reference) -> FittedCopula:
         """Plan every stratum; strata with the same control share its factors."""
         learned = self.cells_of(bulk, reference)
-        factors = {
-            cells: fit_copula_factors(cells.counts, cells.profile, cells.dispersion, most_factors=self.factors)
-            for cells in dict.fromkeys(learned)
-        }
+        factors = {cells: cells.factors(self.factors) for cells in dict.fromkeys(learned)}
         plans = []
         for profile, cells in zip(self.profiles(bulk, learned), learned, strict=True):
             shared = factors[cells]
-            plans.append(CopulaPlan.of(profile, cells.dispersion, self.sizes_of(cells), shared.genes, shared.loadings))
+            plans.append(
+                CopulaPlan.of(profile, cells.dispersion, self.sizes_of(cells), shared.genes, shared.loadings.T)
+            )
         return FittedCopula(tuple(plans))

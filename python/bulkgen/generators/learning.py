@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from bulkgen.errors import LabelError
+from bulkgen.estimation.concentration import estimate_concentration
 from bulkgen.estimation.dispersion import estimate_dispersion
-from bulkgen.estimation.library_sizes import library_size_table
+from bulkgen.estimation.factors import Factors, estimate_factors
+from bulkgen.estimation.library_sizes import library_size_sample
 from bulkgen.estimation.ratios import profile_of
-from bulkgen.estimation.zero_inflation import ZeroInflation, fit_zero_inflation
+from bulkgen.estimation.zero_inflation import ZeroInflation, estimate_zero_inflation
 from bulkgen.generators.base import Bulk, Generator, Reference
 from bulkgen.generators.control import control_strata, stratum_name
 
@@ -44,6 +46,7 @@ class ReferenceCells:
         self.rows = rows
         self.counts: sp.csr_matrix = reference.counts[rows]
         self.library_sizes: Float64Array = reference.library_sizes[rows]
+        self._threads = reference.threads
 
     @cached_property
     def sums(self) -> Float64Array:
@@ -58,12 +61,23 @@ class ReferenceCells:
     @cached_property
     def zero_inflation(self) -> ZeroInflation:
         """Zeros beyond the negative binomial law of each gene."""
-        return fit_zero_inflation(self.counts, self.profile, self.dispersion)
+        return estimate_zero_inflation(self.counts, self._one_stratum(), 1)
 
     @cached_property
     def dispersion(self) -> Float64Array:
         """Dispersion of each gene."""
-        return estimate_dispersion(self.counts).shrunk
+        return estimate_dispersion(self.counts, self._one_stratum(), 1, threads=self._threads)
+
+    def factors(self, most: int) -> Factors:
+        """Return the factors that genes share, at most so many."""
+        return estimate_factors(self.counts, self._one_stratum(), 1, self.dispersion, n_factors=most)
+
+    def concentration(self) -> float:
+        """Return the concentration of a Dirichlet-multinomial law of the cells."""
+        return estimate_concentration(self.counts, self._one_stratum(), 1)
+
+    def _one_stratum(self) -> Int64Array:
+        return np.zeros(self.rows.size, np.int64)
 
 
 class LearnsFromControls(Generator):
@@ -126,4 +140,4 @@ class DrawsLibrarySizes(LearnsFromControls):
 
     def sizes_of(self, cells: ReferenceCells) -> Float64Array:
         """Return the library sizes to choose from."""
-        return library_size_table(cells.library_sizes, law=self.library_sizes).astype(np.float64)
+        return library_size_sample(cells.library_sizes, model=self.library_sizes).astype(np.float64)

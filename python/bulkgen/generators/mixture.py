@@ -10,7 +10,7 @@ import scipy.sparse as sp
 from pydantic import Field
 
 from bulkgen.errors import LabelError
-from bulkgen.estimation.fractions import marker_genes, state_fractions
+from bulkgen.estimation.fractions import cell_fractions, estimate_fractions
 from bulkgen.estimation.ratios import information, shrunk_ratios
 from bulkgen.generators.base import Bulk, Generator, Reference, SparseGenerator, cell_address
 from bulkgen.generators.control import stratum_name
@@ -111,7 +111,7 @@ class Mixture(Generator):
     states
         Column of the reference's ``obs`` that holds the state (cell type, cell line, cluster) of each cell.
     fractions
-        How the fractions are found: ``poisson`` likelihood or non-negative least squares, ``nnls``.
+        How the fractions are found: non-negative least squares, ``nnls``, or the ``poisson`` likelihood.
     residual
         Whether donors are moved by what the fractions do not explain; without, real cells are resampled.
     renoise, heterogeneity
@@ -121,7 +121,7 @@ class Mixture(Generator):
     fitted_type: ClassVar = FittedMixture
 
     states: str
-    fractions: Literal["poisson", "nnls"] = "poisson"
+    fractions: Literal["nnls", "poisson"] = "nnls"
     residual: bool = True
     renoise: float = Field(0.0, ge=0, lt=1)
     heterogeneity: float = Field(0.0, ge=0, le=1)
@@ -141,8 +141,7 @@ class Mixture(Generator):
         profiles = np.stack([of_state.profile for of_state in cells])
         library_sizes = np.array([of_state.library_sizes.mean() for of_state in cells])
         sums = np.stack([of_state.sums for of_state in cells])
-        markers = marker_genes(sums)
-        molecules = state_fractions(bulk.counts, sums, genes=markers, method=self.fractions)
+        molecules = np.atleast_2d(estimate_fractions(bulk.counts, sums, method=self.fractions))
         plans = []
         for stratum, shares in enumerate(molecules):
             ratio = self._residual(bulk, stratum, shares @ profiles, cells)
@@ -157,11 +156,10 @@ class Mixture(Generator):
                         response=response_law(self.heterogeneity),
                     )
                 )
-        of_cells = molecules / library_sizes
         first = np.cumsum([0, *(of_state.rows.size for of_state in cells)])
         return FittedMixture(
             "\n".join(names),
-            of_cells / of_cells.sum(axis=1, keepdims=True),
+            cell_fractions(molecules, library_sizes),
             Donors.of(sp.vstack([of_state.counts for of_state in cells], format="csr")),
             np.concatenate([of_state.rows for of_state in cells]),
             tuple(np.arange(a, b) for a, b in zip(first[:-1], first[1:], strict=True)),
@@ -183,4 +181,10 @@ class Mixture(Generator):
             molecules = samples * size * counts / counts.sum()
             known = information(counts, molecules=molecules, dispersion=dispersion, samples=samples)
         known_states = information(expected * depth, dispersion=dispersion, samples=n_cells)
-        return shrunk_ratios(counts, expected * depth, known, known_states, reference=expected)
+        return shrunk_ratios(
+            counts,
+            expected * depth,
+            treated_information=known,
+            control_information=known_states,
+            reference=expected,
+        )

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 import numpy as np
 from pydantic import Field
 
-from bulkgen.elementary import exp, log1p
-from bulkgen.estimation.concentration import estimate_concentration
+from bulkgen.elementary import exp
+from bulkgen.estimation.dispersion import log_normal_sigma
 from bulkgen.generators.base import Bulk, Reference, SparseGenerator, cell_address
 from bulkgen.generators.learning import DrawsLibrarySizes
 from bulkgen.kernels.rows import Rows
@@ -56,7 +56,7 @@ class Multinomial(DrawsLibrarySizes):
         plans = []
         for profile, cells in zip(bulk.profile, self.cells_of(bulk, reference), strict=True):
             if self.concentration == "estimate":
-                concentration = estimate_concentration(cells.counts, np.zeros(cells.rows.size, np.int64), 1)
+                concentration = cells.concentration()
             else:
                 concentration = np.inf if self.concentration is None else self.concentration
             plans.append(MultinomialPlan.of(profile, self.sizes_of(cells), concentration=concentration))
@@ -107,7 +107,7 @@ class Poisson(DrawsLibrarySizes):
             return FittedPoisson(tuple(plans), ())
         varying = []
         for profile, cells in learned:
-            sigma = np.sqrt(log1p(cells.dispersion))
+            sigma = log_normal_sigma(cells.dispersion)
             scale = profile * exp(-0.5 * sigma * sigma)
             varying.append(PoissonLogNormalPlan.of(scale, sigma, self.sizes_of(cells)))
         return FittedPoisson((), tuple(varying))

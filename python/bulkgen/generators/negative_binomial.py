@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+import numpy as np
+
 from bulkgen.generators.base import Bulk, Reference, SparseGenerator, cell_address
 from bulkgen.generators.ratios import MeanOfBulk
 from bulkgen.kernels.negative_binomial import NegativeBinomialPlan
@@ -49,8 +51,10 @@ class NegativeBinomial(MeanOfBulk):
         for profile, cells in zip(self.profiles(bulk, learned), learned, strict=True):
             rate, dispersion, inflation = profile, cells.dispersion, None
             if self.zero_inflation:
-                # what lies beside the additional zeros has a law of its own
+                # what lies beside the additional zeros has a law of its own, and makes up for them
                 zeros = cells.zero_inflation
-                rate, dispersion, inflation = profile * zeros.mean_factor, zeros.dispersion, zeros.probability
+                inflation = zeros.probability
+                rate = profile / (1.0 - inflation)
+                dispersion = np.where(inflation > 0, zeros.dispersion, dispersion)
             plans.append(NegativeBinomialPlan.of(rate, dispersion, self.sizes_of(cells), inflation=inflation))
         return FittedNegativeBinomial(tuple(plans))

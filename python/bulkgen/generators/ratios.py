@@ -75,7 +75,9 @@ def bulk_ratios(
             continue
         molecules = n_cells * cells.library_sizes.mean() * counts / counts.sum()
         known.append(information(counts, molecules=molecules, dispersion=cells.dispersion, samples=n_cells))
-    return shrunk_ratios(treated, control, known[0], known[1], reference=cells.profile)
+    return shrunk_ratios(
+        treated, control, treated_information=known[0], control_information=known[1], reference=cells.profile
+    )
 
 
 class MeanOfBulk(DrawsLibrarySizes):

@@ -15,10 +15,10 @@ from bulkgen.kernels.numba_clusters import (
     new_candidates,
     number_of_candidates,
 )
-from bulkgen.kernels.numba_discrete import bernoulli, beta, binomial, exp_of, geometric_sum
+from bulkgen.kernels.numba_discrete import beta, binomial, exp_of, geometric_sum
 from bulkgen.kernels.numba_math import LANES, log_positive, philox
 from bulkgen.kernels.numba_row_counts import add_count, new_counts, write_counts
-from bulkgen.kernels.numba_words import start_stream
+from bulkgen.kernels.numba_words import fine_uniform, start_stream
 
 __all__ = ["choose_donors", "donor_shift"]
 
@@ -30,6 +30,8 @@ _ONE = np.uint64(1)
 _STRATUM = np.uint64(40)
 _NUMBER = np.uint64((1 << 40) - 1)
 _MOST_MOLECULES = 2.0**31
+_MOST_INVERTED = 110
+_LARGEST_CHANCE = 1.0 - 2.0**-53
 #: Rows of a tile of genes.
 _RATIO, _EXPOSURE, _KEPT, _GAIN = range(4)
 
@@ -73,12 +75,18 @@ def choose_donors(out, donors, shared, key, purpose, first_cell):  # type: ignor
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def _gained(stream, size, q):  # type: ignore[no-untyped-def]
-    if size > 8:
-        return geometric_sum(stream, size, q, log_positive(q))
-    gain = np.int64(0)
+    if size > 8 or q > 0.5:
+        below_one = q if q < _LARGEST_CHANCE else _LARGEST_CHANCE
+        return geometric_sum(stream, size, below_one, log_positive(below_one))
+    chance = 1.0
     for _ in range(size):
-        while bernoulli(stream, q):
-            gain += 1
+        chance *= 1.0 - q
+    u = fine_uniform(stream)
+    gain = np.int64(0)
+    while u > chance and gain < _MOST_INVERTED:
+        u -= chance
+        chance *= q * (np.float64(size) + np.float64(gain)) * (1.0 / (np.float64(gain) + 1.0))
+        gain += 1
     return gain
 
 
