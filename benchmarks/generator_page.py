@@ -1,7 +1,7 @@
 """The results page of the generators, made from stored runs of ``bulkgen benchmark``.
 
-    python benchmarks/generator_page.py collect FOLDER NAME   keep the tables of a run under results/generators/NAME
-    python benchmarks/generator_page.py                       write docs/generators.md from all that is kept
+python benchmarks/generator_page.py collect FOLDER NAME   keep the tables of a run under results/generators/NAME
+python benchmarks/generator_page.py                       write docs/generators.md from all that is kept
 """
 
 from __future__ import annotations
@@ -63,7 +63,9 @@ def page(runs: Path = RUNS, mixture: Path | None = None) -> str:
         settings = json.loads((folder / "settings.json").read_text())
         parts += [f"## {title}", _about(settings)]
         if (folder / "few_cells.csv").exists():
-            parts.append(few_cells_table(pd.read_csv(folder / "few_cells.csv", keep_default_na=False, na_values=["nan"])))
+            parts.append(
+                few_cells_table(pd.read_csv(folder / "few_cells.csv", keep_default_na=False, na_values=["nan"]))
+            )
         else:
             parts.append(table(pd.read_csv(folder / "summary.csv", keep_default_na=False, na_values=[""])))
         parts.append(f"`{settings['command']}`")
@@ -104,7 +106,12 @@ _RANK = {"ceiling": 0, "generator": 1, "floor": 2, "majority": 3}
 
 def few_cells_table(curve: pd.DataFrame) -> str:
     """Balanced accuracy by real cells per class, alone and with generated cells at the chosen weight."""
-    curve = curve.assign(size=[f"all ({size})" if everything else str(size) for size, everything in zip(curve["size"], curve["all"], strict=True)])
+    curve = curve.assign(
+        size=[
+            f"all ({size})" if everything else str(size)
+            for size, everything in zip(curve["size"], curve["all"], strict=True)
+        ]
+    )
     sizes = list(dict.fromkeys(curve["size"]))
     methods = list(dict.fromkeys(curve["synthetic"]))
     lines = ["| training cells | " + " | ".join(sizes) + " |", "|" + "---|" * (len(sizes) + 1)]
@@ -117,7 +124,9 @@ def few_cells_table(curve: pd.DataFrame) -> str:
                 continue
             weights = ", ".join(f"{weight:g}" for weight in sorted(rows["weight"].unique()))
             weight = f" (w = {weights})" if method else ""
-            cells.append(f"{rows['balanced_accuracy'].mean():.3f} ± {rows['balanced_accuracy'].std(ddof=1):.3f}{weight}")
+            cells.append(
+                f"{rows['balanced_accuracy'].mean():.3f} ± {rows['balanced_accuracy'].std(ddof=1):.3f}{weight}"
+            )
         lines.append(f"| {f'real and `{method}`' if method else 'real alone'} | " + " | ".join(cells) + " |")
     return (
         "Real cells per class, alone and with generated cells of weight w, which cross-validation over the real cells "
@@ -167,10 +176,15 @@ def collect(folder: Path, name: str) -> Path:
 
 
 def _about(settings: dict) -> str:
-    mixed = settings.get("not_measured")
     said = f"{settings['input']['cells']:,} cells, {settings['seeds']} seeds, {settings['seconds'] / 60:.0f} minutes."
-    if mixed:
-        said = f"**{' '.join(str(words) for words in mixed.values())}** {said}" if isinstance(mixed, dict) else said
+    marked = settings.get("not_measured")
+    if marked:
+        title, text = marked.values()
+        said = f"**{title.upper()}: {text}** {said}"
+    for model in settings["models"]:
+        if "epochs" in model["options"]:
+            epochs, context = model["options"]["epochs"], model["options"]["context"]
+            said += f" Model `{model['model']}`: {epochs} epochs, the first {context} tokens of a cell."
     return said
 
 

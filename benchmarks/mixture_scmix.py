@@ -58,7 +58,10 @@ def run(data: Path, *, seeds: int) -> list[dict[str, object]]:
             states = fit.fitted.states.split("\n")
             found = fit.fitted.fractions[:, [states.index(line) for line in LINES]]
             drawn = np.array(
-                [[np.mean(made.obs["state"][made.obs["well"] == well] == line) for line in LINES] for well in bulk.obs_names]
+                [
+                    [np.mean(made.obs["state"][made.obs["well"] == well] == line) for line in LINES]
+                    for well in bulk.obs_names
+                ]
             )
             made.obs["cell_line"] = made.obs["state"].astype(str)
             scores = bg.score_cells(made, split.test, label="cell_line", train=split.train, seeds=1, rng=seed)
