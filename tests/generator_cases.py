@@ -97,9 +97,9 @@ def samples(values: np.ndarray, *, unit: str = "counts", **columns: list[str]) -
 
 
 def deviations(made, mean: np.ndarray) -> np.ndarray:
-    """Difference of each gene's mean from what it should be, in standard errors; genes hardly ever seen left out."""
+    """Difference of each gene's mean from what it should be, in standard errors; genes of few cells left out."""
     dense = made.toarray() if sp.issparse(made) else np.asarray(made)
-    seen = dense.sum(axis=0) >= 30
+    seen = (dense > 0).sum(axis=0) >= 100
     error = dense.std(axis=0, ddof=1)[seen] / np.sqrt(len(dense))
     return (dense.mean(axis=0)[seen] - mean[seen]) / error
 
