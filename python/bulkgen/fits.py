@@ -169,7 +169,8 @@ def fit_made(
     reference = bulk if reference is None else reference
     if _is_profiles(reference) or holds_samples(reference):
         raise ValueError(
-            "profiles and bulk samples hold no single cells: pass reference= (--reference), the real cells to learn from"
+            "profiles and bulk samples hold no single cells: pass reference= (--reference), the real cells to learn "
+            "from"
         )
     if _is_profiles(bulk):
         profiles = bulk
@@ -218,8 +219,8 @@ def _common_genes(profiles: AnnData, reference: AnnData) -> tuple[list[str], Ann
     )
     if len(shared) * 2 < profiles.n_vars:
         raise GeneOverlapError(
-            f"{message}; at least half are needed: do both use the same kind of gene id? bulkgen.match_genes brings both "
-            "to the ids of a vocabulary"
+            f"{message}; at least half are needed: do both use the same kind of gene id? bulkgen.match_genes brings "
+            "both to the ids of a vocabulary"
         )
     if len(shared) < profiles.n_vars:
         warn(f"{message}; the others are left out")

@@ -56,8 +56,9 @@ def test_neither_backend_nor_threads_change_a_bit(monkeypatch, cells, name):
             assert found == expected
 
 
-@pytest.mark.parametrize("suffix", ["h5ad", "zarr"])
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize(
+    ("name", "suffix"), [(name, "h5ad") for name in CASES] + [(name, "zarr") for name in ("copula", "mixture", "thin")]
+)
 def test_a_stored_fit_draws_the_same_cells(tmp_path, fits, name, suffix):
     path = tmp_path / f"fit.{suffix}"
     fits[name].save(path)

@@ -93,9 +93,7 @@ def test_the_variance_is_the_law_s(truth):
     value, mean = excess(made, made.sum(axis=1))
     share = mean / mean.sum()
     strong = mean > 20
-    np.testing.assert_allclose(
-        np.mean(value[strong] * share[strong] / (1 - share[strong])), 1 / (1 + alpha), rtol=0.1
-    )
+    np.testing.assert_allclose(np.mean(value[strong] * share[strong] / (1 - share[strong])), 1 / (1 + alpha), rtol=0.1)
 
 
 def test_the_variance_of_the_negative_binomial_gene_by_gene(truth):
@@ -179,9 +177,7 @@ def test_the_copula_keeps_correlations_and_the_negative_binomial_does_not():
 def test_ratios_cancel_what_bulk_and_cells_measure_differently(truth, mean):
     bias = np.exp(0.7 * np.random.default_rng(3).normal(size=truth.control.size))
     biased = measured(np.rint(truth.bulk.X * bias), label=["ctrl", "treated"])
-    fit = bulkgen.fit_generator(
-        biased, reference=truth.cells, method="negative_binomial", mean=mean, control="ctrl"
-    )
+    fit = bulkgen.fit_generator(biased, reference=truth.cells, method="negative_binomial", mean=mean, control="ctrl")
     made = fit.fitted.sample(1, N, key=1, first_cell=0, threads=None)
     z = deviations(made, sizes(truth).mean() * truth.treated)
     if mean == "ratio":

@@ -159,9 +159,7 @@ def test_a_dose_is_a_share_of_the_log_ratios(truth):
 
 
 def test_pairing(truth):
-    bulk = measured(
-        np.random.default_rng(1).multinomial(10**6, truth.control, size=3), label=["ctrl", "a", "b"]
-    )
+    bulk = measured(np.random.default_rng(1).multinomial(10**6, truth.control, size=3), label=["ctrl", "a", "b"])
     used = {}
     for pairing in ("shared", "disjoint"):
         made = bulkgen.synthesize(
