@@ -184,3 +184,22 @@ def test_ratios_cancel_what_bulk_and_cells_measure_differently(truth, mean):
         assert np.mean(z**2) < 6  # first order: the changes' own normalisation stays
     else:
         assert np.mean(z**2) > 50
+
+
+def test_an_estimated_concentration_gives_cells_as_many_genes_as_real_ones_have(truth):
+    controls = {
+        concentration: np.count_nonzero(dense(truth, "multinomial", stratum=0, concentration=concentration))
+        for concentration in ("estimate", None)
+    }
+    assert controls["estimate"] == pytest.approx(truth.cells.X.nnz, rel=0.02)
+    assert controls[None] > 1.03 * truth.cells.X.nnz
+
+
+@pytest.mark.real_data
+def test_so_on_real_cells(shared_data):
+    cells = bulkgen.read(shared_data / "kang_ifnb_2000.h5ad")
+    made = bulkgen.synthesize(
+        cells, by="condition", method="multinomial", control="ctrl", concentration="estimate", n_cells={"ctrl": 1000}
+    )
+    real = cells[(cells.obs["condition"] == "ctrl").to_numpy()].X
+    assert made.X.nnz / 1000 == pytest.approx(real.nnz / real.shape[0], rel=0.03)
