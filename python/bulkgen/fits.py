@@ -14,7 +14,7 @@ from bulkgen.errors import GeneOverlapError
 from bulkgen.generators.base import Bulk, FittedGenerator, Generator, Reference
 from bulkgen.generators.registry import DEFAULT_METHOD, fitted_type_of, make_generator
 from bulkgen.io import canonical_counts, make_anndata, provenance, provenance_of, read, write
-from bulkgen.profiles import bulk_profiles
+from bulkgen.profiles import bulk_profiles, holds_samples, unit_of
 from bulkgen.splits import strata_of
 from bulkgen.warning import warn
 
@@ -124,13 +124,13 @@ def fit_generator(
     Parameters
     ----------
     bulk
-        Profiles from :func:`bulkgen.bulk_profiles` (strata x genes), or single cells with `by`, which are aggregated
-        first.
+        Profiles from :func:`bulkgen.bulk_profiles` (strata x genes); or single cells, or samples from
+        :func:`bulkgen.read_bulk`, with `by`, which are aggregated first.
     reference
         Real cells that the generator learns from; must have the columns that the profiles were grouped by. Default:
         `bulk`, where that holds single cells.
     by
-        Columns to aggregate single cells by; not needed for profiles.
+        Columns to aggregate cells or samples by; not needed for profiles.
     method
         Name of the generator, one of :func:`bulkgen.generators.generator_names`.
     threads
@@ -166,17 +166,19 @@ def fit_made(
     threads: int | None,
 ) -> Fit:
     """Fit a generator whose parameters have been checked."""
+    reference = bulk if reference is None else reference
+    if _is_profiles(reference) or holds_samples(reference):
+        raise ValueError(
+            "profiles and bulk samples hold no single cells: pass reference= (--reference), the real cells to learn "
+            "from"
+        )
     if _is_profiles(bulk):
         profiles = bulk
-        if reference is None:
-            raise ValueError(
-                "profiles alone hold no single cells: pass reference= (--reference), the real cells to learn from"
-            )
+    elif by is None:
+        rows = "bulk samples" if holds_samples(bulk) else "single cells"
+        raise ValueError(f"bulk holds {rows}: say which columns to aggregate by with by= (--by)")
     else:
-        if by is None:
-            raise ValueError("bulk holds single cells: say which columns to aggregate by with by= (--by)")
         profiles = bulk_profiles(bulk, by=by, threads=threads)
-        reference = bulk if reference is None else reference
     columns = _grouping_columns(profiles)
     genes, reference = _common_genes(profiles, reference)
     profiles = profiles[:, genes]
@@ -216,7 +218,10 @@ def _common_genes(profiles: AnnData, reference: AnnData) -> tuple[list[str], Ann
         f"({len(shared) / max(1, profiles.n_vars):.0%})"
     )
     if len(shared) * 2 < profiles.n_vars:
-        raise GeneOverlapError(f"{message}; at least half are needed: do both use the same kind of gene id?")
+        raise GeneOverlapError(
+            f"{message}; at least half are needed: do both use the same kind of gene id? bulkgen.match_genes brings "
+            "both to the ids of a vocabulary"
+        )
     if len(shared) < profiles.n_vars:
         warn(f"{message}; the others are left out")
     return list(shared), reference[:, shared]
@@ -225,13 +230,11 @@ def _common_genes(profiles: AnnData, reference: AnnData) -> tuple[list[str], Ann
 def _bulk(profiles: AnnData, columns: Sequence[str]) -> Bulk:
     counts = profiles.X.toarray() if sp.issparse(profiles.X) else np.asarray(profiles.X)
     cells = profiles.obs["n_obs_aggregated"] if "n_obs_aggregated" in profiles.obs else np.zeros(profiles.n_obs)
-    record = provenance_of(profiles) or {}
-    in_tpm = json.loads(str(record["parameters"])).get("unit") == "tpm"
     return Bulk(
         profiles.obs[list(columns)],
         np.ascontiguousarray(counts, np.float64),
         np.asarray(cells, np.int64),
-        "tpm" if in_tpm else "counts",
+        unit_of(profiles),
     )
 
 

@@ -99,8 +99,8 @@ def synthesize(
     Parameters
     ----------
     bulk
-        Profiles from :func:`bulkgen.bulk_profiles` (strata x genes), or single cells with `by`, which are aggregated
-        first.
+        Profiles from :func:`bulkgen.bulk_profiles` (strata x genes); or single cells, or samples from
+        :func:`bulkgen.read_bulk`, with `by`, which are aggregated first.
     fitted
         Instead of `bulk`: a fit from :func:`bulkgen.fit_generator`, or the file that it was saved to.
     reference, by
@@ -127,7 +127,8 @@ def synthesize(
     -------
     anndata.AnnData
         Cells x genes of the profiles, float32, stratum by stratum; CSR where the generator makes whole counts.
-        ``obs``: the grouping columns and ``synthetic`` (True). Provenance in ``uns["bulkgen"]``.
+        ``obs``: the grouping columns, ``synthetic`` (True), and what the generator knows of each cell (``donor``, the
+        row of the reference cell that it is made from; ``state``). Provenance in ``uns["bulkgen"]``.
     TokenDataset
         With ``to="tokens"``.
 

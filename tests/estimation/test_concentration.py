@@ -7,6 +7,7 @@ import pytest
 import scipy.sparse as sp
 
 from bulkgen.estimation.concentration import estimate_concentration
+from estimation.simulation import negative_binomial_cells
 
 
 def cells(seed, n_cells, concentration, *, n_genes=200):
@@ -29,6 +30,22 @@ def test_the_concentration_is_found(concentration, n_cells):
 
 def test_multinomial_cells_have_next_to_no_concentration_of_their_own():
     assert estimate_concentration(cells(1, 2000, np.inf), np.zeros(2000, int), 1) > 1e5
+
+
+def test_cells_express_as_many_genes_as_real_ones_whatever_the_strong_genes_do():
+    # every gene varies alike, which no concentration can give
+    mean = np.random.default_rng(1).lognormal(-1.5, 2.0, 2000)
+    real = negative_binomial_cells(2, 400, mean, 0.5)
+    found = estimate_concentration(real, np.zeros(400, int), 1)
+    rng = np.random.default_rng(3)
+    sums = np.asarray(real.sum(axis=0)).ravel()
+    profile = (sums + 0.5) / (sums + 0.5).sum()
+    shares = rng.gamma(np.broadcast_to(found * profile, (400, 2000)))
+    sizes = np.asarray(real.sum(axis=1)).ravel().astype(int)
+    made = rng.multinomial(sizes, shares / shares.sum(axis=1, keepdims=True))
+    assert (made > 0).sum() == pytest.approx(real.nnz, rel=0.02)
+    # a multinomial law has more genes
+    assert (rng.multinomial(sizes, profile) > 0).sum() > 1.03 * real.nnz
 
 
 def test_differences_between_strata_and_cells_left_out_do_not_matter():

@@ -88,7 +88,7 @@ def main() -> None:
     sys.unraisablehook = _show_unraisable
     try:
         app()
-    except (BulkgenError, ValueError, TypeError, OSError, MemoryError) as error:
+    except (BulkgenError, ValueError, TypeError, ImportError, OSError, MemoryError) as error:
         if os.environ.get("BULKGEN_DEBUG"):
             raise
         _fail(str(error) or type(error).__name__, code=1)

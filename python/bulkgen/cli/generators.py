@@ -31,12 +31,12 @@ def generators(json_: Json = False) -> None:
 
 
 def _about(name: str) -> tuple[str, dict[str, object]]:
-    """Summary and parameters of a generator; why it is not available, where its package lacks something."""
+    """Summary and parameters of a generator; where its package is broken, why it is not available."""
     from bulkgen.generators import generator_class
 
     try:
         cls = generator_class(name)
-    except ImportError as error:
+    except (ImportError, TypeError) as error:
         return f"not available: {error}", {}
     defaults = {
         field: "required" if info.is_required() else info.get_default(call_default_factory=True)

@@ -91,7 +91,7 @@ class DonorShift(LearnsFromControls):
         How unevenly cells respond, from 0 (alike) to 1: a cell is moved by r^w, w ~ Beta(2 / heterogeneity − 1, 1),
         of mean 1 − heterogeneity / 2 and uniform at 1; r is set so that the mean over cells stays the bulk's.
     dose
-        Move by r^dose: 0.5 is half of the way, in log ratios.
+        Move by r^dose, scaled so that the library size stays: 0.5 is half of the way, in log ratios.
     """
 
     fitted_type: ClassVar = FittedDonorShift
@@ -110,9 +110,12 @@ class DonorShift(LearnsFromControls):
         first = dict(zip(map(id, groups), np.cumsum([0, *(cells.rows.size for cells in groups)]), strict=False))
         plans = []
         for ratio, cells in zip(ratios_of(self, bulk, learned), learned, strict=True):
+            moved = power(ratio, self.dose)
+            # ratios of exactly one stay so
+            moved *= cells.profile.sum() / (moved * cells.profile).sum()
             plans.append(
                 DonorShiftPlan.of(
-                    power(ratio, self.dose),
+                    moved,
                     cells.profile,
                     cells.dispersion,
                     renoise=self.renoise,

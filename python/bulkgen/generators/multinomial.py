@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 from pydantic import Field
@@ -14,9 +14,6 @@ from bulkgen.generators.base import Bulk, Reference, SparseGenerator, cell_addre
 from bulkgen.generators.learning import DrawsLibrarySizes
 from bulkgen.kernels.rows import Rows
 from bulkgen.kernels.sampling import MultinomialPlan, PoissonLogNormalPlan
-
-if TYPE_CHECKING:
-    pass
 
 __all__ = ["Multinomial", "Poisson"]
 
@@ -44,7 +41,8 @@ class Multinomial(DrawsLibrarySizes):
     ----------
     concentration
         A finite one makes the profile itself vary from cell to cell, by a Dirichlet law with this sum of parameters
-        (Dirichlet-multinomial); ``estimate`` takes it from the reference cells.
+        (Dirichlet-multinomial); with ``estimate`` cells express as many genes as the reference's. A gene of share p
+        has the dispersion 1 / (concentration · p): rare genes vary more than real ones, strong ones less.
     """
 
     fitted_type: ClassVar = FittedMultinomial

@@ -90,12 +90,13 @@ def generator_class(name: str) -> type[Generator]:
     if name not in _third_party():
         raise ValueError(f"method must be one of {', '.join(map(repr, generator_names()))}, got {name!r}")
     entry = _third_party()[name]
-    found = entry.load()
+    which = f"the entry point {name!r} of group {ENTRY_POINT_GROUP!r} ({entry.value})"
+    try:
+        found = entry.load()
+    except (ImportError, AttributeError) as error:
+        raise ImportError(f"{which} cannot be imported: {error}") from error
     if not (isinstance(found, type) and issubclass(found, Generator)):
-        raise TypeError(
-            f"the entry point {name!r} of group {ENTRY_POINT_GROUP!r} ({entry.value}) must be a subclass of "
-            f"bulkgen.generators.Generator, got {found!r}"
-        )
+        raise TypeError(f"{which} must be a subclass of bulkgen.generators.Generator, got {found!r}")
     return found
 
 
