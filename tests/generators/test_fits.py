@@ -104,7 +104,7 @@ def test_a_stored_matrix_that_points_outside_is_refused(array, value):
     state = to_state(Whole((), sp.csr_matrix(np.arange(1.0, 5.0).reshape(2, 2)), "a", deep=True))
     state["donors"]["shape"] = np.array([2, 3])
     state["donors"][array] = np.asarray(value, state["donors"][array].dtype)
-    with pytest.raises(ValueError):  # noqa: PT011 - SciPy's words
+    with pytest.raises(ValueError):
         Whole.from_state(state)
 
 
