@@ -18,7 +18,7 @@ from bulkgen.kernels.donor_shift import Donors, DonorShiftPlan, donors_of_cells
 from bulkgen.kernels.rows import Rows
 
 if TYPE_CHECKING:
-    from bulkgen.kernels.protocol import Int64Array
+    from bulkgen.kernels.protocol import Float64Array, Int64Array
 
 __all__ = ["DonorShift", "response_law"]
 
@@ -91,7 +91,7 @@ class DonorShift(LearnsFromControls):
         How unevenly cells respond, from 0 (alike) to 1: a cell is moved by r^w, w ~ Beta(2 / heterogeneity − 1, 1),
         of mean 1 − heterogeneity / 2 and uniform at 1; r is set so that the mean over cells stays the bulk's.
     dose
-        Move by r^dose: 0.5 is half of the way, in log ratios.
+        Move by r^dose: 0.5 is half of the way, in log ratios. Library sizes stay.
     """
 
     fitted_type: ClassVar = FittedDonorShift
@@ -112,7 +112,7 @@ class DonorShift(LearnsFromControls):
         for ratio, cells in zip(ratios_of(self, bulk, learned), learned, strict=True):
             plans.append(
                 DonorShiftPlan.of(
-                    power(ratio, self.dose),
+                    self._dosed(ratio, cells.profile),
                     cells.profile,
                     cells.dispersion,
                     renoise=self.renoise,
@@ -126,6 +126,14 @@ class DonorShift(LearnsFromControls):
             tuple(plans),
             self.pairing == "shared",
         )
+
+    def _dosed(self, ratio: Float64Array, profile: Float64Array) -> Float64Array:
+        """Return r^dose on the scale that keeps library sizes, as that of r does."""
+        if self.dose == 1:
+            return ratio
+        dosed = power(ratio, self.dose)
+        dosed *= profile.sum() / (dosed * profile).sum()
+        return dosed
 
     def _pools(self, learned: list[ReferenceCells]) -> list[Int64Array]:
         """Donors of each stratum among its control cells."""
