@@ -43,7 +43,7 @@ struct DonorShiftPurposes {
 ///       m = (b - 1) f a mu / (1 + f a mu); the part of size 1/f is sparse over all genes, the part of size
 ///       x' touches what the donor has. Ratio 1 without renoise is the identity.
 /// Pure: a row depends on its cell, its donor, the plan and the key alone.
-/// Cost: about 8 ns per entry of the donor, as `negative_binomial` for the additions.
+/// Cost: about 20 ns per entry of the donor, and as `negative_binomial` for the additions.
 template <Level level>
 std::size_t donor_shift(const SparseRows& rows, const DonorShiftPlan& plan,
                         const Csr<float, std::int32_t>& donors, std::span<const double> sizes,

@@ -36,7 +36,7 @@ struct NegativeBinomialPurposes {
 ///       of mean L * rate and variance mean + dispersion * mean^2 (Poisson where the dispersion is 0); then
 ///       each count becomes 0 with its chance of inflation.
 /// Pure: a row depends on its cell, the plan and the key alone.
-/// Cost: a Philox block and about 6 ns per candidate, L * total_rate of them; 4 ns per entry.
+/// Cost: about 8 ns per candidate, L * total_rate of them, and 3 ns per entry.
 template <Level level>
 std::size_t negative_binomial(const SparseRows& rows, const NegativeBinomialPlan& plan, std::uint64_t key,
                               const NegativeBinomialPurposes& purposes, std::uint64_t first_cell,

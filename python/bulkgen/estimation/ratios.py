@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from bulkgen.kernels.protocol import Float64Array
 
-__all__ = ["information", "profile_of", "shrunk_ratios"]
+__all__ = ["PROFILE_FLOOR", "information", "profile_of", "shrunk_ratios"]
 
 #: No gene of a profile is rarer than this; a cell of 5,000 counts has one in a thousand.
 PROFILE_FLOOR = 2e-7

@@ -28,7 +28,16 @@ if TYPE_CHECKING:
     from bulkgen.fidelity.cells import Cells
     from bulkgen.kernels.protocol import Float64Array, Int64Array
 
-__all__ = ["FOLDS", "SIZES", "WEIGHTS", "Augmentation", "Features", "choose_weight", "few_cells_curve"]
+__all__ = [
+    "FOLDS",
+    "SIZES",
+    "WEIGHTS",
+    "Augmentation",
+    "Features",
+    "choose_weight",
+    "few_cells_curve",
+    "held_out_probabilities",
+]
 
 #: Real cells per class; ``"all"`` is every training cell.
 SIZES: tuple[int | Literal["all"], ...] = (0, 5, 10, 20, 60, "all")
@@ -128,21 +137,27 @@ def few_cells_curve(
         rows = np.sort(_first_of_each(order, training.classes, None if size == "all" else size))
         real = training.take(rows)
         n = len(rows) // n_classes if size == "all" else size
+        alone = held_out_probabilities(real, fold[rows], (), 0.0) if len(rows) else None
         for name in ("", *synthetic):
             made, weight = nothing, 0.0
             if name:
                 made = synthetic[name].cells
-                weight = choose_weight(real, fold[rows], synthetic[name].without_fold, weights)
+                weight = choose_weight(real, fold[rows], synthetic[name].without_fold, weights, alone=alone)
             scores = (1 / n_classes, float("nan"))
             if len(rows) or weight > 0:
-                scores = _accuracy(test.classes, _predict(real, made, weight, test))
+                scores = _accuracy(test.classes, _predict(real, made, weight, test, n_classes))
             found.append((n, size == "all", name, weight, *scores))
         advance()
     return pd.DataFrame(found, columns=list(FEW_CELLS_COLUMNS[1:]))
 
 
 def choose_weight(
-    real: Features, fold: Int64Array, without_fold: Sequence[Features], weights: Sequence[float]
+    real: Features,
+    fold: Int64Array,
+    without_fold: Sequence[Features],
+    weights: Sequence[float],
+    *,
+    alone: Float64Array | None = None,
 ) -> float:
     """Choose a synthetic cell's weight by cross-validation on the real cells.
 
@@ -161,39 +176,63 @@ def choose_weight(
         Synthetic cells by fold.
     weights
         To choose from; 0 is always among them. Without real cells the largest is taken.
+    alone
+        What :func:`held_out_probabilities` gives for weight 0, if it is known: it is the same for all methods.
     """
     if not len(real.classes):
         return max(weights)
-    # looser than the final fit: only the order of the weights matters
-    config = LinearConfig(tolerance=1e-3)
-    tried = sorted({0.0, *weights})
     sizes = np.bincount(real.classes)
     share = 1 / (np.count_nonzero(sizes) * sizes[real.classes])
-    hits = np.zeros((len(tried), len(real.classes)))
-    likelihood = np.zeros(len(tried))
+    alone = held_out_probabilities(real, fold, without_fold, 0.0) if alone is None else alone
+    right = alone.argmax(axis=1) == real.classes
+    best, best_score = 0.0, (0.0, 0.0)
+    for weight in sorted({*weights} - {0.0}):
+        found = held_out_probabilities(real, fold, without_fold, weight)
+        gain = (found.argmax(axis=1) == real.classes).astype(float) - right
+        mean = float(gain @ share)
+        error = float(np.sqrt((gain - mean) ** 2 @ share**2))
+        own = found[np.arange(len(real.classes)), real.classes]
+        score = (round(mean, 9), float(share @ np.log(np.maximum(own, 1e-12))))
+        if mean > error and (best == 0.0 or score > best_score):
+            best, best_score = weight, score
+    return best
+
+
+def held_out_probabilities(
+    real: Features, fold: Int64Array, without_fold: Sequence[Features], weight: float
+) -> Float64Array:
+    """Return the probabilities of the classes of each real cell, from a model that never saw its fold.
+
+    Parameters
+    ----------
+    real, fold, without_fold
+        As in :func:`choose_weight`.
+    weight
+        Of a synthetic cell; with 0 these play no part.
+    """
+    # looser than the final fit: only the order of the weights matters
+    config = LinearConfig(tolerance=1e-3)
+    probabilities: Float64Array = np.zeros((len(real.classes), int(real.classes.max()) + 1))
     for number in np.unique(fold):
         held = np.flatnonzero(fold == number)
-        rest, out = real.take(np.flatnonzero(fold != number)), real.take(held)
-        for place, weight in enumerate(tried):
-            probabilities = _predict(rest, without_fold[number], weight, out, config=config)
-            own = probabilities[np.arange(len(held)), out.classes]
-            hits[place, held] = probabilities.argmax(axis=1) == out.classes
-            likelihood[place] += share[held] @ np.log(np.maximum(own, 1e-12))
-    gain = hits - hits[0]
-    mean = gain @ share
-    error = np.sqrt((gain - mean[:, None]) ** 2 @ share**2)
-    candidates = [place for place in range(len(tried)) if mean[place] > error[place]]
-    # the first of the best, which is the smallest weight
-    return tried[max(candidates, key=lambda place: (round(mean[place], 9), likelihood[place]), default=0)]
+        rest = real.take(np.flatnonzero(fold != number))
+        synthetic = without_fold[number] if weight > 0 else rest
+        probabilities[held] = _predict(rest, synthetic, weight, real.take(held), probabilities.shape[1], config=config)
+    return probabilities
 
 
 def _predict(
-    real: Features, synthetic: Features, weight: float, test: Features, *, config: LinearConfig | None = None
+    real: Features,
+    synthetic: Features,
+    weight: float,
+    test: Features,
+    n_classes: int,
+    *,
+    config: LinearConfig | None = None,
 ) -> Float64Array:
     """Train on real and weighted synthetic cells; return the probabilities of all classes of `test`."""
     parts = [(real, 1.0)] + ([(synthetic, weight)] if weight > 0 else [])
     classes = np.concatenate([part.classes for part, _ in parts])
-    n_classes = 1 + max(int(part.classes.max(initial=0)) for part in (real, synthetic, test))
     probabilities: Float64Array = np.zeros((len(test.classes), n_classes))
     present = np.unique(classes)
     if len(present) < 2:

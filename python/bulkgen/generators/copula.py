@@ -24,7 +24,7 @@ class FittedCopula(SparseGenerator):
     @property
     def n_genes(self) -> int:
         """Number of genes."""
-        return self.plans[0].independent.n_genes
+        return self.plans[0].independent.table.n_genes
 
     def draw_rows(self, stratum: int, rows: Rows, *, key: int, first_cell: int) -> int:
         """Draw cells of a stratum."""

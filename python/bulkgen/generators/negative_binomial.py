@@ -24,7 +24,7 @@ class FittedNegativeBinomial(SparseGenerator):
     @property
     def n_genes(self) -> int:
         """Number of genes."""
-        return self.plans[0].n_genes
+        return self.plans[0].table.n_genes
 
     def draw_rows(self, stratum: int, rows: Rows, *, key: int, first_cell: int) -> int:
         """Draw cells of a stratum."""

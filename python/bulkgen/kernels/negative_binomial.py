@@ -50,11 +50,6 @@ class NegativeBinomialPlan:
     inflation: Float64Array
     total_rate: float
 
-    @property
-    def n_genes(self) -> int:
-        """Number of genes."""
-        return self.table.n_genes
-
     @classmethod
     def of(
         cls,

@@ -23,11 +23,11 @@ __all__ = ["HEADLINE", "failed_wholly", "findings", "number_text", "ranked_metho
 
 #: Metrics of the first table after the utility, one of each group that says most, with a short name.
 HEADLINE = {
-    "token_count_wasserstein": "tokens per cell, distance",
+    "token_count_wasserstein": "tokens off by",
     "fold_change_slope": "fold-change slope",
-    "auroc_linear": "AUROC against real",
+    "auroc_linear": "AUROC",
     "nearest_is_donor": "copies",
-    "seconds_per_10000_cells": "s per 10,000 cells",
+    "seconds_per_10000_cells": "s per 10,000",
     "peak_memory": "memory, MB",
 }
 
@@ -188,7 +188,8 @@ def failed_wholly(results: BenchmarkResults, method: str) -> str:
 def _headline_columns(results: BenchmarkResults) -> list[str]:
     columns = []
     for model in results.models:
-        columns += [f"balanced accuracy, {model}", f"gap closed, {model}"]
+        of = f", {model}" if len(results.models) > 1 else ""
+        columns += [f"balanced accuracy{of}", f"gap closed{of}"]
     return [*columns, *HEADLINE.values()]
 
 
@@ -200,7 +201,8 @@ def _headline(results: BenchmarkResults) -> list[_Row]:
             values.append(number_text(*results.value(method, "tstr_balanced_accuracy", model=model)))
             closed, _ = results.value(method, "tstr_gap_closed", model=model)
             values.append("–" if np.isnan(closed) else f"{closed:.0%}".replace("-", "−"))
-        values += [number_text(*results.value(method, metric)) for metric in HEADLINE]
+        # without standard deviations, which stand in the tables of all metrics
+        values += [number_text(results.value(method, metric)[0]) for metric in HEADLINE]
         role = {CEILING: "ceiling", FLOOR: "floor"}.get(method, "generator")
         rows.append(_Row(method, tuple(values), role, failed=failed_wholly(results, method)))
     majority = [""] * (2 * len(results.models) + len(HEADLINE))

@@ -33,7 +33,9 @@ def ladder(results: BenchmarkResults, model: str, methods: Sequence[str]) -> Fig
         mean, deviation = results.value(method, _ACCURACY, model=model)
         colour, marker = appearance(results, method)
         if np.isnan(mean):
-            axes.text(0.02, place, "failed", color="#a40000", fontsize=8, va="center")
+            axes.text(
+                0.02, place, "failed", transform=axes.get_yaxis_transform(), color="#a40000", fontsize=8, va="center"
+            )
             continue
         bar = None if np.isnan(deviation) else [deviation]
         axes.errorbar([mean], [place], xerr=bar, color=colour, marker=marker, markersize=6, capsize=3)
@@ -49,8 +51,10 @@ def ladder(results: BenchmarkResults, model: str, methods: Sequence[str]) -> Fig
     _lines(axes.axvline, results, _ACCURACY, model)
     axes.set_yticks(range(len(methods)), methods)
     axes.set_ylim(len(methods) - 0.4, -0.75)
-    axes.set_xlim(0.0, 1.03)
-    axes.set_xlabel(f"balanced accuracy on real test cells ({model})")
+    known = [results.value(method, _ACCURACY, model=model)[0] for method in methods]
+    known.append(results.value(MAJORITY, _ACCURACY)[0])
+    axes.set_xlim(max(0.0, np.nanmin(known) - 0.06), 1.03)
+    axes.set_xlabel(f"balanced accuracy ({model})")
     axes.grid(axis="x", color="#dddddd", linewidth=0.6)
     figure.legend(loc="outside lower center", ncols=2, fontsize=7.5, frameon=False)
     return figure
