@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,7 +23,12 @@ CELLS = 100_000
 CELLS_PER_GROUP = 10
 FEW_GROUPS = 28
 
+#: Cells that generators learn from, and those behind the bulk of the treated.
+REFERENCE_CELLS, TREATED_CELLS = 10_000, 1_000
+UMIS = 4_800
+
 _BLOCK = 2_000
+_SIMULATED = 100
 _SEED = 20_240_229
 
 
@@ -84,19 +90,53 @@ def sparse_counts(cells: int, genes: int, genes_per_cell: int, *, seed: int = _S
 
 def cached_counts(cells: int, genes: int = GENES, genes_per_cell: int = GENES_PER_CELL) -> sp.csr_matrix:
     """Return :func:`sparse_counts`, kept as ``.npy`` files in :data:`CACHE`."""
-    folder = CACHE / f"counts-{cells}-{genes}-{genes_per_cell}"
-    if not folder.is_dir():
-        matrix = sparse_counts(cells, genes, genes_per_cell)
-        unfinished = folder.with_name(f"{folder.name}.{os.getpid()}")
-        unfinished.mkdir(parents=True)
-        for part in ("indptr", "indices", "data"):
-            np.save(unfinished / f"{part}.npy", getattr(matrix, part))
-        unfinished.rename(folder)
-        del matrix
-    indptr, indices, data = (np.load(folder / f"{part}.npy") for part in ("indptr", "indices", "data"))
-    matrix = sp.csr_matrix((data, indices, indptr), shape=(cells, genes))
-    matrix.has_sorted_indices = matrix.has_canonical_format = True
-    return matrix
+    return _cached(f"counts-{cells}-{genes}-{genes_per_cell}", lambda: sparse_counts(cells, genes, genes_per_cell))
+
+
+def negative_binomial_counts(
+    profile: np.ndarray, dispersion: np.ndarray, cells: int, *, seed: int = _SEED
+) -> sp.csr_matrix:
+    """Simulate cells of log-normal library sizes around 4,800, negative binomial given them, float32."""
+    rng = np.random.default_rng(seed)
+    blocks = []
+    for first in range(0, cells, _SIMULATED):
+        sizes = UMIS * rng.lognormal(-0.045, 0.3, (min(_SIMULATED, cells - first), 1))
+        counts = rng.poisson(sizes * profile * rng.gamma(1 / dispersion, dispersion, (len(sizes), profile.size)))
+        blocks.append(sp.csr_matrix(counts.astype(np.float32)))
+    return sp.vstack(blocks, format="csr")
+
+
+def treated_and_control(vocabulary: Vocabulary, scale: float) -> AnnData:
+    """10,000 control cells and 1,000 treated ones with the first 20,000 genes of a vocabulary, about 2,300 expressed.
+
+    Dispersions are log-normal around 0.5; treatment moves every gene, by log-ratios of standard deviation 0.5.
+    """
+    rng = np.random.default_rng(_SEED)
+    profile, dispersion = rng.lognormal(0.0, 1.75, GENES), 0.5 * rng.lognormal(0.0, 0.3, GENES)
+    sizes = {"control": scaled(REFERENCE_CELLS, scale, least=100), "treated": scaled(TREATED_CELLS, scale, least=50)}
+    profiles = {"control": profile, "treated": profile * rng.lognormal(0.0, 0.5, GENES)}
+    parts = [
+        _cached(
+            f"{label}-{cells}-{GENES}",
+            lambda label=label, cells=cells, seed=_SEED + number: negative_binomial_counts(
+                profiles[label] / profiles[label].sum(), dispersion, cells, seed=seed
+            ),
+        )
+        for number, (label, cells) in enumerate(sizes.items())
+    ]
+    labels = np.repeat(list(sizes), list(sizes.values()))
+    return AnnData(
+        sp.vstack(parts, format="csr"),
+        obs=pd.DataFrame({"label": pd.Categorical(labels)}, index=[f"c{i}" for i in range(labels.size)]),
+        var=pd.DataFrame(index=list(vocabulary.tokens)[:GENES]),
+    )
+
+
+def libraries(number: int, reads: float = 20e6) -> sp.csr_matrix:
+    """Bulk libraries of so many reads on 20,000 genes."""
+    rng = np.random.default_rng(_SEED)
+    profile = rng.lognormal(0.0, 1.75, GENES)
+    return sp.csr_matrix(rng.poisson(reads * profile / profile.sum(), (number, GENES)).astype(np.float64))
 
 
 def random_groups(cells: int, groups: int) -> np.ndarray:
@@ -149,6 +189,23 @@ def cells_of_vocabulary(vocabulary: Vocabulary, cells: int, genes: int, genes_pe
         index=[f"c{i}" for i in range(cells)],
     )
     return AnnData(matrix, obs=obs, var=pd.DataFrame(index=ids))
+
+
+def _cached(name: str, make: Callable[[], sp.csr_matrix]) -> sp.csr_matrix:
+    """Return a matrix from its folder in :data:`CACHE`; make it the first time."""
+    folder = CACHE / name
+    if not folder.is_dir():
+        matrix = make()
+        unfinished = folder.with_name(f"{folder.name}.{os.getpid()}")
+        unfinished.mkdir(parents=True)
+        for part in ("indptr", "indices", "data", "shape"):
+            np.save(unfinished / f"{part}.npy", getattr(matrix, part))
+        unfinished.rename(folder)
+        del matrix
+    indptr, indices, data, shape = (np.load(folder / f"{part}.npy") for part in ("indptr", "indices", "data", "shape"))
+    matrix = sp.csr_matrix((data, indices, indptr), shape=tuple(shape))
+    matrix.has_sorted_indices = matrix.has_canonical_format = True
+    return matrix
 
 
 def _chances(weight: np.ndarray, total: int) -> np.ndarray:
