@@ -47,6 +47,24 @@ class TruncatedNormals:
     upper: np.ndarray
 
 
+@dataclass(frozen=True)
+class CellLaw:
+    """Cells of counts: profile and dispersion of the genes, shape (genes,), and library sizes to choose from."""
+
+    profile: np.ndarray
+    dispersion: np.ndarray
+    sizes: np.ndarray
+
+
+@dataclass(frozen=True)
+class Shift:
+    """How donors are moved: ratio of each gene, and the profile and dispersion of the donors; shape (genes,)."""
+
+    ratio: np.ndarray
+    profile: np.ndarray
+    dispersion: np.ndarray
+
+
 def truncated_normals(genes: int = GENES) -> TruncatedNormals:
     """Mean log-normal(-3, 1.5), variance μ + μ²/2 (negative binomial), bounds 0 and μ + 10σ."""
     mean = np.random.default_rng(_SEED).lognormal(-3.0, 1.5, genes)
@@ -93,40 +111,51 @@ def cached_counts(cells: int, genes: int = GENES, genes_per_cell: int = GENES_PE
     return _cached(f"counts-{cells}-{genes}-{genes_per_cell}", lambda: sparse_counts(cells, genes, genes_per_cell))
 
 
-def negative_binomial_counts(
-    profile: np.ndarray, dispersion: np.ndarray, cells: int, *, seed: int = _SEED
-) -> sp.csr_matrix:
-    """Simulate cells of log-normal library sizes around 4,800, negative binomial given them, float32."""
+def cell_law() -> CellLaw:
+    """Control cells: about 2,300 of 20,000 genes expressed, dispersions log-normal around 0.5."""
+    rng = np.random.default_rng(_SEED)
+    profile = rng.lognormal(0.0, 1.75, GENES)
+    dispersion = 0.5 * rng.lognormal(0.0, 0.3, GENES)
+    return CellLaw(profile / profile.sum(), dispersion, UMIS * rng.lognormal(-0.045, 0.3, 1_000))
+
+
+def shift_law() -> Shift:
+    """Treatment of the control cells, which moves every gene: log-ratios of standard deviation 0.5."""
+    law = cell_law()
+    ratio = np.random.default_rng(_SEED + 1).lognormal(0.0, 0.5, GENES)
+    return Shift(ratio / (ratio * law.profile).sum(), law.profile, law.dispersion)
+
+
+def negative_binomial_counts(law: CellLaw, cells: int, *, seed: int = _SEED) -> sp.csr_matrix:
+    """Simulate cells, float32, a block of them dense at a time."""
     rng = np.random.default_rng(seed)
     blocks = []
     for first in range(0, cells, _SIMULATED):
-        sizes = UMIS * rng.lognormal(-0.045, 0.3, (min(_SIMULATED, cells - first), 1))
-        counts = rng.poisson(sizes * profile * rng.gamma(1 / dispersion, dispersion, (len(sizes), profile.size)))
-        blocks.append(sp.csr_matrix(counts.astype(np.float32)))
+        sizes = rng.choice(law.sizes, (min(_SIMULATED, cells - first), 1))
+        rates = sizes * law.profile * rng.gamma(1 / law.dispersion, law.dispersion, (len(sizes), law.profile.size))
+        blocks.append(sp.csr_matrix(rng.poisson(rates).astype(np.float32)))
     return sp.vstack(blocks, format="csr")
 
 
-def treated_and_control(vocabulary: Vocabulary, scale: float) -> AnnData:
-    """10,000 control cells and 1,000 treated ones with the first 20,000 genes of a vocabulary, about 2,300 expressed.
+def control_cells(scale: float) -> sp.csr_matrix:
+    """10,000 cells of :func:`cell_law`."""
+    cells = scaled(REFERENCE_CELLS, scale, least=100)
+    return _cached(f"control-{cells}-{GENES}", lambda: negative_binomial_counts(cell_law(), cells))
 
-    Dispersions are log-normal around 0.5; treatment moves every gene, by log-ratios of standard deviation 0.5.
-    """
-    rng = np.random.default_rng(_SEED)
-    profile, dispersion = rng.lognormal(0.0, 1.75, GENES), 0.5 * rng.lognormal(0.0, 0.3, GENES)
-    sizes = {"control": scaled(REFERENCE_CELLS, scale, least=100), "treated": scaled(TREATED_CELLS, scale, least=50)}
-    profiles = {"control": profile, "treated": profile * rng.lognormal(0.0, 0.5, GENES)}
-    parts = [
-        _cached(
-            f"{label}-{cells}-{GENES}",
-            lambda label=label, cells=cells, seed=_SEED + number: negative_binomial_counts(
-                profiles[label] / profiles[label].sum(), dispersion, cells, seed=seed
-            ),
-        )
-        for number, (label, cells) in enumerate(sizes.items())
-    ]
-    labels = np.repeat(list(sizes), list(sizes.values()))
+
+def treated_cells(scale: float) -> sp.csr_matrix:
+    """1,000 cells of :func:`cell_law`, treated as :func:`shift_law` says."""
+    cells, law = scaled(TREATED_CELLS, scale, least=50), cell_law()
+    treated = CellLaw(law.profile * shift_law().ratio, law.dispersion, law.sizes)
+    return _cached(f"treated-{cells}-{GENES}", lambda: negative_binomial_counts(treated, cells, seed=_SEED + 1))
+
+
+def treated_and_control(vocabulary: Vocabulary, scale: float) -> AnnData:
+    """Control cells, then treated ones; the genes are the first 20,000 of a vocabulary; ``obs``: a label."""
+    parts = {"control": control_cells(scale), "treated": treated_cells(scale)}
+    labels = np.repeat(list(parts), [part.shape[0] for part in parts.values()])
     return AnnData(
-        sp.vstack(parts, format="csr"),
+        sp.vstack(list(parts.values()), format="csr"),
         obs=pd.DataFrame({"label": pd.Categorical(labels)}, index=[f"c{i}" for i in range(labels.size)]),
         var=pd.DataFrame(index=list(vocabulary.tokens)[:GENES]),
     )
@@ -134,9 +163,8 @@ def treated_and_control(vocabulary: Vocabulary, scale: float) -> AnnData:
 
 def libraries(number: int, reads: float = 20e6) -> sp.csr_matrix:
     """Bulk libraries of so many reads on 20,000 genes."""
-    rng = np.random.default_rng(_SEED)
-    profile = rng.lognormal(0.0, 1.75, GENES)
-    return sp.csr_matrix(rng.poisson(reads * profile / profile.sum(), (number, GENES)).astype(np.float64))
+    reads_of_genes = np.random.default_rng(_SEED).poisson(reads * cell_law().profile, (number, GENES))
+    return sp.csr_matrix(reads_of_genes.astype(np.float32))
 
 
 def random_groups(cells: int, groups: int) -> np.ndarray:
