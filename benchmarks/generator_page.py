@@ -44,18 +44,25 @@ COLUMNS = (
 )
 
 
+HEAD = """\
+# Generators, measured on real cells
+
+Made by `python benchmarks/generator_page.py` from the tables under `benchmarks/results/generators/`; each was written by
+the command beside it (data sets: see the README). Mean ± standard deviation over seeds, each with a split of its own.
+The test cells are real, and take no part in training, estimation or any choice. `real` is the ceiling: the real training
+cells in the place of generated ones. `poisson_floor` is what needs no generator: independent Poisson counts with the
+bulk's means. What each metric is: [fidelity](design/fidelity.md). Why the defaults are as they are, and what did not
+help: [generators](design/generators.md)."""
+
+MIXTURE = """\
+Twenty-one wells of 90 cells of three lines (sc_mixology) as bulk, single cells of the lines as reference. Errors are of
+fractions of cells; guessing a third for each line has {guess:.3f}. The number and weights of marker genes were chosen with
+these wells in view, so expect somewhat more elsewhere. At this depth the lines are told apart without error."""
+
+
 def page(runs: Path = RUNS, mixture: Path | None = None) -> str:
     """Return the page, in Markdown."""
-    parts = [
-        "# Generators, measured on real cells",
-        "Made by `python benchmarks/generator_page.py` from the tables under `benchmarks/results/generators/`; each was "
-        "written by the command beside it (data sets: see the README). Mean ± standard deviation over seeds, each with a "
-        "split of its own. The test cells are real, and take no part in training, estimation or any choice. `real` is "
-        "the ceiling: the real training cells in the place of generated ones. `poisson_floor` is what needs no "
-        "generator: independent Poisson counts with the bulk's means. What each metric is: "
-        "[fidelity](design/fidelity.md). Why the defaults are as they are, and what did not help: "
-        "[generators](design/generators.md).",
-    ]
+    parts = [HEAD]
     for name, title in TITLES.items():
         folder = runs / name
         if not folder.is_dir():
@@ -79,7 +86,7 @@ def table(summary: pd.DataFrame) -> str:
     """Methods by balanced accuracy, and the metrics that were measured."""
     macro = summary[summary["label"].isna()]
     accuracy = macro[macro["metric"] == "tstr_balanced_accuracy"]
-    models = [model for model in accuracy["model"].dropna().unique()]
+    models = list(accuracy["model"].dropna().unique())
     shown = [column for column in COLUMNS if macro.loc[macro["metric"] == column[1], "mean"].notna().any()]
     heads = ["method", *(f"balanced accuracy, `{model}`" for model in models), *(head for head, _, _ in shown)]
     lines = ["| " + " | ".join(heads) + " |", "|" + "---|" * len(heads)]
@@ -91,8 +98,8 @@ def table(summary: pd.DataFrame) -> str:
             continue
         rows = macro[macro["method"] == method]
         cells = [f"`{method}`"]
-        for model in models:
-            cells.append(_spread(rows[(rows["metric"] == "tstr_balanced_accuracy") & (rows["model"] == model)], 3))
+        scores = rows[rows["metric"] == "tstr_balanced_accuracy"]
+        cells += [_spread(scores[scores["model"] == model], 3) for model in models]
         for _, metric, digits in shown:
             chosen = rows[rows["metric"] == metric]
             cells.append(_spread(chosen.iloc[:1], digits, sd=False))
@@ -136,25 +143,25 @@ def few_cells_table(curve: pd.DataFrame) -> str:
 
 
 def mixture_parts(record: dict, name: str) -> list[str]:
-    """What `mixture` makes of wells of known composition."""
+    """Say what `mixture` makes of wells of known composition."""
     rows = pd.DataFrame(record["results"]["rows"])
-    lines = [
-        "| fractions by | mean absolute error | largest | of the generated cells | TSTR, real | TSTR, generated | AUROC forest |",
-        "|---|---|---|---|---|---|---|",
-    ]
+    heads = ("fractions by", "mean absolute error", "largest", "generated cells", "TSTR, real", "TSTR", "AUROC forest")
+    lines = ["| " + " | ".join(heads) + " |", "|" + "---|" * len(heads)]
     for fractions, group in rows.groupby("fractions"):
-        score = pd.json_normalize(group["scores"].tolist())
-        lines.append(
-            f"| `{fractions}` | {group['fraction_mean_absolute_error'].mean():.3f} | {group['fraction_largest_error'].max():.3f} "
-            f"| {group['generated_mean_absolute_error'].mean():.3f} | {score['real.tstr_balanced_accuracy'].mean():.3f} "
-            f"| {score['synthetic.tstr_balanced_accuracy'].mean():.3f} | {score['synthetic.auroc_forest'].mean():.2f} |"
+        score = pd.json_normalize(group["scores"].tolist()).mean()
+        cells = (
+            f"`{fractions}`",
+            f"{group['fraction_mean_absolute_error'].mean():.3f}",
+            f"{group['fraction_largest_error'].max():.3f}",
+            f"{group['generated_mean_absolute_error'].mean():.3f}",
+            f"{score['real.tstr_balanced_accuracy']:.3f}",
+            f"{score['synthetic.tstr_balanced_accuracy']:.3f}",
+            f"{score['synthetic.auroc_forest']:.2f}",
         )
-    guess = rows["guess_mean_absolute_error"].mean()
+        lines.append("| " + " | ".join(cells) + " |")
     return [
         "## Mixtures of known composition",
-        "Twenty-one wells of 90 cells of three lines (sc_mixology) as bulk, single cells of the lines as reference; errors are "
-        f"of fractions of cells, guessing a third for each line has {guess:.3f}. The number and weights of marker genes "
-        "were chosen with these wells in view, so expect somewhat more elsewhere.",
+        MIXTURE.format(guess=rows["guess_mean_absolute_error"].mean()),
         "\n".join(lines),
         f"`{record['command']}`, written to `benchmarks/results/{name}`.",
     ]

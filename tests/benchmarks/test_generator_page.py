@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-import generator_page
 import pandas as pd
 import pytest
+
+import generator_page
 
 README = Path(__file__).parents[2] / "README.md"
 #: Column of the README's table -> stored run; row -> method.
