@@ -14,7 +14,7 @@ from bulkgen.errors import GeneOverlapError
 from bulkgen.generators.base import Bulk, FittedGenerator, Generator, Reference
 from bulkgen.generators.registry import DEFAULT_METHOD, fitted_type_of, make_generator
 from bulkgen.io import canonical_counts, make_anndata, provenance, provenance_of, read, write
-from bulkgen.profiles import bulk_profiles
+from bulkgen.profiles import bulk_profiles, holds_samples
 from bulkgen.splits import strata_of
 from bulkgen.warning import warn
 
@@ -128,8 +128,8 @@ def fit_generator(
     Parameters
     ----------
     bulk
-        Profiles from :func:`bulkgen.bulk_profiles` (strata x genes), or single cells with `by`, which are aggregated
-        first.
+        Profiles from :func:`bulkgen.bulk_profiles` (strata x genes), or single cells or bulk samples with `by`, which
+        are aggregated first.
     reference
         Real cells that the generator learns from; must have the columns that the profiles were grouped by. Default:
         `bulk`, where that holds single cells.
@@ -170,15 +170,16 @@ def fit_made(
     threads: int | None,
 ) -> Fit:
     """Fit a generator whose parameters have been checked."""
-    if _is_profiles(bulk):
+    rows = "profiles" if _is_profiles(bulk) else "samples" if holds_samples(bulk) else "single cells"
+    if reference is None and rows != "single cells":
+        raise ValueError(
+            f"{rows} alone hold no single cells: pass reference= (--reference), the real cells to learn from"
+        )
+    if rows == "profiles":
         profiles = bulk
-        if reference is None:
-            raise ValueError(
-                "profiles alone hold no single cells: pass reference= (--reference), the real cells to learn from"
-            )
     else:
         if by is None:
-            raise ValueError("bulk holds single cells: say which columns to aggregate by with by= (--by)")
+            raise ValueError(f"bulk holds {rows}: say which columns to aggregate by with by= (--by)")
         profiles = bulk_profiles(bulk, by=by, threads=threads)
         reference = bulk if reference is None else reference
     columns = _grouping_columns(profiles)
@@ -193,8 +194,7 @@ def fit_made(
 
 
 def _is_profiles(adata: AnnData) -> bool:
-    record = provenance_of(adata)
-    return record is not None and record.get("kind") == "bulk_profiles"
+    return (provenance_of(adata) or {}).get("kind") == "bulk_profiles"
 
 
 def _grouping_columns(profiles: AnnData) -> list[str]:
