@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import warnings
 from pathlib import Path
 
 __all__ = ["warn"]
 
-_PACKAGE = str(Path(__file__).parent)
+#: With its separator: beside the package there may be a bulkgen_study.py.
+_PACKAGE = str(Path(__file__).parent) + os.sep
 
 
 def warn(message: str) -> None:

@@ -32,8 +32,11 @@ Models = Annotated[
     ),
 ]
 Metrics = Annotated[
-    str | None,
-    typer.Option(metavar="GROUPS", help="Only these groups of metrics beside utility and cost: tokens,effect,..."),
+    list[str] | None,
+    typer.Option(
+        metavar="GROUPS",
+        help="Only these groups of metrics beside utility and cost: tokens,effect,...; may be repeated.",
+    ),
 ]
 Control = Annotated[str | None, typer.Option(help="Label of the control cells.")]
 Group = Annotated[str | None, typer.Option(help="Column of donors or patients, never on both sides of a split.")]
@@ -137,9 +140,9 @@ def finish(results: BenchmarkResults, out: Path, *, as_json: bool) -> None:
     typer.echo(f"{results.settings['seconds']:.0f} seconds in all. The report: {report.absolute()}")
 
 
-def read_groups(text: str | None) -> list[Any] | None:
+def read_groups(texts: list[str] | None) -> list[Any] | None:
     """Read the names of --metrics; the benchmark checks them."""
-    return None if text is None else [name.strip() for name in text.split(",") if name.strip()]
+    return [name.strip() for text in texts for name in text.split(",") if name.strip()] if texts else None
 
 
 def _read_setting(text: str) -> tuple[str, object]:
