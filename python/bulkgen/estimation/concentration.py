@@ -63,7 +63,7 @@ def estimate_concentration(counts: sp.csr_matrix, codes: Int64Array, n_strata: i
         cells = counts[rows]
         sums = np.asarray(cells.sum(axis=0, dtype=np.float64)).ravel()
         if rows.size >= 2 and np.count_nonzero(sums) >= 2:
-            strata.append(_Stratum.of(sums[sums > 0], sizes[rows], np.count_nonzero(cells.data)))
+            strata.append(_Stratum.of(sums[sums > 0], sizes[rows], int(np.count_nonzero(cells.data))))
     if not strata:
         raise ValueError("the concentration cannot be estimated: no stratum has two cells with counts of several genes")
     # a point of a fixed grid, so that the last bits of the gamma function do not show
