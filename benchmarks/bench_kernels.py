@@ -42,6 +42,25 @@ def _ranks(scale: float) -> tuple[Callable[[int | None], object], int]:
     return lambda threads: calls.tokenize(cells, vocabulary, None, threads=threads), cells.X.nnz
 
 
+def _counts(name: str) -> Callable[[float], tuple[Callable[[int | None], object], int]]:
+    def prepare(scale: float) -> tuple[Callable[[int | None], object], int]:
+        law, cells = workloads.cell_law(), workloads.scaled(DRAWN_CELLS, scale, least=8)
+        if name == "donor_shift":
+            generator = calls.donor_shift_of_law(workloads.shift_law(), workloads.control_cells(scale))
+        elif name == "copula":
+            generator = calls.copula_of_law(law)
+        else:
+            generator = calls.generators_of_law(law)[name]
+        return lambda threads: calls.sample(generator, cells, threads=threads), cells * workloads.GENES
+
+    return prepare
+
+
+def _thinned(scale: float) -> tuple[Callable[[int | None], object], int]:
+    counts = workloads.control_cells(scale)[: workloads.scaled(DRAWN_CELLS, scale, least=8)]
+    return lambda threads: calls.thin(counts, 0.5, threads=threads), counts.nnz
+
+
 def _grouped(scale: float, groups: int):
     cells = workloads.scaled(CELLS, scale, least=100)
     groups = min(groups, cells // 2)
@@ -54,12 +73,18 @@ KERNELS = {
     "group_sums": _sums,
     "group_moments": _moments,
     "tokens_in_memory": _ranks,
+    "multinomial": _counts("multinomial"),
+    "poisson_log_normal": _counts("poisson_log_normal"),
+    "negative_binomial": _counts("negative_binomial"),
+    "donor_shift": _counts("donor_shift"),
+    "copula": _counts("copula"),
+    "thin_rows": _thinned,
 }
 
 
 @pytest.mark.parametrize("kernel", KERNELS)
 def bench_kernels(race, scale, kernel):
-    """Seconds of one kernel on 10,000 cells (truncated normals: 1,024 cells)."""
+    """Seconds of one kernel on 10,000 cells (generators: 1,024 cells)."""
     run, work = KERNELS[kernel](scale)
     expected: list[tuple[bytes, ...]] = []
 

@@ -1,7 +1,8 @@
-"""How cost grows: with the number of groups, of genes, and of non-zero entries."""
+"""How cost grows: with the number of groups, of genes, of non-zero entries, and of molecules of a cell."""
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from collections.abc import Callable, Iterable
 
@@ -15,6 +16,7 @@ GROUPS = (10, 100, 1_000, 10_000, 100_000)
 GENES = (2_000, 5_000, 10_000, 20_000, 40_000, 60_000)
 #: Cells of 1,500 entries.
 CELLS = (1_000, 3_000, 10_000, 30_000, 100_000)
+MOLECULES = (500, 1_500, 5_000, 15_000, 50_000)
 
 
 def _curve(
@@ -77,6 +79,20 @@ def bench_scaling_nonzeros(benchmark, counts):
         return matrix.nnz, _kernels(matrix)
 
     _curve(benchmark, "nonzeros", [c * whole // CELLS[-1] for c in CELLS if c * whole // CELLS[-1] >= 10], prepare)
+
+
+def bench_scaling_molecules(benchmark, scale):
+    """1,024 cells of 20,000 genes, one thread, against the number of molecules of a cell."""
+    law, cells = workloads.cell_law(), workloads.scaled(1_024, scale, least=8)
+
+    def prepare(molecules: int) -> tuple[int, dict[str, Callable[[], object]]]:
+        generators = calls.generators_of_law(dataclasses.replace(law, sizes=np.array([float(molecules)])))
+        return molecules, {
+            name.replace("_", " "): lambda generator=generator: calls.sample(generator, cells, threads=1)
+            for name, generator in generators.items()
+        }
+
+    _curve(benchmark, "molecules", MOLECULES, prepare)
 
 
 def _kernels(matrix) -> dict[str, Callable[[], object]]:

@@ -17,7 +17,16 @@ from anndata import AnnData
 
 import bulkgen
 from bulkgen.aggregate import group_sums as bulkgen_group_sums
+from bulkgen.generators import SparseGenerator
+from bulkgen.generators.copula import FittedCopula
+from bulkgen.generators.donor_shift import FittedDonorShift
+from bulkgen.generators.multinomial import FittedMultinomial, FittedPoisson
+from bulkgen.generators.negative_binomial import FittedNegativeBinomial
 from bulkgen.kernels import get_kernels, parallel_ranges
+from bulkgen.kernels.copula import CopulaPlan
+from bulkgen.kernels.donor_shift import Donors, DonorShiftPlan
+from bulkgen.kernels.negative_binomial import NegativeBinomialPlan
+from bulkgen.kernels.sampling import MultinomialPlan, PoissonLogNormalPlan, thin_matrix
 from bulkgen.kernels.truncated_gaussian import (
     TruncatedGaussianPlan,
     draw_truncated_gaussian,
@@ -26,7 +35,7 @@ from bulkgen.kernels.truncated_gaussian import (
 from bulkgen.profiles import GeneMoments
 from bulkgen.profiles import gene_moments as bulkgen_gene_moments
 from bulkgen.splits import Groups
-from workloads import TruncatedNormals
+from workloads import CellLaw, Shift, TruncatedNormals
 
 ROOT = Path(__file__).parent.parent
 
@@ -168,6 +177,59 @@ def tokenize(cells: AnnData, vocabulary: bulkgen.Vocabulary, out: Path | None, *
 def tokenize_file(cells: Path, vocabulary: bulkgen.Vocabulary, out: Path) -> bulkgen.TokenDataset:
     """Turn an h5ad file into a data set on disk."""
     return bulkgen.tokenize(cells, vocabulary=vocabulary, out=out, overwrite=True)
+
+
+def fit(bulk: AnnData, reference: AnnData, method: str, **parameters: object) -> bulkgen.Fit:
+    """Learn from reference cells."""
+    return bulkgen.fit_generator(bulk, reference=reference, method=method, **parameters)
+
+
+def cells_of_fit(fit: bulkgen.Fit, label: str, cells: int, *, threads: int | None) -> AnnData:
+    """Draw cells of one stratum, CSR where they are counts."""
+    return bulkgen.synthesize(fitted=fit, n_cells={label: cells}, rng=1, threads=threads)
+
+
+def tokens_of_fit(
+    fit: bulkgen.Fit, label: str, cells: int, vocabulary: bulkgen.Vocabulary, *, threads: int | None
+) -> bulkgen.TokenDataset:
+    """Draw cells of one stratum straight to tokens in memory."""
+    return bulkgen.synthesize(
+        fitted=fit, n_cells={label: cells}, rng=1, threads=threads, to="tokens", vocabulary=vocabulary
+    )
+
+
+def generators_of_law(law: CellLaw) -> dict[str, SparseGenerator]:
+    """Make generators of independent genes by name, without a fit."""
+    return {
+        "multinomial": FittedMultinomial((MultinomialPlan.of(law.profile, law.sizes),)),
+        "negative_binomial": FittedNegativeBinomial((NegativeBinomialPlan.of(law.profile, law.dispersion, law.sizes),)),
+        "poisson_log_normal": FittedPoisson((), (PoissonLogNormalPlan.of(law.profile, 0.5, law.sizes),)),
+    }
+
+
+def copula_of_law(law: CellLaw) -> SparseGenerator:
+    """Make a generator whose 2,000 most abundant genes share 20 factors, without a fit."""
+    genes = np.sort(np.argsort(law.profile)[-2_000:])
+    loadings = np.random.default_rng(1).normal(0.0, 0.1, (genes.size, 20))
+    loadings /= np.maximum(1.0, np.sqrt((loadings**2).sum(axis=1, keepdims=True)) / 0.9)
+    return FittedCopula((CopulaPlan.of(law.profile, law.dispersion, law.sizes, genes, loadings),))
+
+
+def donor_shift_of_law(shift: Shift, donors: sp.csr_matrix) -> SparseGenerator:
+    """Make a generator that moves donors, without a fit."""
+    cells = np.arange(donors.shape[0])
+    plan = DonorShiftPlan.of(shift.ratio, shift.profile, shift.dispersion)
+    return FittedDonorShift(Donors.of(donors), cells, (cells,), (plan,), shared=True)
+
+
+def sample(generator: SparseGenerator, cells: int, *, threads: int | None) -> sp.csr_matrix:
+    """Draw cells of the first stratum."""
+    return generator.sample(0, cells, key=1, first_cell=0, threads=threads)
+
+
+def thin(counts: sp.csr_matrix, keep: float, *, threads: int | None) -> sp.csr_matrix:
+    """Keep each molecule with a chance."""
+    return thin_matrix(counts, keep, key=1, threads=threads)
 
 
 def synthesize_to_tokens(

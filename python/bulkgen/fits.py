@@ -103,9 +103,13 @@ def load_fit(path: str | Path) -> Fit:
     learned = stored.uns.get(_LEARNED)
     if learned is None:
         raise ValueError(f"{path} is not a fitted generator; make one with bulkgen.fit_generator (bulkgen fit)")
-    method = str(learned["method"])
-    generator = make_generator(method, json.loads(str(learned["parameters"])))
-    fitted = fitted_type_of(generator).from_state(learned["state"])
+    try:
+        method, state = str(learned["method"]), learned["state"]
+        parameters = json.loads(str(learned["parameters"]))
+    except (KeyError, TypeError, json.JSONDecodeError) as error:
+        raise ValueError(f"{path} is a damaged fit: {error}; fit the generator anew") from error
+    generator = make_generator(method, parameters)
+    fitted = fitted_type_of(generator).from_state(state)
     record = {name: value for name, value in (provenance_of(stored) or {}).items() if isinstance(value, str | int)}
     return Fit(method, generator, fitted, stored.obs, stored.var, record)
 

@@ -61,6 +61,13 @@ def test_donors_by_number_are_used_only_with_the_cells_that_the_numbers_are_of()
     assert np.isnan(other.value("synthetic", "nearest_is_donor")[0])
 
 
+def test_scoring_on_the_cells_learned_from_is_told():
+    real = made_up_cells()
+    made = bulkgen.synthesize(real, by="drug", method="donor_shift", control="none", n_cells=20)
+    with pytest.warns(UserWarning, match="learned from the very cells that they are measured against"):
+        bulkgen.score_cells(made, real, label="drug", seeds=1, metrics=["cells"], threads=1)
+
+
 def test_cells_that_do_not_fit_are_refused():
     real = made_up_cells()
     few_genes = made_up_cells(n_genes=30)

@@ -92,6 +92,36 @@ def test_a_damaged_fit_is_refused(tmp_path, cells):
         bulkgen.load_fit(path)
 
 
+@pytest.mark.parametrize(
+    ("array", "value"),
+    [
+        ("indptr", [0, 10**8, 4]),  # a row outside of the entries
+        ("indices", [0, 1, 0, 10**6]),  # a column outside of the matrix
+        ("indices", [0, 1, 2, 2]),  # more entries in a row than genes may be drawn for
+    ],
+)
+def test_a_stored_matrix_that_points_outside_is_refused(array, value):
+    state = to_state(Whole((), sp.csr_matrix(np.arange(1.0, 5.0).reshape(2, 2)), "a", deep=True))
+    state["donors"]["shape"] = np.array([2, 3])
+    state["donors"][array] = np.asarray(value, state["donors"][array].dtype)
+    with pytest.raises(ValueError):
+        Whole.from_state(state)
+
+
+@pytest.mark.parametrize("parameters", [None, "{half"])
+def test_a_fit_without_readable_parameters_is_refused(tmp_path, cells, parameters):
+    path = tmp_path / "fit.h5ad"
+    bulkgen.fit_generator(cells, by="label").save(path)
+    stored = ad.read_h5ad(path)
+    learned = stored.uns["bulkgen_fit"]
+    del learned["parameters"]
+    if parameters is not None:
+        learned["parameters"] = parameters
+    stored.write_h5ad(path)
+    with pytest.raises(ValueError, match=r"fit.h5ad is a damaged fit: .*; fit the generator anew"):
+        bulkgen.load_fit(path)
+
+
 @dataclass(frozen=True)
 class Part:
     weights: np.ndarray

@@ -106,6 +106,7 @@ def test_a_record_survives_a_file(tmp_path):
         "cv": 0.1,
         "remainder": "merge",
         "round": False,
+        "thin": False,
         "cells_dropped": 0,
     }
 

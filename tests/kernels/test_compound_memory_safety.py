@@ -89,6 +89,8 @@ WRONG = [
     ("copula", "gene", np.array([-1, 1], np.int32), "gene must hold"),
     ("copula", "rate", np.zeros(3), "equal length"),
     ("copula", "own", np.zeros(1), "equal length"),
+    *(("copula", "rate", np.array([0.1, wrong]), "2\\^30") for wrong in (1e300, -0.1, np.nan)),
+    *(("copula", "dispersion", np.array([0.1, wrong]), "below 0") for wrong in (-1.0, np.nan)),
     ("copula", "loadings", np.zeros((2, 3), np.float32), "loadings"),
     ("donor_shift", "donor", np.array([0, 2, 0]), "donor must hold"),
     ("donor_shift", "donor", np.array([0, -1, 0]), "donor must hold"),

@@ -30,9 +30,9 @@ struct CopulaPurposes {
 /// Write cells first_cell, first_cell + 1, ... as sparse rows; returns how many had room. The table of
 /// `independent` holds the other genes alone.
 ///
-/// Pre:  as `negative_binomial`; correlated.gene are genes of the rows; own and rows of loadings have a unit
-/// sum
-///       of squares per gene; factors has room for the factors.
+/// Pre:  as `negative_binomial`, for each correlated rate as for the total one; correlated.gene are genes of
+///       the rows; dispersion >= 0; own and rows of loadings have a unit sum of squares per gene; factors has
+///       room for the factors.
 /// Law:  each gene as in `negative_binomial`; the correlated genes of a cell have the Gaussian copula of
 ///       correlations loadings' loadings, at the cell's own library size.
 /// Pure: a row depends on its cell, the plan and the key alone.

@@ -117,6 +117,11 @@ def score_cells(
     named = None if vocabulary is None else load_vocabulary(vocabulary, vocabulary_path)
     given = describe_input(synthetic)
     sources = {"real": describe_input(real), "train": None if train is None else describe_input(train)}
+    if (provenance_of(synthetic) or {}).get("input_hash") == content_hash(real):
+        warn(
+            "the synthetic cells were learned from the very cells that they are measured against, which flatters them; "
+            "generate them from a part of the real cells (bulkgen split) and score them on the rest"
+        )
     synthetic = _with_donors(synthetic, train)
     real, synthetic, train = _common_genes(real, synthetic, train)
     say = on_step or (lambda _: None)

@@ -18,7 +18,7 @@ from bulkgen.kernels.donor_shift import Donors, DonorShiftPlan, donors_of_cells
 from bulkgen.kernels.rows import Rows
 
 if TYPE_CHECKING:
-    from bulkgen.kernels.protocol import Int64Array
+    from bulkgen.kernels.protocol import Float64Array, Int64Array
 
 __all__ = ["DonorShift", "response_law"]
 

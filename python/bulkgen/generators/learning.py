@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from functools import cached_property
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import numpy as np
+from pydantic import BeforeValidator
 
 from bulkgen.errors import LabelError
 from bulkgen.estimation.concentration import estimate_concentration
@@ -88,11 +89,11 @@ class LearnsFromControls(Generator):
     control
         Value of the first grouping column that marks control cells (vehicle, untreated, healthy).
     control_by
-        Further grouping columns (cell type, patient) in which a stratum and its controls must agree.
+        Further grouping columns (cell type, patient) in which a stratum and its controls must agree; one or several.
     """
 
     control: str | None = None
-    control_by: tuple[str, ...] = ()
+    control_by: Annotated[tuple[str, ...], BeforeValidator(lambda by: (by,) if isinstance(by, str) else by)] = ()
 
     def cells_of(self, bulk: Bulk, reference: Reference) -> list[ReferenceCells]:
         """Return the cells that each stratum of the bulk learns from; the same object for the same cells.

@@ -139,13 +139,16 @@ class Mixture(Generator):
         for name, of_state in zip(names, cells, strict=True):
             if of_state.rows.size == 0:
                 raise LabelError(f"no cell of state {stratum_name([name])} has counts; leave the state out")
-        profiles = np.stack([of_state.profile for of_state in cells])
+        profiles = [of_state.profile for of_state in cells]
         library_sizes = np.array([of_state.library_sizes.mean() for of_state in cells])
         sums = np.stack([of_state.sums for of_state in cells])
         molecules = np.atleast_2d(estimate_fractions(bulk.counts, sums, method=self.fractions))
         plans = []
         for stratum, shares in enumerate(molecules):
-            ratio = self._residual(bulk, stratum, shares @ profiles, cells)
+            # state after state: a matrix product takes another order elsewhere
+            parts = (share * profile for share, profile in zip(shares, profiles, strict=True))
+            expected = sum(parts, np.zeros(bulk.counts.shape[1]))
+            ratio = self._residual(bulk, stratum, expected, cells)
             for of_state in cells:
                 moved = ratio / (ratio * of_state.profile).sum()
                 plans.append(

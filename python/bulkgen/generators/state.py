@@ -60,7 +60,12 @@ def _restore(kind: Any, state: Any) -> object:  # noqa: ANN401
     origin = get_origin(kind)
     if kind is sp.csr_matrix:
         shape = tuple(int(n) for n in state["shape"])
-        return sp.csr_matrix((state["data"], state["indices"], state["indptr"]), shape=shape)
+        matrix = sp.csr_matrix((state["data"], state["indices"], state["indptr"]), shape=shape)
+        # SciPy reads rows and columns wherever these point to
+        matrix.check_format(full_check=True)
+        if not matrix.has_canonical_format:
+            raise ValueError("the columns of a stored matrix must ascend in each row")
+        return matrix
     if origin is tuple:
         item = get_args(kind)[0]
         return tuple(_restore(item, state[str(i)]) for i in range(len(state)))

@@ -36,22 +36,30 @@ class FittedThin(SparseGenerator):
 
     def draw_rows(self, stratum: int, rows: Rows, *, key: int, first_cell: int) -> int:
         """Thin the profile once for each cell."""
-        n = rows.indptr.size - 1
         address = cell_address(stratum, first_cell)
-        sizes = bootstrap_sizes(self.sizes[stratum], n, key=key, first_cell=address)
+        sizes = bootstrap_sizes(self.sizes[stratum], rows.n_cells, key=key, first_cell=address)
         profile = self.counts[[stratum]]
-        return get_kernels().thin_rows(
-            rows.indptr,
-            rows.columns,
-            rows.values,
-            np.arange(n + 1) * profile.nnz,
-            np.tile(profile.indices, n),
-            np.tile(profile.data, n),
-            np.minimum(1.0, sizes / self.totals[stratum]),
-            key=key,
-            purpose=int(Purpose.THIN),
-            first_cell=address,
-        )
+        once, pointers = np.zeros(2, np.int64), profile.indptr.astype(np.int64)
+        thin_rows = get_kernels().thin_rows
+        for cell, keep in enumerate(np.minimum(1.0, sizes / self.totals[stratum])):
+            start = rows.indptr[cell]
+            # the profile itself, row after row: a copy for each cell would be larger than the cells
+            written = thin_rows(
+                once,
+                rows.columns[start:],
+                rows.values[start:],
+                pointers,
+                profile.indices,
+                profile.data,
+                np.full(1, keep),
+                key=key,
+                purpose=int(Purpose.THIN),
+                first_cell=address + cell,
+            )
+            if written == 0:
+                return cell
+            rows.indptr[cell + 1] = start + once[1]
+        return rows.n_cells
 
 
 class Thin(LearnsFromControls):

@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bulkgen.kernels import get_kernels
-from bulkgen.kernels.negative_binomial import PURPOSES, NegativeBinomialPlan, checked_parameter
+from bulkgen.kernels.negative_binomial import (
+    PURPOSES,
+    NegativeBinomialPlan,
+    checked_parameter,
+    checked_sizes,
+    total_of,
+)
 from bulkgen.rng import Purpose
 
 if TYPE_CHECKING:
@@ -95,6 +101,8 @@ class CopulaPlan:
         if not np.all(shared <= 1 + 1e-6):
             worst = int(np.argmax(~(shared <= 1 + 1e-6)))
             raise ValueError(f"squares of loadings must sum to at most 1, but those of gene {gene[worst]} do not")
+        # the plan of the independent genes has the others at rate 0
+        checked_sizes(sizes, total_of(all_rates))
         gene = gene.astype(np.int32)
         alone = all_rates.copy()
         alone[gene] = 0.0

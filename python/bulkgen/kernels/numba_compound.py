@@ -126,6 +126,10 @@ class CompoundKernels:
             loadings.ndim == 2 and loadings.shape[1] == gene.size,
             "loadings must have shape (factors, correlated genes)",
         )
+        if gene.size > 0:
+            require(bool(np.all(dispersion >= 0)), "dispersion must not be below 0")
+            _check_total(sizes, rate.min())
+            _check_total(sizes, rate.max())
         check_purposes(*purposes)
         return int(
             numba_negative_binomial.copula(
