@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import warnings
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint
 from types import ModuleType
@@ -158,6 +159,9 @@ def test_a_missing_extra_is_one_clear_line(plugins, cells, tmp_path, monkeypatch
         str(out),
     ]
     monkeypatch.setattr(sys, "argv", command)
+    # main sets them for its process
+    monkeypatch.setattr(sys, "unraisablehook", sys.unraisablehook)
+    monkeypatch.setattr(warnings, "showwarning", warnings.showwarning)
     with pytest.raises(SystemExit) as stop:
         cli.main()
     assert stop.value.code == 1

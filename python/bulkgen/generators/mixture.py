@@ -62,9 +62,10 @@ class FittedMixture(SparseGenerator):
     def cell_columns(self, stratum: int, n_cells: int, *, key: int, first_cell: int) -> dict[str, np.ndarray]:
         """Return the state and the donor of each cell."""
         states = self._states(stratum, n_cells, key=key, first_cell=first_cell)
-        donor = np.concatenate(
-            [self._donors(stratum, state, 1, key=key, first_cell=first_cell + i) for i, state in enumerate(states)]
-        )
+        of_state = [
+            self._donors(stratum, state, n_cells, key=key, first_cell=first_cell) for state in range(len(self.pools))
+        ]
+        donor = np.stack(of_state)[states, np.arange(n_cells)]
         return {"state": np.asarray(self.states.split("\n"))[states], "donor": self.reference_rows[donor]}
 
     def draw_rows(self, stratum: int, rows: Rows, *, key: int, first_cell: int) -> int:
