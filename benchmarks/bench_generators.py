@@ -49,6 +49,7 @@ class Experiment:
         self.control = self.reference.obs["label"].to_numpy() == "control"
         self.bulk = bulkgen.bulk_profiles(self.reference, by="label")
         self._fits: dict[str, bulkgen.Fit] = {}
+        self._expected: dict[tuple[str, int], laws.Expected] = {}
 
     def fit(self, method: str) -> bulkgen.Fit:
         """Fit a method; all but pseudo-bulk learn from the control cells alone."""
@@ -85,6 +86,11 @@ class Experiment:
 
     def expected(self, method: str, cells: int) -> laws.Expected:
         """Return what the first treated cells of a method have on average."""
+        if (method, cells) not in self._expected:
+            self._expected[method, cells] = self._expect(method, cells)
+        return self._expected[method, cells]
+
+    def _expect(self, method: str, cells: int) -> laws.Expected:
         if method == "donor_shift":
             return laws.donor_shift(self.shift(), self.donors(cells))
         if method == "thin":
@@ -106,7 +112,7 @@ def bench_generators(race, experiment, scale, method):
     cells = workloads.scaled(CELLS[method], scale, least=50)
     if method == "pseudobulk":
         # whole orders of the treated cells
-        cells = ORDERS * ((~experiment.control).sum() // K)
+        cells = ORDERS * (int((~experiment.control).sum()) // K)
     fit = experiment.fitted(method)
     drawn: list[AnnData] = []
 

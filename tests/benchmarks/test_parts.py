@@ -7,6 +7,7 @@ import sys
 
 import numpy as np
 import pytest
+import scipy.sparse as sp
 
 import datasets
 import laws
@@ -15,7 +16,7 @@ import workloads
 from bulkgen import Vocabulary
 from conftest import ROOT
 from oracle.rank_tokens import rank_tokens
-from peers import numpy_redraw, plain_tokenizer, scipy_product, scipy_truncnorm
+from peers import numpy_counts, numpy_redraw, plain_tokenizer, scipy_product, scipy_truncnorm
 from race import race, ratios
 
 
@@ -124,6 +125,79 @@ def test_the_same_moments_in_another_shape_are_noticed():
     # two points, one standard deviation to either side of the mean
     with pytest.raises(AssertionError, match="Kolmogorov-Smirnov"):
         laws.assert_same_law("two points", mean + sign * np.sqrt(variance), law)
+
+
+COUNT_GENES, COUNT_CELLS = 2_000, 300
+
+
+def _cell_law():
+    rng = np.random.default_rng(4)
+    profile = rng.lognormal(0.0, 1.75, COUNT_GENES)
+    sizes = np.rint(rng.lognormal(7.0, 0.3, 50))
+    return workloads.CellLaw(profile / profile.sum(), rng.lognormal(-0.7, 0.3, COUNT_GENES), sizes)
+
+
+def _shift():
+    law = _cell_law()
+    ratio = np.random.default_rng(5).lognormal(0.0, 0.5, COUNT_GENES)
+    ratio[::10] = 1.0
+    return workloads.Shift(ratio, law.profile, law.dispersion)
+
+
+@pytest.mark.parametrize("name", ["multinomial", "poisson", "negative_binomial"])
+def test_numpy_draws_cells_of_the_laws(name):
+    law = _cell_law()
+    cells = getattr(numpy_counts, name)(law, COUNT_CELLS, np.random.default_rng(6))
+    laws.assert_same_counts("peer", cells, getattr(laws, name)(law))
+
+
+def test_numpy_moves_donors_by_the_law_and_to_negative_binomial_cells():
+    law, shift, rng = _cell_law(), _shift(), np.random.default_rng(7)
+    donors = numpy_counts.negative_binomial(law, COUNT_CELLS, rng)
+    moved = numpy_counts.donor_shift(shift, donors, rng)
+    laws.assert_same_counts("peer", moved, laws.donor_shift(shift, donors))
+    # the library sizes of the law stand for those of the donors: exact but for their own chance
+    marginal = workloads.CellLaw(law.profile * shift.ratio, law.dispersion, law.sizes)
+    laws.assert_same_counts("marginal", moved, laws.negative_binomial(marginal))
+
+
+def test_numpy_thins_by_the_law():
+    counts = numpy_counts.poisson(_cell_law(), COUNT_CELLS, np.random.default_rng(8))
+    kept = numpy_counts.thin(counts, 0.3, np.random.default_rng(9))
+    laws.assert_same_counts("peer", kept, laws.thinned(counts, 0.3))
+    assert (kept.toarray() <= counts.toarray()).all()
+
+
+@pytest.mark.parametrize(
+    "wrong, message",
+    [
+        (lambda law, rng: numpy_counts.poisson(law, COUNT_CELLS, rng), "zeros"),
+        (lambda law, rng: numpy_counts.negative_binomial(law, COUNT_CELLS, rng)[:, ::-1], "means"),
+        (lambda law, rng: numpy_counts.negative_binomial(law, COUNT_CELLS, rng) * 1.5, "fractional"),
+        (
+            lambda law, rng: numpy_counts.negative_binomial(
+                workloads.CellLaw(law.profile, law.dispersion * 1.5, law.sizes), COUNT_CELLS, rng
+            ),
+            "zeros",
+        ),
+    ],
+)
+def test_counts_of_another_law_are_noticed(wrong, message):
+    law = _cell_law()
+    cells = sp.csr_matrix(wrong(law, np.random.default_rng(10)))
+    with pytest.raises(AssertionError, match=message):
+        laws.assert_same_counts("wrong", cells, laws.negative_binomial(law))
+
+
+def test_simulated_cells_have_the_depth_and_the_genes_that_are_claimed():
+    cells = workloads.negative_binomial_counts(workloads.cell_law(), 60)
+    assert 4_000 < cells.sum(axis=1).mean() < 5_600
+    assert 2_100 < cells.getnnz(axis=1).mean() < 2_600
+
+
+def test_libraries_have_twenty_million_reads():
+    reads = np.asarray(workloads.libraries(2).sum(axis=1, dtype=np.float64)).ravel()
+    np.testing.assert_allclose(reads, 20e6, rtol=0.01)
 
 
 def test_the_plain_tokenizer_gives_rank_value_tokens(tmp_path):

@@ -55,7 +55,7 @@ def test_a_toy_run_measures_every_figure_that_this_installation_can(toy):
             )
         )
         assert excused, figure
-    assert set(results["curves"]) == {"groups", "genes", "nonzeros"}
+    assert set(results["curves"]) == {"groups", "genes", "nonzeros", "molecules"}
 
 
 @pytest.mark.slow

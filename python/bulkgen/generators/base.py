@@ -33,8 +33,8 @@ __all__ = ["Bulk", "DenseGenerator", "FittedGenerator", "Generator", "Reference"
 
 #: Cells that exist at once on the way to tokens.
 _ROWS = 64
-#: Sparse cells that one call of a kernel draws for a matrix of cells.
-_CHUNK = 256
+#: Sparse cells that one call of a kernel draws for a matrix of cells: their arrays are large enough for huge pages.
+_CHUNK = 512
 #: Stored values that a sparse cell is first given room for.
 _ROOM = 4096
 
