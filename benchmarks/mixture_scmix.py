@@ -2,11 +2,11 @@
 
     python benchmarks/mixture_scmix.py [--data FOLDER] [--seeds 3]
 
-Bulk: the wells. Reference: clean single cells of another plate. For every seed the single cells are split in halves: one
-is the reference, the other is what the generated cells are tested on. Writes ``results/<date>-mixture_scmix.json``. The
-fractions are an easy test in one respect (the three lines are very different) and a hard one in another (wells and cells
-were sequenced apart). At this depth lines are told apart without error, so the score of the generated cells says that
-they are of the right line, and little more.
+Bulk: the wells. Reference: clean single cells of another plate. For every seed the single cells are split in halves:
+one is the reference, the other is what the generated cells are tested on. Writes
+``results/<date>-mixture_scmix.json``. The fractions are an easy test in one respect (the three lines are very
+different) and a hard one in another (wells and cells were sequenced apart). At this depth lines are told apart without
+error, so the score of the generated cells says that they are of the right line, and little more.
 """
 
 from __future__ import annotations

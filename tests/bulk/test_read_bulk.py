@@ -489,7 +489,7 @@ def test_real_symbols_are_found_with_v2_and_explained_with_v1(shared_data):
 
 def test_samples_are_never_taken_for_the_cells_to_learn_from(counts, meta):
     samples = bg.read_bulk(counts, samples=meta)
-    with pytest.raises(ValueError, match=r"samples alone hold no single cells: pass reference="):
+    with pytest.raises(ValueError, match=r"bulk samples hold no single cells: pass reference="):
         bg.fit_generator(samples, by="drug", method="multinomial")
     with pytest.raises(ValueError, match=r"bulk holds samples: say which columns"):
         bg.fit_generator(samples, reference=samples, method="multinomial")
