@@ -491,5 +491,5 @@ def test_samples_are_never_taken_for_the_cells_to_learn_from(counts, meta):
     samples = bg.read_bulk(counts, samples=meta)
     with pytest.raises(ValueError, match=r"bulk samples hold no single cells: pass reference="):
         bg.fit_generator(samples, by="drug", method="multinomial")
-    with pytest.raises(ValueError, match=r"bulk holds samples: say which columns"):
-        bg.fit_generator(samples, reference=samples, method="multinomial")
+    with pytest.raises(ValueError, match=r"bulk samples hold no single cells: pass reference="):
+        bg.fit_generator(samples, by="drug", reference=samples, method="multinomial")
