@@ -236,13 +236,19 @@ def test_poisson_log_normal_has_its_law(mean, sigma):
         assert distance(mean * (1.01 if sigma < 1 else 1.02)) > 1
 
 
-@pytest.mark.parametrize("count", [1, 2, 8, 9, 30, 1000, 10**6, 2**40, 2**53])
-@pytest.mark.parametrize("p", [1e-4, 0.1, 0.5, 0.93])
+#: 2^40 at 1e-4 is left out: SciPy has no exact law there.
+@pytest.mark.parametrize(
+    ("count", "p"),
+    [
+        (count, p)
+        for count in (1, 2, 8, 9, 30, 1000, 10**6, 2**40, 2**53)
+        for p in (1e-4, 0.1, 0.5, 0.93)
+        if not (count > 1e9 and count * p * (1 - p) < 1e9)
+    ],
+)
 def test_thinned_counts_are_binomial(count, p):
     import scipy.sparse as sp
 
-    if count > 1e9 and count * p * (1 - p) < 1e9:
-        pytest.skip("SciPy has no exact law here")
     matrix = sp.csr_matrix(np.full((256, 1024), float(count)))
     thin = thin_matrix(matrix, p, key=5)
     values = thin.toarray().ravel().astype(np.float64)

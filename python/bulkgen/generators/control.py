@@ -23,10 +23,18 @@ def stratum_name(row: Sequence[object]) -> str:
     return repr(" | ".join(map(str, row)))
 
 
-def same_stratum(row: Sequence[object], strata: pd.DataFrame) -> int | None:
-    """Return the number of the stratum with these values, or ``None``."""
+def same_stratum(row: Sequence[object], strata: pd.DataFrame, *, otherwise: str) -> int:
+    """Return the number of the reference's stratum with these values.
+
+    Raises
+    ------
+    LabelError
+        If there is none; `otherwise` ends the message: why one is needed, and what to do.
+    """
     wanted = (strata.astype(str) == [str(value) for value in row]).all(axis=1).to_numpy()
-    return int(np.argmax(wanted)) if wanted.any() else None
+    if not wanted.any():
+        raise LabelError(f"the reference has no cells of stratum {stratum_name(row)}{otherwise}")
+    return int(np.argmax(wanted))
 
 
 def control_strata(

@@ -10,9 +10,8 @@ import scipy.sparse as sp
 from pydantic import Field
 
 from bulkgen.aggregate import group_sums
-from bulkgen.errors import LabelError
 from bulkgen.generators.base import Bulk, FittedGenerator, Generator, Reference, cell_address
-from bulkgen.generators.control import same_stratum, stratum_name
+from bulkgen.generators.control import same_stratum
 from bulkgen.io import library_sizes
 from bulkgen.kernels.sampling import thin_matrix
 from bulkgen.rng import Purpose
@@ -84,10 +83,6 @@ class Pseudobulk(Generator):
         """Find the cells of every stratum of the bulk."""
         rows = []
         for row in bulk.strata.itertuples(index=False):
-            found = same_stratum(tuple(row), reference.strata)
-            if found is None:
-                raise LabelError(
-                    f"the reference has no cells of stratum {stratum_name(tuple(row))}, and pseudo-bulk is made of them"
-                )
-            rows.append(reference.rows([found]))
+            stratum = same_stratum(tuple(row), reference.strata, otherwise=", and pseudo-bulk is made of them")
+            rows.append(reference.rows([stratum]))
         return FittedPseudobulk(reference.counts, tuple(rows), self.k, self.thin)

@@ -14,9 +14,9 @@ import pandas as pd
 import scipy.sparse as sp
 from pydantic import Field
 
-from bulkgen.errors import LabelError, MissingExtraError
+from bulkgen.errors import MissingExtraError
 from bulkgen.generators.base import Bulk, FittedGenerator, Generator, Reference
-from bulkgen.generators.control import same_stratum, stratum_name
+from bulkgen.generators.control import same_stratum
 from bulkgen.io import make_anndata
 
 if TYPE_CHECKING:
@@ -92,12 +92,8 @@ class Scvi(Generator):
 
     def _pool_of(self, row: tuple[object, ...], reference: Reference) -> Int64Array:
         """Choose reference cells of a stratum, ascending."""
-        stratum = same_stratum(row, reference.strata)
-        if stratum is None:
-            raise LabelError(
-                f"the reference has no cells of stratum {stratum_name(row)}, and scVI makes cells like those that it "
-                "was trained on; take a method that follows the bulk"
-            )
+        why = ", and scVI makes cells like those that it was trained on; take a method that follows the bulk"
+        stratum = same_stratum(row, reference.strata, otherwise=why)
         cells = reference.rows([stratum])
         if cells.size > self.pool:
             cells = np.sort(np.random.default_rng((self.seed, stratum)).choice(cells, self.pool, replace=False))

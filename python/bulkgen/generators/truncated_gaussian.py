@@ -133,9 +133,4 @@ class TruncatedGaussian(Generator):
                     f"values of {first!r}: {', '.join(map(str, reference.strata[first].unique()))}"
                 )
             return int(np.argmax(wanted))
-        found = same_stratum(row, reference.strata)
-        if found is None:
-            raise LabelError(
-                f"the reference has no cells of stratum {stratum_name(row)}; use variance_from='all', or 'control'"
-            )
-        return found
+        return same_stratum(row, reference.strata, otherwise="; use variance_from='all', or 'control'")
