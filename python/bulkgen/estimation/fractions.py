@@ -30,10 +30,8 @@ def estimate_fractions(
     """Estimate how much of the RNA of each bulk profile comes from each reference state.
 
     Bulk and single cells differ gene by gene by more than counting noise, so that a fit to all genes follows the
-    strong ones; marker genes, each weighted by its relative error, tell the states apart. On wells of 90 cells of
-    three cell lines and known composition the mean absolute error (after :func:`cell_fractions`) is 0.155 by the
-    Poisson likelihood of all genes, 0.092 by weighted least squares on all genes, 0.064 by the Poisson likelihood of
-    50 markers for each state, and 0.044 by weighted least squares on them (the default).
+    strong ones; marker genes, each weighted by its relative error, tell the states apart. What this gives on
+    wells of known composition stands in ``docs/generators.md``.
 
     Parameters
     ----------
