@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <array>
 #include <vector>
 
@@ -26,6 +27,16 @@ CorrelatedGenes checked_correlated(const Array<std::int32_t>& gene, const Array<
     return genes;
 }
 
+/// The rate that makes the most molecules, or one that no cell can have.
+double largest_rate(std::span<const double> rates) {
+    double largest = 0.0;
+    for (const double rate : rates) {
+        if (!(rate >= 0.0)) return rate;
+        largest = std::max(largest, rate);
+    }
+    return largest;
+}
+
 }  // namespace
 
 void register_copula(py::module_& module) {
@@ -44,7 +55,7 @@ void register_copula(py::module_& module) {
             const std::size_t n_genes = independent.table.other.size();
             const CorrelatedGenes correlated =
                 checked_correlated(gene, rate, dispersion, loadings, own, n_genes);
-            for (const double one : correlated.rate) require_total(independent.sizes, one);
+            require_total(independent.sizes, largest_rate(correlated.rate));
             for (const std::uint32_t purpose : purposes) checked_purpose(purpose);
             std::vector<double> factors(static_cast<std::size_t>(loadings.shape(0)));
             py::gil_scoped_release release;
