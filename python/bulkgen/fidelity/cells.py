@@ -141,14 +141,15 @@ class Cells:
         return rows
 
     def take(self, rows: Int64Array) -> Cells:
-        """Return the cells of these rows, in this order; without tokens, which are not cut."""
+        """Return the cells of these rows, in this order."""
+        tokens = self.tokens
         return replace(
             self,
             counts=self.counts[rows],
             labels=self.labels[rows],
             donor=None if self.donor is None else self.donor[rows],
             group=None if self.group is None else self.group[rows],
-            tokens=None,
+            tokens=None if tokens is None else replace(tokens, table=tokens.table.take(rows)),
         )
 
     def as_synthetic(self) -> Cells:
