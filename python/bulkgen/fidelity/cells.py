@@ -39,7 +39,7 @@ class Cells:
         Row of the real training cell that each cell was made from, -1 for none; ``None`` where a method has no
         donors. Training cells that stand in for synthetic ones (the ceiling) are their own donors.
     group
-        For real cells: cells of one number belong together (the same patient, the same family of source cells, ...) and are
+        For real cells: cells of one number belong together (the same patient, family of source cells, ...) and are
         never on both sides of a fold. One numbering for training and test cells. ``None``: each cell by itself.
     tokens
         Tokens of the same cells, row for row (``keep_empty=True``), for the metrics of tokens.
