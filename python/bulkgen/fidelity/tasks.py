@@ -394,7 +394,7 @@ def _families(sources: Mapping[str, Int64Array], n_cells: int) -> dict[str, list
 
 
 def _drawn(families: Sequence[Int64Array], family: Int64Array, generator: np.random.Generator) -> Int64Array:
-    """Give each cell a source cell of its family; the source cells of a family serve equally often, but for one."""
+    """Give each cell a source cell of its family; those of a family serve equally often, give or take once."""
     rows = np.empty(family.size, np.int64)
     for number, members in enumerate(families):
         here = np.flatnonzero(family == number)
