@@ -112,6 +112,7 @@ def test_score_of_real_cells_is_that_of_the_ceiling(work):
     [
         (("--label", "drug", "-m", "nothing"), "method must be one of", 1),
         (("--label", "drug", "--task", "label_control"), "needs control=", 1),
+        (("--label", "drug", "--metrics", "cells,nonsense"), "metrics must be among 'tokens', 'cells'", 1),
         (("--label", "drug", "--few-cells", "5,some"), "neither a number of cells nor 'all'", 2),
         (("--label", "drug", "--where", "nowhere"), "obs has no column 'nowhere'", 2),
         (

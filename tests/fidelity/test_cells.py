@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import anndata as ad
 import numpy as np
 import pandas as pd
@@ -10,6 +12,7 @@ import scipy.sparse as sp
 
 from bulkgen.errors import CountsError, GeneOverlapError, LabelError
 from bulkgen.fidelity import Cells
+from bulkgen.tokens import Vocabulary, tokenize
 
 GENES = np.array(["a", "b", "c"], dtype=object)
 
@@ -74,6 +77,9 @@ def test_training_cells_that_stand_in_for_synthetic_ones_are_their_own_donors():
 
 
 def test_taking_cells_takes_everything_of_them():
-    some = cells(donor=np.array([7, 8]), group=np.array([1, 2])).take(np.array([1]))
-    assert len(some) == 1
+    both = cells(donor=np.array([7, 8]), group=np.array([1, 2]))
+    tokens = tokenize(adata(), vocabulary=Vocabulary.fit(adata()), keep_empty=True)
+    some = replace(both, tokens=tokens).take(np.array([1]))
+    assert len(some) == len(some.tokens) == 1
+    np.testing.assert_array_equal(some.tokens.flat()[0], tokens.input_ids(1))
     assert (some.donor.tolist(), some.group.tolist()) == ([8], [2])

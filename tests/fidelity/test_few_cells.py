@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 
-from bulkgen.fidelity.few_cells import Augmentation, Features, choose_weight, few_cells_curve
+from bulkgen.fidelity.few_cells import Augmentation, Features, _first_of_each, choose_weight, few_cells_curve
 from bulkgen.training import LinearConfig
 from bulkgen.training.linear import LinearClassifier
 
@@ -60,17 +60,34 @@ def test_harmful_cells_never_make_the_curve_worse_where_real_cells_are_plentiful
         test,
         {"good": Augmentation(good, (good,) * 3), "bad": Augmentation(bad, (bad,) * 3)},
         folds(training),
-        sizes=[0, 5, 30, "all"],
+        sizes=[0, 10, 30, "all"],
         weights=WEIGHTS,
         rng=np.random.SeedSequence(0),
     )
     score = curve.set_index(["size", "synthetic"])["balanced_accuracy"]
     assert score[0, ""] == pytest.approx(1 / 3)
     assert score[0, "good"] > 0.7
-    assert score[5, "good"] > score[5, ""]
+    assert score[10, "good"] > score[10, ""]
     for size in (30, 60):
         assert score[size, "bad"] == score[size, ""]
     assert curve.loc[curve["all"], "size"].unique().tolist() == [60]
+
+
+def test_cells_of_a_size_are_of_every_fold_alike_and_among_those_of_the_next():
+    rng = np.random.default_rng(0)
+    classes, fold = rng.permutation(np.repeat([0, 1, 2], 40)), rng.integers(0, 3, 120)
+    order = rng.permutation(120)
+    before: set[int] = set()
+    for size in (3, 5, 20):
+        rows = _first_of_each(order, classes, fold, size)
+        table = np.zeros((3, 3), int)
+        np.add.at(table, (classes[rows], fold[rows]), 1)
+        # the same for every class, so that all are as common wherever a fold is held out
+        assert (table == table[0]).all()
+        assert table.sum(axis=1).tolist() == [size] * 3
+        assert np.ptp(table) <= 1
+        assert before <= set(rows)
+        before = set(rows)
 
 
 def test_a_class_with_fewer_cells_gives_what_it_has_and_one_that_a_fold_lacks_is_not_predicted():

@@ -202,6 +202,33 @@ def test_wrong_arguments_are_refused_before_any_work(options, message):
         run(made_up_cells(), **options)
 
 
+def test_unknown_group_of_metrics_is_refused_before_any_work_and_the_groups_named():
+    steps = []
+    with pytest.raises(ValueError, match=r"metrics must be among 'tokens', 'cells', .*'copying', got 'beauty'"):
+        run(made_up_cells(), metrics=["cells", "beauty"], on_step=steps.append)
+    assert steps == []
+
+
+def test_ceiling_has_as_many_cells_of_each_class_as_the_generators_make(results):
+    # 42 training cells of each class
+    few = run(made_up_cells(), n_cells=20, methods=[MASKED])
+    trial = few.settings["trials"][0]
+    assert set(trial["train"].values()) == {42}
+    assert trial["ceiling"] == trial["generated"] == dict.fromkeys(LABELS, 20)
+    # fewer real cells say less
+    assert few.value("real", "gene_ks")[0] > run(made_up_cells(), methods=[MASKED]).value("real", "gene_ks")[0]
+    for trial in results.settings["trials"]:
+        assert trial["ceiling"] == trial["train"]
+
+
+def test_ceiling_of_fewer_real_cells_than_are_generated_is_told():
+    with pytest.warns(UserWarning, match="the ceiling has 126 real training cells, all there are, .* make 180 cells"):
+        many = run(made_up_cells(), n_cells=60, methods=[MASKED])
+    trial = many.settings["trials"][0]
+    assert trial["ceiling"] == trial["train"] == dict.fromkeys(LABELS, 42)
+    assert trial["generated"] == dict.fromkeys(LABELS, 60)
+
+
 def test_folder_that_exists_is_refused_before_any_work(tmp_path):
     steps = []
     with pytest.raises(OutputExistsError):

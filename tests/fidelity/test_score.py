@@ -33,6 +33,15 @@ def test_ceiling_is_one_half_of_the_real_cells_against_the_other(results):
             assert abs(trial["train"][label] - trial["test"][label]) <= 1
 
 
+def test_all_have_as_many_cells_of_a_class_as_there_are_of_both_kinds():
+    everything = made_up_cells(1, per_label=120)
+    real, synthetic = everything[:120].copy(), everything[120:].copy()
+    few = synthetic[np.sort(np.concatenate([np.flatnonzero(synthetic.obs["drug"] == label)[:15] for label in LABELS]))]
+    trial = bulkgen.score_cells(few.copy(), real, label="drug", seeds=1, metrics=["cells"]).settings["trials"][0]
+    assert trial["generated"] == trial["ceiling"] == dict.fromkeys(LABELS, 15)
+    assert min(trial["train"].values()) > 15
+
+
 def test_cells_they_were_made_from_are_the_ceiling_where_given():
     everything = made_up_cells(3, per_label=90)
     train, test = everything[:150].copy(), everything[150:].copy()
@@ -76,5 +85,7 @@ def test_cells_that_do_not_fit_are_refused():
     without = real[real.obs["drug"] != "low"].copy()
     with pytest.raises(LabelError, match="'low'"):
         bulkgen.score_cells(without, real, label="drug", seeds=1)
+    with pytest.raises(ValueError, match="metrics must be among"):
+        bulkgen.score_cells(few_genes, real, label="drug", metrics=["beauty"])
     with pytest.raises(ValueError, match="names a row of the results"):
         bulkgen.score_cells(real, real, label="drug", name="real")

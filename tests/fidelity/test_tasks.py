@@ -9,6 +9,7 @@ import pytest
 import scipy.sparse as sp
 
 from bulkgen.errors import LabelError
+from bulkgen.fidelity.few_cells import FOLDS
 from bulkgen.fidelity.tasks import LabelControlTask, LabelTask, VirtualDrugs, make_task
 from fidelity.benchmark_cases import made_up_cells, poisoned
 
@@ -109,6 +110,78 @@ def test_virtual_drugs_replace_the_share_alpha_and_share_no_source_cell():
     assert np.asarray(trial.bulk.X).sum(axis=1).tolist() == [10**6, 10**6]
     assert trial.train.uns["bulkgen"]["simulated"] == task.mixed
     assert "No such drug was measured" in task.mixed
+
+
+def sources_of(cells: ad.AnnData) -> pd.DataFrame:
+    """One row per source cell of a cell: the cell, its class, its family, and the source cell."""
+    columns = ["virtual_drug", "family"]
+    named = cells.obs.melt(columns, ["source_cell", "other_source_cell"], "from", "source", ignore_index=False)
+    return named[named["source"] != ""]
+
+
+@pytest.mark.parametrize("cells_per_line, families", [(90, 12), (24, 6), (5, 3)])
+def test_no_source_cell_of_any_line_is_in_two_folds_of_virtual_drugs(cells_per_line, families):
+    task = VirtualDrugs("line", control="A", n_train=200, n_test=60)
+    trial = task.trial(lines(cells_per_line), rng=seed())
+    assert trial.group == "family"
+    assert trial.train.obs["family"].nunique() == families
+    fold = pd.Series(trial.folds(FOLDS, key=0), trial.train.obs_names)
+    sources = sources_of(trial.train)
+    assert set(sources["source"].str[:1]) == {"c"}
+    assert (fold[sources.index].groupby(sources["source"].to_numpy()).nunique() == 1).all()
+    # every fold and every family has every class, in about equal numbers
+    for groups in (fold, trial.train.obs["family"]):
+        table = pd.crosstab(groups, trial.train.obs["virtual_drug"].astype(str))
+        assert table.shape == (groups.nunique(), 2)
+        assert fold.nunique() == FOLDS
+        assert table.to_numpy().min() >= 0.6 * table.to_numpy().max()
+    # training and test have neither a source cell nor a family in common
+    tested = sources_of(trial.test)
+    for column in ("source", "family"):
+        assert set(sources[column]).isdisjoint(tested[column])
+
+
+def test_source_cells_of_virtual_drugs_serve_about_equally_often_and_meet_many_others():
+    trial = VirtualDrugs("line", control="A", n_train=240, n_test=60).trial(lines(60), rng=seed())
+    both = sources_of(trial.train)
+    # 240 cells of 48 source cells in 12 families of four: five times each
+    for _, served in both.groupby(["virtual_drug", "from"], observed=True):
+        assert served["source"].value_counts().tolist() == [5] * 48
+    mixed = trial.train.obs[trial.train.obs["virtual_drug"] == "A+B"]
+    # five cells of each source cell, over four partners: most partners are met
+    assert mixed.groupby("source_cell")["other_source_cell"].nunique().mean() > 2.5
+
+
+def test_same_seed_mixes_the_same_virtual_drugs():
+    task = VirtualDrugs("line", control="A", n_train=80, n_test=40)
+    one, same, other = (task.trial(lines(), rng=seed(number)) for number in (3, 3, 4))
+    pd.testing.assert_frame_equal(one.train.obs, same.train.obs)
+    for part in ("train", "test", "bulk", "reference"):
+        first, again = (np.asarray(getattr(trial, part).to_df()) for trial in (one, same))
+        np.testing.assert_array_equal(first, again)
+    assert not one.train.obs["source_cell"].equals(other.train.obs["source_cell"])
+
+
+def test_fewer_groups_than_folds_are_held_out_one_by_one_and_a_single_one_is_refused():
+    trial = LabelTask("drug", group="patient").trial(made_up_cells(donors=3), rng=seed())
+    assert trial.train.obs["patient"].nunique() == 2
+    fold = trial.folds(3, key=0)
+    assert sorted(set(fold)) == [0, 1]
+    assert pd.Series(fold).groupby(trial.train.obs["patient"].to_numpy()).nunique().tolist() == [1, 1]
+    alone = trial.without(np.flatnonzero(fold == 0))
+    with pytest.raises(LabelError, match="all training cells are of one 'patient'"):
+        alone.folds(3, key=0)
+
+
+def test_cells_are_chosen_of_every_stratum_as_many_as_asked_for_or_all():
+    trial = LabelControlTask("drug", control="none", by=("kind",)).trial(made_up_cells(), rng=seed())
+    sizes = trial.numbers()
+    assert trial.some(sizes, key=0).tolist() == list(range(trial.train.n_obs))
+    few = dict.fromkeys(sizes, 7) | {"none | a": 10_000}
+    rows = trial.some(few, key=0)
+    assert len(set(rows)) == len(rows)
+    chosen = trial.train.obs.iloc[rows].groupby(["drug", "kind"], observed=True).size()
+    assert {" | ".join(names): n for names, n in chosen.items()} == few | {"none | a": sizes["none | a"]}
 
 
 def test_platform_bias_is_one_factor_per_gene_for_all_profiles():

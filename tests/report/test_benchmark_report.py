@@ -72,6 +72,7 @@ def make_results(**changes):
                 "train": {"a": 40, "b": 40},
                 "test": {"a": 20, "b": 20},
                 "generated": {"a": 40, "b": 40},
+                "ceiling": {"a": 40, "b": 30},
                 "vocabulary": {"name": "toy", "genes": 20, "fingerprint": ""},
                 "parameters_used": {"good": {"round": True}},
             }
@@ -157,6 +158,7 @@ def test_numbers_and_command_are_on_the_page(html):
     assert "83%" in html
     assert "<pre><code>bulkgen benchmark cells.h5ad</code></pre>" in html
     assert "fitted to the training cells of each seed" in html
+    assert "a 40, b 30; fewer than generated, because there are no more real training cells" in html
     # the best generator of a row is bold
     assert "<b>0.650 ± 0.000</b>" in html
 

@@ -16,6 +16,7 @@ from bulkgen.cli.options import GeneIds, InputCells, Json, Layer, Output, Overwr
 if TYPE_CHECKING:
     from anndata import AnnData
 
+    from bulkgen.fidelity.metrics import MetricGroup
     from bulkgen.fidelity.results import BenchmarkResults
 
 __all__ = ["Control", "Group", "Metrics", "Models", "Seeds", "benchmark", "finish", "read_groups", "read_models"]
@@ -100,6 +101,7 @@ def benchmark(
 
     check_output(out, overwrite=overwrite)
     require_report_extra()
+    groups = read_groups(metrics)
     chosen = make_task(
         task, label=label, control=control, by=by, group=group, **dict(map(_read_setting, task_settings or []))
     )
@@ -110,7 +112,7 @@ def benchmark(
         methods=[_method(text) for text in methods or ["truncated_gaussian"]],
         seeds=seeds,
         models=read_models(models),
-        metrics=read_groups(metrics),
+        metrics=groups,
         n_cells=n_cells,
         few_cells=None if few_cells is None else _sizes(few_cells),
         vocabulary=vocabulary,
@@ -140,9 +142,12 @@ def finish(results: BenchmarkResults, out: Path, *, as_json: bool) -> None:
     typer.echo(f"{results.settings['seconds']:.0f} seconds in all. The report: {report.absolute()}")
 
 
-def read_groups(texts: list[str] | None) -> list[Any] | None:
-    """Read the names of --metrics; the benchmark checks them."""
-    return [name.strip() for text in texts for name in text.split(",") if name.strip()] if texts else None
+def read_groups(texts: list[str] | None) -> tuple[MetricGroup, ...] | None:
+    """Read the names of --metrics, and check them before any file is read."""
+    from bulkgen.fidelity.measure import check_groups
+
+    names: list[Any] = [name.strip() for text in texts or () for name in text.split(",") if name.strip()]
+    return check_groups(names) if names else None
 
 
 def _read_setting(text: str) -> tuple[str, object]:

@@ -46,6 +46,7 @@ def score(
 
     check_output(out, overwrite=overwrite)
     require_report_extra()
+    groups = read_groups(metrics)
     started = time.perf_counter()
     results = bulkgen.score_cells(
         # a generator of any kind may have made fractional counts
@@ -58,7 +59,7 @@ def score(
         name=synthetic.stem,
         seeds=seeds,
         models=read_models(models),
-        metrics=read_groups(metrics),
+        metrics=groups,
         vocabulary=vocabulary,
         vocabulary_path=vocabulary_path or None,
         gene_ids=gene_ids,

@@ -39,7 +39,7 @@ class Cells:
         Row of the real training cell that each cell was made from, -1 for none; ``None`` where a method has no
         donors. Training cells that stand in for synthetic ones (the ceiling) are their own donors.
     group
-        For real cells: cells of one number belong together (the same patient, the same source cell, ...) and are
+        For real cells: cells of one number belong together (the same patient, family of source cells, ...) and are
         never on both sides of a fold. One numbering for training and test cells. ``None``: each cell by itself.
     tokens
         Tokens of the same cells, row for row (``keep_empty=True``), for the metrics of tokens.
@@ -141,14 +141,15 @@ class Cells:
         return rows
 
     def take(self, rows: Int64Array) -> Cells:
-        """Return the cells of these rows, in this order; without tokens, which are not cut."""
+        """Return the cells of these rows, in this order."""
+        tokens = self.tokens
         return replace(
             self,
             counts=self.counts[rows],
             labels=self.labels[rows],
             donor=None if self.donor is None else self.donor[rows],
             group=None if self.group is None else self.group[rows],
-            tokens=None,
+            tokens=None if tokens is None else replace(tokens, table=tokens.table.take(rows)),
         )
 
     def as_synthetic(self) -> Cells:

@@ -43,7 +43,7 @@ __all__ = [
 SIZES: tuple[int | Literal["all"], ...] = (0, 5, 10, 20, 60, "all")
 #: Weights of a synthetic cell in the loss, where a real one weighs 1.
 WEIGHTS = (0.0, 0.1, 0.3, 1.0)
-#: Folds of the cross-validation that chooses the weight.
+#: Folds of the cross-validation that chooses the weight; fewer where there are fewer groups of real cells.
 FOLDS = 3
 
 
@@ -104,7 +104,9 @@ def few_cells_curve(
 ) -> pd.DataFrame:
     """Train the linear model on ever more real cells, alone and with each method's synthetic cells.
 
-    The real cells of a size are among those of the next.
+    The real cells of a size are among those of the next, and are of every fold alike: were more cells of a class in one
+    fold than of the others, that class would be rare where the fold is predicted, and real cells alone would do worse
+    in the folds than they do.
 
     Parameters
     ----------
@@ -134,7 +136,7 @@ def few_cells_curve(
     nothing = training.take(order[:0])
     found = []
     for size in sizes:
-        rows = np.sort(_first_of_each(order, training.classes, None if size == "all" else size))
+        rows = np.sort(_first_of_each(order, training.classes, fold, None if size == "all" else size))
         real = training.take(rows)
         n = len(rows) // n_classes if size == "all" else size
         alone = held_out_probabilities(real, fold[rows], (), 0.0) if len(rows) else None
@@ -256,8 +258,16 @@ def _accuracy(classes: Int64Array, probabilities: Float64Array) -> tuple[float, 
     return float(balanced_accuracy_score(classes, predicted)), float(macro_f1)
 
 
-def _first_of_each(order: Int64Array, classes: Int64Array, n: int | None) -> Int64Array:
-    """Return the first `n` cells of each class in an order; all of them for ``None``."""
+def _first_of_each(order: Int64Array, classes: Int64Array, fold: Int64Array, n: int | None) -> Int64Array:
+    """Return the first `n` cells of each class in an order, taken from its folds in turn; all cells for ``None``."""
     if n is None:
         return order
-    return np.concatenate([order[classes[order] == label][:n] for label in np.unique(classes)])
+    chosen = []
+    for label in np.unique(classes):
+        rows = order[classes[order] == label]
+        turn = np.zeros(rows.size, np.int64)
+        for number in np.unique(fold[rows]):
+            here = fold[rows] == number
+            turn[here] = np.arange(np.count_nonzero(here))
+        chosen.append(rows[np.lexsort((fold[rows], turn))][:n])
+    return np.concatenate(chosen)

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from bulkgen.fidelity.space import Space
     from bulkgen.fidelity.view import View
 
-__all__ = ["MACRO", "MEASURES", "measure"]
+__all__ = ["MACRO", "MEASURES", "check_groups", "measure"]
 
 #: The label of a row that holds the mean over classes.
 MACRO = ""
@@ -47,7 +47,22 @@ MEASURES: Mapping[MetricGroup, Callable[[Space, View, str], Mapping[str, float |
 )
 
 
-def measure(space: Space, synthetic: Cells, *, groups: Collection[MetricGroup] = tuple(MEASURES)) -> pd.DataFrame:
+def check_groups(groups: Collection[MetricGroup] | None) -> tuple[MetricGroup, ...]:
+    """Return these groups of :data:`MEASURES`; all of them for ``None``.
+
+    Raises
+    ------
+    ValueError
+        If one is unknown.
+    """
+    wanted = tuple(MEASURES) if groups is None else tuple(groups)
+    for group in wanted:
+        if group not in MEASURES:
+            raise ValueError(f"metrics must be among {', '.join(map(repr, MEASURES))}, got {group!r}")
+    return wanted
+
+
+def measure(space: Space, synthetic: Cells, *, groups: Collection[MetricGroup] | None = None) -> pd.DataFrame:
     """Measure synthetic cells against real test cells.
 
     The ceiling is ``measure(space, space.training.cells.as_synthetic())``: what real cells reach that are not the test
@@ -61,7 +76,7 @@ def measure(space: Space, synthetic: Cells, *, groups: Collection[MetricGroup] =
         Cells of the same genes and classes; about as many of each as the real test cells have. With tokens, if the
         metrics of tokens are asked for.
     groups
-        Groups of :data:`METRICS`.
+        Groups of :data:`MEASURES`; by default all.
 
     Returns
     -------
@@ -75,12 +90,10 @@ def measure(space: Space, synthetic: Cells, *, groups: Collection[MetricGroup] =
     GeneOverlapError, LabelError, ValueError
         Those of :meth:`Space.view`; or if a group is unknown.
     """
-    unknown = [group for group in groups if group not in MEASURES]
-    if unknown:
-        raise ValueError(f"cannot measure {unknown[0]!r}; groups of metrics: {', '.join(map(repr, MEASURES))}")
+    wanted = check_groups(groups)
     view = space.view(synthetic)
     rows: list[_Row] = []
-    for group in (group for group in MEASURES if group in groups):
+    for group in (group for group in MEASURES if group in wanted):
         classes = {label: _of_class(group, space, view, label) for label in space.labels}
         for metric in (metric for metric in METRICS.values() if metric.group == group):
             values = {label: found[metric.name] for label, found in classes.items()}

@@ -10,7 +10,7 @@ import numpy as np
 
 from bulkgen.fidelity.drawing import COST_NOTE, draw_cells, draw_with_cost, poisson_floor
 from bulkgen.fidelity.few_cells import FOLDS, WEIGHTS, Augmentation, Features, few_cells_curve
-from bulkgen.fidelity.measure import MACRO
+from bulkgen.fidelity.measure import MACRO, check_groups
 from bulkgen.fidelity.methods import CEILING, FLOOR, MAJORITY, make_methods
 from bulkgen.fidelity.tally import Tally, describe_input, not_measured
 from bulkgen.fidelity.tasks import Task, make_task
@@ -20,6 +20,7 @@ from bulkgen.io import check_output
 from bulkgen.progress import progress_bar
 from bulkgen.rng import key_from_rng
 from bulkgen.tokens.encode import load_vocabulary
+from bulkgen.warning import warn
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
@@ -69,8 +70,8 @@ def benchmark_generators(
 
     For each seed the real cells are split, bulk profiles are built from the training cells alone, every method
     generates equal numbers of cells from them, and all are measured against the held-out test cells. Beside them stand
-    the ceiling (``real``: the training cells themselves) and the floor (``poisson_floor``: independent Poisson counts
-    with the means of the bulk). Test cells never take part in estimation, training or choices.
+    the ceiling (``real``: as many of the training cells themselves) and the floor (``poisson_floor``: independent
+    Poisson counts with the means of the bulk). Test cells never take part in estimation, training or choices.
 
     Parameters
     ----------
@@ -100,7 +101,8 @@ def benchmark_generators(
         Groups of metrics (:data:`bulkgen.fidelity.MEASURES`) beside utility and cost, which are always measured; all by
         default. The classifiers of ``discrimination`` take most of the time.
     n_cells
-        Cells to generate per class; by default as many as there are training cells.
+        Cells to generate per class; by default as many as there are training cells. The ceiling has as many, or all
+        training cells of a class that has fewer, with a warning.
     vocabulary
         As in :func:`bulkgen.tokenize`. By default one is fitted to the training cells of each seed.
     vocabulary_path, gene_ids
@@ -135,7 +137,7 @@ def benchmark_generators(
     OutputExistsError
         If `out` exists and `overwrite` is false.
     ValueError
-        For an unknown method, parameter, model, task or setting.
+        For an unknown method, parameter, model, group of metrics, task or setting.
     """
     started = time.perf_counter()
     if out is not None:
@@ -145,9 +147,10 @@ def benchmark_generators(
     if n_cells is not None and n_cells < 1:
         raise ValueError(f"n_cells must be at least 1, got {n_cells}")
     chosen = _task(task, label=label, control=control, by=by, group=group)
+    groups = check_groups(metrics)
     named = None if vocabulary is None else load_vocabulary(vocabulary, vocabulary_path)
     curve = tuple(few_cells or ())
-    run = _Run(chosen, make_methods(methods), make_models(models), n_cells, named, gene_ids, curve, metrics, threads)
+    run = _Run(chosen, make_methods(methods), make_models(models), n_cells, named, gene_ids, curve, groups, threads)
     # a key first: numbers and Generators alike give a sequence to spawn from
     key = key_from_rng(rng)
     steps = seeds * (len(run.methods) + 2 + len(curve))
@@ -201,7 +204,7 @@ class _Run:
     vocabulary: Vocabulary | None
     gene_ids: str | None
     few_cells: tuple[int | Literal["all"], ...]
-    metrics: Collection[MetricGroup] | None
+    metrics: tuple[MetricGroup, ...]
     threads: int | None
     tally: Tally = field(default_factory=Tally)
 
@@ -216,7 +219,7 @@ class _Run:
     ) -> None:
         """Run one seed."""
         # one seed per purpose, so that no two of them share a stream
-        for_trial, for_drawing, for_floor, for_models, for_curve = seed.spawn(5)
+        for_trial, for_drawing, for_floor, for_models, for_curve, for_ceiling = seed.spawn(6)
         tally, models = self.tally, self.models
         say(f"seed {number}: splitting the cells, building the bulk")
         trial = self.task.trial(real, rng=for_trial, threads=self.threads)
@@ -230,13 +233,23 @@ class _Run:
         )
         numbers = trial.numbers(self.n_cells)
         parameters = {method.shown: method.complete(trial) for method in self.methods}
+        # without a ceiling nothing can be judged: what fails here stops the benchmark
+        ceiling = yardstick.ceiling(trial.some(numbers, key=key_from_rng(for_ceiling)))
         tally.describe(
-            number, yardstick, generated=numbers, reference=trial.reference.n_obs, parameters_used=parameters
+            number,
+            yardstick,
+            ceiling=ceiling,
+            generated=numbers,
+            reference=trial.reference.n_obs,
+            parameters_used=parameters,
         )
+        if number == 0 and len(ceiling) < sum(numbers.values()):
+            warn(
+                f"the ceiling has {len(ceiling):,} real training cells, all there are, but the generators make "
+                f"{sum(numbers.values()):,} cells: compare them with care, or ask for fewer cells"
+            )
         tally.add(number, MAJORITY, "majority", yardstick.majority())
         say(f"seed {number}: {CEILING}")
-        # without a ceiling nothing can be judged: what fails here stops the benchmark
-        ceiling = yardstick.ceiling()
         tally.measure(number, CEILING, "ceiling", yardstick, ceiling, models)
         advance()
         made: dict[str, Cells] = {}
@@ -309,7 +322,7 @@ class _Run:
         """Draw the few-cells curve of a seed; a method that fails without a fold's cells is recorded and left out."""
         labels = yardstick.space.labels
         fold = trial.folds(FOLDS, key=key_from_rng(rng))
-        parts = [trial.without(np.flatnonzero(fold == held)) for held in range(FOLDS)]
+        parts = [trial.without(np.flatnonzero(fold == held)) for held in range(fold.max() + 1)]
         synthetic: dict[str, Augmentation] = {}
         for method in self.methods:
             if method.shown not in made:

@@ -12,9 +12,10 @@ import pandas as pd
 
 from bulkgen.errors import GeneOverlapError
 from bulkgen.fidelity.drawing import DONOR, name_donors, poisson_floor
+from bulkgen.fidelity.measure import check_groups
 from bulkgen.fidelity.methods import CEILING, FLOOR, MAJORITY
 from bulkgen.fidelity.tally import Tally, describe_input, not_measured
-from bulkgen.fidelity.tasks import LabelTask, Trial
+from bulkgen.fidelity.tasks import LabelTask, Trial, at_most
 from bulkgen.fidelity.utility import make_models
 from bulkgen.fidelity.yardstick import Yardstick
 from bulkgen.io import check_output, content_hash, make_anndata, provenance_of
@@ -68,8 +69,8 @@ def score_cells(
     ----------
     synthetic
         Cells with the labels of the real ones; counts. ``obs["donor"]``, where there is one, is the training cell that
-        each was made from: its name, or, in cells that bulkgen made, its row in `train`. Of each class at most as many
-        are used as there are real training cells, because several metrics depend on the number.
+        each was made from: its name, or, in cells that bulkgen made, its row in `train`. Of each class as many are
+        used as of real training cells, whichever are fewer, because several metrics depend on the number.
     real
         Real cells that nothing was estimated on, raw counts. Without `train` they are split in halves, anew for each
         seed: the synthetic cells are measured against the second half, and so is the first half, which is the ceiling.
@@ -113,7 +114,7 @@ def score_cells(
         raise ValueError(f"seeds must be at least 1, got {seeds}")
     if name in (CEILING, FLOOR, MAJORITY):
         raise ValueError(f"the synthetic cells cannot be called {name!r}, which names a row of the results")
-    chosen = make_models(models)
+    chosen, groups = make_models(models), check_groups(metrics)
     named = None if vocabulary is None else load_vocabulary(vocabulary, vocabulary_path)
     given = describe_input(synthetic)
     sources = {"real": describe_input(real), "train": None if train is None else describe_input(train)}
@@ -128,22 +129,26 @@ def score_cells(
     tally, key = Tally(), key_from_rng(rng)
     with progress_bar("score", 3 * seeds) as advance:
         for number, seed in enumerate(np.random.SeedSequence(key).spawn(seeds)):
-            for_split, for_choice, for_floor, for_models = seed.spawn(4)
+            for_split, for_choice, for_floor, for_models, for_ceiling = seed.spawn(5)
             trial = _trial(real, train, label=label, control=control, group=group, rng=for_split, threads=threads)
             yardstick = Yardstick.of(
                 trial,
-                groups=metrics,
+                groups=groups,
                 vocabulary=named,
                 gene_ids=gene_ids,
                 rng=for_models,
                 threads=threads,
             )
-            numbers = trial.numbers()
-            cells = yardstick.cells(_at_most(synthetic, numbers, label=label, rng=for_choice))
-            tally.describe(number, yardstick, generated=numbers)
+            made = strata_of(synthetic.obs, label)
+            have = dict(zip(made.names(), map(len, made.rows()), strict=True))
+            # a class that is missing is refused with the cells
+            numbers = {name: min(n, have.get(name, n)) for name, n in trial.numbers().items()}
+            cells = yardstick.cells(synthetic[at_most(made, numbers, key=key_from_rng(for_choice))].copy())
+            ceiling = yardstick.ceiling(trial.some(numbers, key=key_from_rng(for_ceiling)))
+            tally.describe(number, yardstick, ceiling=ceiling, generated=numbers)
             tally.add(number, MAJORITY, "majority", yardstick.majority())
             floor = yardstick.cells(poisson_floor(trial, numbers, rng=for_floor))
-            sets = {CEILING: yardstick.ceiling(), name: cells, FLOOR: floor}
+            sets = {CEILING: ceiling, name: cells, FLOOR: floor}
             for shown, role in ((CEILING, "ceiling"), (name, "generator"), (FLOOR, "floor")):
                 say(f"seed {number}: {shown}")
                 tally.measure(number, shown, role, yardstick, sets[shown], chosen)  # type: ignore[arg-type]
@@ -199,17 +204,6 @@ def _with_donors(synthetic: AnnData, train: AnnData | None) -> AnnData:
     if train is not None:
         warn("the synthetic cells have donors by number, but not among the cells of train: donors are not used")
     return make_anndata(synthetic.X, obs=synthetic.obs.drop(columns=DONOR), var=synthetic.var, uns=synthetic.uns)
-
-
-def _at_most(synthetic: AnnData, numbers: Mapping[str, int], *, label: str, rng: np.random.SeedSequence) -> AnnData:
-    """Choose cells at random, at most so many of each label."""
-    strata = strata_of(synthetic.obs, label)
-    generator = np.random.default_rng(key_from_rng(rng))
-    kept = [
-        np.sort(generator.permutation(rows)[: numbers.get(name, rows.size)])
-        for name, rows in zip(strata.names(), strata.rows(), strict=True)
-    ]
-    return synthetic[np.sort(np.concatenate(kept))].copy()
 
 
 def _common_genes(real: AnnData, synthetic: AnnData, train: AnnData | None) -> tuple[AnnData, AnnData, AnnData | None]:

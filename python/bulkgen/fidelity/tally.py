@@ -78,8 +78,8 @@ class Tally:
             self.projections.append(yardstick.projection(cells).assign(method=shown))
         self.projections.append(yardstick.projection(yardstick.test).assign(method="test"))
 
-    def describe(self, seed: int, yardstick: Yardstick, **facts: object) -> None:
-        """Keep the sizes of a trial."""
+    def describe(self, seed: int, yardstick: Yardstick, *, ceiling: Cells, **facts: object) -> None:
+        """Keep the sizes of a trial: real training and test cells, and those of the training cells in the ceiling."""
 
         def per_label(cells: Cells) -> dict[str, int]:
             return {label: int((cells.labels == label).sum()) for label in yardstick.space.labels}
@@ -89,7 +89,8 @@ class Tally:
             "fingerprint": yardstick.vocabulary.fingerprint,
             "genes": len(yardstick.vocabulary.tokens),
         }
-        sizes = {"train": per_label(yardstick.training), "test": per_label(yardstick.test)}
+        sets = {"train": yardstick.training, "test": yardstick.test, "ceiling": ceiling}
+        sizes = {name: per_label(cells) for name, cells in sets.items()}
         self.trials.append({"seed": seed, **sizes, "vocabulary": vocabulary, **facts})
 
     def results(self, settings: Mapping[str, object]) -> BenchmarkResults:

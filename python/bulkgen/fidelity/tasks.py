@@ -22,13 +22,14 @@ from bulkgen.rng import key_from_rng
 from bulkgen.splits import split_benchmark, strata_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from anndata import AnnData
 
     from bulkgen.kernels.protocol import Float64Array, Int64Array
+    from bulkgen.splits import Strata
 
-__all__ = ["TASKS", "LabelControlTask", "LabelTask", "Task", "Trial", "VirtualDrugs", "make_task"]
+__all__ = ["TASKS", "LabelControlTask", "LabelTask", "Task", "Trial", "VirtualDrugs", "at_most", "make_task"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,7 +53,7 @@ class Trial:
     control
         The control's label, or ``None``.
     group
-        Column that says which cells belong together (donor, patient, source cell), or ``None``.
+        Column that says which cells belong together (donor, patient, family of source cells), or ``None``.
     """
 
     train: AnnData
@@ -81,10 +82,12 @@ class Trial:
     def folds(self, n_folds: int, *, key: int) -> Int64Array:
         """Divide the training cells: the fold of each, stratified by label; a group is in one fold alone.
 
+        With fewer groups than folds are asked for there are as many folds as groups.
+
         Raises
         ------
         LabelError
-            If a label has fewer cells than folds are asked for.
+            If a label has fewer cells than folds are asked for, or all cells are of one group.
         """
         from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
@@ -92,9 +95,14 @@ class Trial:
         fewest = int(np.bincount(labels).min())
         if fewest < n_folds:
             raise LabelError(f"a label has {fewest} training cell(s), fewer than the {n_folds} folds")
-        kind = StratifiedKFold if self.group is None else StratifiedGroupKFold
+        groups = None
+        if self.group is not None:
+            strata = strata_of(self.train.obs, self.group)
+            if len(strata.table) < 2:
+                raise LabelError(f"all training cells are of one {self.group!r}, which leaves nothing to hold out")
+            groups, n_folds = strata.codes, min(n_folds, len(strata.table))
+        kind = StratifiedKFold if groups is None else StratifiedGroupKFold
         splitter = kind(n_folds, shuffle=True, random_state=key & 0xFFFF_FFFF)
-        groups = None if self.group is None else strata_of(self.train.obs, self.group).codes
         fold = np.zeros(labels.size, np.int64)
         for number, (_, held) in enumerate(splitter.split(labels, labels, groups)):
             fold[held] = number
@@ -119,6 +127,10 @@ class Trial:
                 ends = np.floor(np.cumsum(sizes[here]) / sizes[here].sum() * n_cells + 0.5)
                 sizes[here] = np.diff(ends, prepend=0).astype(np.int64)
         return {name: int(size) for name, size in zip(strata.names(), sizes, strict=True)}
+
+    def some(self, numbers: Mapping[str, int], *, key: int) -> Int64Array:
+        """Choose training cells at random, so many of each stratum or all that it has: their rows, ascending."""
+        return at_most(strata_of(self.train.obs, self.by), numbers, key=key)
 
 
 @dataclass(frozen=True)
@@ -232,6 +244,10 @@ class VirtualDrugs(Task):
     The control class is real cells of one line. A cell of a drug is a real cell of that line mixed with a real cell of
     one other line; every cell is thinned to a library size of its own. No source cell serves both training and test.
 
+    Within each of the two the source cells of every line are dealt into families, and only cells of one family are
+    mixed. A source cell serves several cells, of several drugs, but all of them are of its family: whoever keeps
+    families together (:attr:`Trial.group`) has no source cell of any line on both sides.
+
     Attributes
     ----------
     label
@@ -284,14 +300,14 @@ class VirtualDrugs(Task):
         """Mix the cells of one seed; the reference is the training cells of the control class alone."""
         generator = np.random.default_rng(key_from_rng(rng))
         counts = canonical_counts(real.X, require_integers=True, cell_names=real.obs_names, gene_names=real.var_names)
-        train_rows, test_rows = self._sources(real, generator)
-        train = self._mix(real, counts, train_rows, self.n_train, "train", generator)
-        test = self._mix(real, counts, test_rows, self.n_test, "test", generator)
+        train_sources, test_sources = self._sources(real, generator)
+        train = self._mix(real, counts, train_sources, self.n_train, "train", generator)
+        test = self._mix(real, counts, test_sources, self.n_test, "test", generator)
         # one factor per gene for all profiles of a seed
         bias = generator.lognormal(0.0, self.platform_bias, real.n_vars)
         make_bulk = partial(self._bulk, bias=bias, key=int(generator.integers(2**63)), threads=threads)
         reference = _labelled(train, _DRUG, self.control)
-        return Trial(train, test, make_bulk(train), reference, _DRUG, (_DRUG,), make_bulk, self.control, _SOURCE)
+        return Trial(train, test, make_bulk(train), reference, _DRUG, (_DRUG,), make_bulk, self.control, _FAMILY)
 
     def _sources(
         self, real: AnnData, generator: np.random.Generator
@@ -323,21 +339,24 @@ class VirtualDrugs(Task):
         part: str,
         generator: np.random.Generator,
     ) -> AnnData:
+        families = _families(sources, n_cells)
+        family = np.arange(n_cells) % len(families[self.control])
         blocks, obs = [], []
         for line in (self.control, *(line for line in sources if line != self.control)):
-            # every source cell serves about equally often
-            base = np.resize(generator.permutation(sources[self.control]), n_cells)
+            base = _drawn(families[self.control], family, generator)
             sizes = generator.lognormal(np.log(self.library_size), self.library_size_sd, n_cells)
-            label = self.control
+            label, other_names = self.control, np.full(n_cells, "")
             if line == self.control:
                 cells = _thinned(counts[base], sizes, generator)
             else:
-                label = f"{self.control}+{line}"
-                other = np.resize(generator.permutation(sources[line]), n_cells)
+                other = _drawn(families[line], family, generator)
+                label, other_names = f"{self.control}+{line}", real.obs_names[other].astype(str)
                 cells = _thinned(counts[base], (1 - self.alpha) * sizes, generator)
                 cells += _thinned(counts[other], self.alpha * sizes, generator)
             blocks.append(cells)
-            obs.append(pd.DataFrame({_DRUG: label, _SOURCE: real.obs_names[base].astype(str)}))
+            names = [f"{part}-{number}" for number in family]
+            base_names = real.obs_names[base].astype(str)
+            obs.append(pd.DataFrame({_DRUG: label, _SOURCE: base_names, _OTHER: other_names, _FAMILY: names}))
         matrix = sp.vstack(blocks, format="csr").astype(np.float32)
         table = pd.concat(obs, ignore_index=True)
         table.index = pd.Index([f"{part}-{i}" for i in range(len(table))])
@@ -356,8 +375,43 @@ class VirtualDrugs(Task):
         return _profiles(reads, strata.table, train)
 
 
-#: Columns of the virtual drugs' cells.
-_DRUG, _SOURCE = "virtual_drug", "source_cell"
+#: Columns of the virtual drugs' cells: class, source cells of the control and of the other line (empty in controls).
+_DRUG, _SOURCE, _OTHER, _FAMILY = "virtual_drug", "source_cell", "other_source_cell", "family"
+#: Families of source cells: enough for folds of several families each, but of this many cells of every line if there
+#: are as many, so that a family still mixes many pairs; whatever the size, no fewer than a cross-validation has folds.
+_MOST_FAMILIES, _FAMILY_SIZE, _FEWEST_FAMILIES = 12, 3, 3
+
+
+def _families(sources: Mapping[str, Int64Array], n_cells: int) -> dict[str, list[Int64Array]]:
+    """Deal the source cells of each line, in random order already, evenly into the same number of families.
+
+    Every class gets cells of every family.
+    """
+    fewest = min(rows.size for rows in sources.values())
+    wanted = max(_FEWEST_FAMILIES, min(_MOST_FAMILIES, fewest // _FAMILY_SIZE))
+    number = min(wanted, fewest, n_cells)
+    return {line: np.array_split(rows, number) for line, rows in sources.items()}
+
+
+def _drawn(families: Sequence[Int64Array], family: Int64Array, generator: np.random.Generator) -> Int64Array:
+    """Give each cell a source cell of its family; those of a family serve equally often, give or take once."""
+    rows = np.empty(family.size, np.int64)
+    for number, members in enumerate(families):
+        here = np.flatnonzero(family == number)
+        # a new order each round: the same pairs would meet in every one
+        rounds = [generator.permutation(members) for _ in range(-(-here.size // members.size))]
+        rows[here] = np.concatenate(rounds)[: here.size]
+    return rows
+
+
+def at_most(strata: Strata, numbers: Mapping[str, int], *, key: int) -> Int64Array:
+    """Choose cells at random, at most so many of each stratum (all of one without a number): their rows, ascending."""
+    generator = np.random.default_rng(key)
+    chosen = [
+        generator.permutation(rows)[: numbers.get(name, rows.size)]
+        for name, rows in zip(strata.names(), strata.rows(), strict=True)
+    ]
+    return np.sort(np.concatenate(chosen))
 
 
 def _profiles(reads: Int64Array, strata: pd.DataFrame, train: AnnData) -> AnnData:

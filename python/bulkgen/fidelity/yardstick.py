@@ -10,7 +10,7 @@ import pandas as pd
 
 from bulkgen.fidelity.cells import Cells
 from bulkgen.fidelity.drawing import DONOR
-from bulkgen.fidelity.measure import MACRO, MEASURES, measure
+from bulkgen.fidelity.measure import MACRO, check_groups, measure
 from bulkgen.fidelity.representation import column_moments
 from bulkgen.fidelity.space import Space
 from bulkgen.fidelity.utility import train_and_test
@@ -106,9 +106,6 @@ class Yardstick:
         rng, threads
             Seed of metrics and models; threads.
         """
-        unknown = [group for group in groups or () if group not in MEASURES]
-        if unknown:
-            raise ValueError(f"metrics must be among {', '.join(map(repr, MEASURES))}, got {unknown[0]!r}")
         train, test, label = trial.train, trial.test, trial.label
         if vocabulary is None:
             vocabulary = Vocabulary.fit(train, gene_ids=gene_ids)
@@ -122,12 +119,13 @@ class Yardstick:
         training = cells(train, slice(0, train.n_obs))
         tested = cells(test, slice(train.n_obs, None))
         space = Space.fit(training, tested, control=trial.control, key=key_from_rng(rng))
-        wanted = tuple(MEASURES) if groups is None else tuple(groups)
+        wanted = check_groups(groups)
         return cls(training, tested, space, label, vocabulary, gene_ids, train.obs_names, wanted, rng, threads)
 
-    def ceiling(self) -> Cells:
-        """Return the real training cells as if a generator had made them."""
-        return self.training.as_synthetic()
+    def ceiling(self, rows: Int64Array) -> Cells:
+        """Return these real training cells as if a generator had made them."""
+        standing = self.training.as_synthetic()
+        return standing if len(rows) == len(standing) else standing.take(rows)
 
     def cells(self, synthetic: AnnData) -> Cells:
         """Take synthetic cells, with their tokens, and their donors where ``obs["donor"]`` names training cells."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -13,6 +13,7 @@ from bulkgen.fidelity.metrics import GROUPS, METRICS
 from bulkgen.report.page import require_report_extra, write_page
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from bulkgen.fidelity.metrics import Metric
@@ -308,6 +309,7 @@ def _facts(results: BenchmarkResults) -> dict[str, str]:
         "training cells": ", ".join(f"{label} {n:,}" for label, n in trial["train"].items()),
         "test cells": ", ".join(f"{label} {n:,}" for label, n in trial["test"].items()),
         "generated": ", ".join(f"{stratum} {n:,}" for stratum, n in trial["generated"].items()),
+        "ceiling": _ceiling_said(trial),
         "vocabulary": (
             f"{trial['vocabulary']['name']}, {trial['vocabulary']['genes']:,} genes"
             + (", fitted to the training cells of each seed" if settings["vocabulary_fitted"] else "")
@@ -322,6 +324,15 @@ def _facts(results: BenchmarkResults) -> dict[str, str]:
     if settings.get("cost"):
         facts["cost"] = settings["cost"]
     return facts
+
+
+def _ceiling_said(trial: Mapping[str, Any]) -> str:
+    """Say how many real training cells the ceiling is made of, and whether they are fewer than the generated ones."""
+    numbers = trial.get("ceiling", trial["train"])
+    said = ", ".join(f"{label} {n:,}" for label, n in numbers.items())
+    if sum(numbers.values()) < sum(trial["generated"].values()):
+        said += "; fewer than generated, because there are no more real training cells"
+    return said
 
 
 def _said(value: object) -> str:
