@@ -105,7 +105,8 @@ def shrunk_ratios(
     if not 0.0 <= shrinkage <= 1.0:
         raise ValueError(f"shrinkage must be within [0, 1], got {shrinkage}")
     treated, control = checked_profile(treated, "treated"), checked_profile(control, "control")
-    # a gene seen in neither has the ratio one, however unequal the depths
+    # half a molecule of the shallower profile (Haldane 1956) is the same share of both: a gene seen in neither has the
+    # ratio one, however unequal the depths
     least = 0.5 / min(treated.sum(), control.sum())
     p, p0 = _raised(treated, least), _raised(control, least)
     if p.ndim != 1 or p.shape != p0.shape:
@@ -127,7 +128,8 @@ def shrunk_ratios(
 def _raised(counts: Float64Array, least: float) -> Float64Array:
     """Return the shares, each raised by `least`, in a profile that sums to 1; none is below the floor."""
     raised = counts / counts.sum() + least
-    return np.maximum(raised / raised.sum(), PROFILE_FLOOR)
+    profile: Float64Array = np.maximum(raised / raised.sum(), PROFILE_FLOOR)
+    return profile
 
 
 def _posterior_mean(p: Float64Array, p0: Float64Array, k: Float64Array, k0: Float64Array) -> Float64Array:
