@@ -1,8 +1,9 @@
 """Shares of the genes in a profile, with what the genes that were not counted probably have.
 
-If n₁ of N molecules are of genes seen once, about n₁/N of all there are belong to genes not seen at all (Good, Biometrika
-40:237, 1953). The n₀ unseen genes get n₁ molecules in equal parts, and the genes that were seen give them in equal
-parts (absolute discounting: Ney, Essen & Kneser, Computer Speech & Language 8:1, 1994): a strong gene keeps its share.
+If n₁ of N molecules are of genes seen once, about n₁/N of all there are belong to genes not seen at all (Good,
+Biometrika 40:237, 1953). The n₀ unseen genes get n₁ molecules in equal parts, and the genes that were seen give them in
+equal parts (absolute discounting: Ney, Essen & Kneser, Computer Speech & Language 8:1, 1994): a strong gene keeps its
+share.
 """
 
 from __future__ import annotations
