@@ -13,6 +13,7 @@ import bulkgen
 import calls
 import laws
 import workloads
+from bulkgen.estimation.profile import profile_of
 from peers import numpy_counts
 from workloads import CellLaw, Shift
 
@@ -69,13 +70,13 @@ class Experiment:
 
     def law(self) -> CellLaw:
         """Return the law of independent treated cells with the dispersions that were estimated."""
-        profile = _profile(self.counts("treated"))
+        profile = profile_of(self.counts("treated"))
         plan = self.fitted("negative_binomial").fitted.plans[1]
         return CellLaw(profile, plan.overdispersion / profile, plan.sizes)
 
     def shift(self) -> Shift:
         """Return how donors are moved."""
-        profile = _profile(self.counts("control"))
+        profile = profile_of(self.counts("control"))
         plan = self.fitted("donor_shift").fitted.plans[1]
         return Shift(plan.ratio, profile, plan.overdispersion / profile)
 
@@ -217,7 +218,3 @@ def _check_law(experiment: Experiment, method: str, cells: sp.csr_matrix, side: 
             assert np.array_equal(total, ORDERS * experiment.counts("treated"))
         return
     laws.assert_same_counts(f"{side}, {method}", cells, experiment.expected(method, cells.shape[0]))
-
-
-def _profile(counts: np.ndarray) -> np.ndarray:
-    return (counts + 0.5) / (counts + 0.5).sum()

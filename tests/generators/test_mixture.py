@@ -103,6 +103,29 @@ def test_one_state_is_donor_shift_from_the_sum_of_its_cells(tissue):
     np.testing.assert_allclose(made.X.mean(axis=0), shifted.X.mean(axis=0), rtol=0.1, atol=0.02)
 
 
+def test_a_fit_grows_with_strata_and_states_not_with_their_product(tissue):
+    """Plans are made when cells are drawn, at most those of two strata are kept, and a plan made again is the same."""
+    cells, _, bulk = tissue
+    n_strata, n_genes = 40, bulk.n_vars
+    reads = np.random.default_rng(6).poisson(np.asarray(bulk.X)[np.arange(n_strata) % 2] / 10)
+    many = measured(reads, label=[f"s{stratum:02}" for stratum in range(n_strata)])
+    fitted = fit(many, cells, heterogeneity=0.3, renoise=0.1).fitted
+
+    def draw(stratum, first_cell=0):
+        return fitted.sample(stratum, 30, key=5, first_cell=first_cell, threads=1)
+
+    first = draw(3)
+    for stratum in range(n_strata):
+        draw(stratum)
+    assert fitted._plan.cache_info().currsize == 2 * len(STATES)
+    assert matrix_bytes(draw(3).toarray()) == matrix_bytes(first.toarray())
+    # beside the donors: a ratio per stratum and gene, a profile and a dispersion per state and gene
+    state = fitted.state()
+    size = sum(state[name].size for name in ("profiles", "dispersions", "ratios"))
+    assert size == (n_strata + 2 * len(STATES)) * n_genes
+    assert sum(np.size(value) for value in state.values() if not isinstance(value, dict)) < 1.2 * size
+
+
 def test_states_without_counts_are_refused(tissue):
     cells, _, bulk = tissue
     empty = cells.copy()

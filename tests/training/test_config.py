@@ -74,12 +74,12 @@ def test_options_of_another_model_are_refused(kind, options, message):
 @pytest.mark.parametrize(
     ("kind", "options", "message"),
     [
-        ("tiny", {"epochs": 0}, "epochs: .*got 0"),
-        ("tiny", {"learning_rate": float("nan")}, "learning_rate: .*got nan"),
-        ("tiny", {"schedule": "wavy"}, "schedule: .*got 'wavy'"),
-        ("tiny", {"context": 2}, "context: "),
-        ("linear", {"inverse_regularization": 0.0}, "inverse_regularization: "),
-        ("checkpoint", {"device": "tpu"}, "device: "),
+        ("tiny", {"epochs": 0}, "^epochs must be at least 1, got 0$"),
+        ("tiny", {"learning_rate": float("nan")}, "^learning_rate must be a finite number, got nan$"),
+        ("tiny", {"schedule": "wavy"}, "^schedule must be 'linear', 'cosine' or 'constant', got 'wavy'$"),
+        ("tiny", {"context": 2}, "^context must be at least 3, got 2$"),
+        ("linear", {"inverse_regularization": 0.0}, "^inverse_regularization must be above 0, got 0.0$"),
+        ("checkpoint", {"device": "tpu"}, "^device must be 'auto', 'cpu' or 'cuda', got 'tpu'$"),
     ],
 )
 def test_values_out_of_range_are_refused(kind, options, message):

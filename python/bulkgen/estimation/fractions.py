@@ -8,6 +8,7 @@ import numpy as np
 from scipy.optimize import nnls
 
 from bulkgen.elementary import log
+from bulkgen.estimation.profile import profile_of
 
 if TYPE_CHECKING:
     from bulkgen.kernels.protocol import Float64Array, Int64Array
@@ -66,16 +67,15 @@ def estimate_fractions(
         raise ValueError(f"the method must be 'nnls' or 'poisson', not {method!r}")
     if len(states) == 1:
         return np.ones((len(bulk), 1))
-    profiles = (states + 0.5) / (states + 0.5).sum(axis=1, keepdims=True)
     totals = bulk.sum(axis=1)
-    if n_markers is not None:
-        genes = marker_genes(states, n_markers)
-        bulk, states, profiles = bulk[:, genes], states[:, genes], profiles[:, genes]
+    genes = slice(None) if n_markers is None else marker_genes(states, n_markers)
     for name, matrix in (("bulk profile", bulk), ("state", states)):
-        empty = np.flatnonzero(matrix.sum(axis=1) == 0)
+        empty = np.flatnonzero(matrix[:, genes].sum(axis=1) == 0)
         if empty.size:
             raise ValueError(f"{name} {empty[0]} has no counts on the genes that tell the states apart")
     fit = _least_squares if method == "nnls" else _most_likely
+    profiles = profile_of(states)[:, genes]
+    bulk, states = bulk[:, genes], states[:, genes]
     fractions = np.stack([fit(row, total, states, profiles) for row, total in zip(bulk, totals, strict=True)])
     # a multiple of 2^-20 before it is normalised, so that the last bits of the linear algebra do not show
     fractions = np.rint(fractions / fractions.sum(axis=1, keepdims=True) * 2.0**20)

@@ -7,17 +7,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bulkgen import elementary
-from bulkgen.errors import CountsError
+from bulkgen.estimation.profile import PROFILE_FLOOR, checked_profile
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
     from bulkgen.kernels.protocol import Float64Array
 
-__all__ = ["PROFILE_FLOOR", "information", "profile_of", "shrunk_ratios"]
+__all__ = ["information", "shrunk_ratios"]
 
-#: No gene of a profile is rarer than this; a cell of 5,000 counts has one in a thousand.
-PROFILE_FLOOR = 2e-7
 #: Bounds of a ratio: 2^-6 and 2^6.
 _LOG_LARGEST = 4.1588830833596715
 #: Log ratios at which the prior has mass: dense around 0.
@@ -25,13 +23,6 @@ _POINTS = 41
 #: Groups of genes by their information, each with a prior of its own.
 _GROUPS = 8
 _ITERATIONS = 40
-
-
-def profile_of(counts: npt.ArrayLike) -> Float64Array:
-    """Return (counts + ½) / Σ(counts + ½) along the last axis: no gene has probability 0."""
-    raised = _checked_profile(counts, "a profile") + 0.5
-    profile: Float64Array = raised / raised.sum(axis=-1, keepdims=True)
-    return profile
 
 
 def information(
@@ -63,7 +54,7 @@ def information(
     numpy.ndarray
         float64, the shape of the arguments broadcast.
     """
-    counts = _checked_profile(counts, "counts")
+    counts = checked_profile(counts, "counts")
     fewest = np.minimum(counts, np.asarray(molecules, np.float64)) + 0.5
     return 1.0 / (1.0 / fewest + np.asarray(dispersion, np.float64) / np.asarray(samples, np.float64))
 
@@ -113,8 +104,11 @@ def shrunk_ratios(
     """
     if not 0.0 <= shrinkage <= 1.0:
         raise ValueError(f"shrinkage must be within [0, 1], got {shrinkage}")
-    p = np.maximum(profile_of(treated), PROFILE_FLOOR)
-    p0 = np.maximum(profile_of(control), PROFILE_FLOOR)
+    treated, control = checked_profile(treated, "treated"), checked_profile(control, "control")
+    # half a molecule of the shallower profile (Haldane 1956) is the same share of both: a gene seen in neither has the
+    # ratio one, however unequal the depths
+    least = 0.5 / min(treated.sum(), control.sum())
+    p, p0 = _raised(treated, least), _raised(control, least)
     if p.ndim != 1 or p.shape != p0.shape:
         raise ValueError(f"treated and control must have one shape (n_genes,), got {p.shape} and {p0.shape}")
     logarithm = elementary.log(p / p0)
@@ -126,9 +120,16 @@ def shrunk_ratios(
                 raise ValueError(f"{name} must be positive and finite for each of the {p.size} genes")
         logarithm = (1.0 - shrinkage) * logarithm + shrinkage * _posterior_mean(p, p0, k, k0)
     ratio = elementary.exp(np.clip(logarithm, -_LOG_LARGEST, _LOG_LARGEST))
-    scale = p0 if reference is None else _checked_profile(reference, "reference")
+    scale = p0 if reference is None else checked_profile(reference, "reference")
     ratio *= scale.sum() / (ratio * scale).sum()
     return ratio
+
+
+def _raised(counts: Float64Array, least: float) -> Float64Array:
+    """Return the shares, each raised by `least`, in a profile that sums to 1; none is below the floor."""
+    raised = counts / counts.sum() + least
+    profile: Float64Array = np.maximum(raised / raised.sum(), PROFILE_FLOOR)
+    return profile
 
 
 def _posterior_mean(p: Float64Array, p0: Float64Array, k: Float64Array, k0: Float64Array) -> Float64Array:
@@ -167,19 +168,3 @@ def _posterior_mean(p: Float64Array, p0: Float64Array, k: Float64Array, k0: Floa
     variance = 1.0 / k + 1.0 / k0
     shrunk: Float64Array = raw + (result - raw) * (variance / (variance + width))
     return shrunk
-
-
-def _checked_profile(counts: npt.ArrayLike, name: str) -> Float64Array:
-    """Return counts or rates as float64.
-
-    Raises
-    ------
-    CountsError
-        If a value is negative or not finite, or a profile has no counts.
-    """
-    values = np.asarray(counts, np.float64)
-    if not np.all(np.isfinite(values)) or values.min(initial=0.0) < 0:
-        raise CountsError(f"{name} has negative, infinite or NaN values")
-    if not np.all(values.sum(axis=-1) > 0):
-        raise CountsError(f"{name} has a profile without counts")
-    return values

@@ -15,6 +15,9 @@ import numpy as np
 import scipy.sparse as sp
 from pydantic import BaseModel, ConfigDict
 
+from bulkgen.errors import CountsError
+from bulkgen.estimation.profile import profile_of
+from bulkgen.generators.control import stratum_name
 from bulkgen.generators.state import State, from_state, to_state
 from bulkgen.io import library_sizes
 from bulkgen.kernels import get_kernels, ordered_map
@@ -70,10 +73,18 @@ class Bulk:
 
     @cached_property
     def profile(self) -> Float64Array:
-        """Share of each gene, (count + ½) / Σ(count + ½); shape (n_strata, n_genes)."""
-        counts = self.counts + 0.5
-        shares: Float64Array = counts / counts.sum(axis=1, keepdims=True)
-        return shares
+        """Share of each gene, as of :func:`bulkgen.estimation.profile.profile_of`; shape (n_strata, n_genes).
+
+        Raises
+        ------
+        CountsError
+            If a stratum has no counts.
+        """
+        empty = ~self.counts.any(axis=1)
+        if empty.any():
+            name = stratum_name(tuple(self.strata.iloc[int(np.argmax(empty))]))
+            raise CountsError(f"the bulk profile of stratum {name} has no counts; leave the stratum out")
+        return profile_of(self.counts)
 
     def mean(self, reference: Reference) -> Float64Array:
         """Return the mean counts per cell, shape (n_strata, n_genes).

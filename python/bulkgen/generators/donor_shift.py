@@ -99,7 +99,7 @@ class DonorShift(LearnsFromControls):
     pairing: Literal["shared", "disjoint"] = "shared"
     renoise: float = Field(0.0, ge=0, lt=1)
     heterogeneity: float = Field(0.0, ge=0, le=1)
-    dose: float = Field(1.0, ge=0)
+    dose: float = Field(1.0, ge=0, allow_inf_nan=False)
 
     def fit(self, bulk: Bulk, reference: Reference) -> FittedDonorShift:
         """Estimate how each stratum differs from its control, and keep the control cells as donors."""

@@ -13,7 +13,7 @@ from bulkgen.estimation.concentration import estimate_concentration
 from bulkgen.estimation.dispersion import estimate_dispersion
 from bulkgen.estimation.factors import Factors, estimate_factors
 from bulkgen.estimation.library_sizes import library_size_sample
-from bulkgen.estimation.ratios import profile_of
+from bulkgen.estimation.profile import profile_of
 from bulkgen.estimation.zero_inflation import ZeroInflation, estimate_zero_inflation
 from bulkgen.generators.base import Bulk, Generator, Reference
 from bulkgen.generators.control import control_strata, stratum_name
@@ -56,7 +56,7 @@ class ReferenceCells:
 
     @cached_property
     def profile(self) -> Float64Array:
-        """Share of each gene, (sum + ½) / Σ(sum + ½)."""
+        """Share of each gene."""
         return profile_of(self.sums)
 
     @cached_property

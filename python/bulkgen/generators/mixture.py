@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
@@ -22,11 +23,14 @@ from bulkgen.kernels.rows import Rows
 from bulkgen.rng import Purpose
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from bulkgen.kernels.protocol import Float64Array, Int64Array
 
 __all__ = ["Mixture"]
+
+#: Strata whose plans are kept: threads near the end of one have begun the next.
+_STRATA_AT_ONCE = 2
 
 
 @dataclass(frozen=True)
@@ -43,8 +47,12 @@ class FittedMixture(SparseGenerator):
         All donors, and their numbers among the reference cells.
     pools
         The donors of each state.
-    plans
-        Of each state in each stratum, stratum by stratum.
+    profiles, dispersions
+        Of each state, shape (n_states, n_genes).
+    ratios
+        What the states do not explain of each stratum, shape (n_strata, n_genes).
+    renoise, heterogeneity
+        As of :class:`Mixture`.
     """
 
     states: str
@@ -52,7 +60,11 @@ class FittedMixture(SparseGenerator):
     donors: Donors
     reference_rows: Int64Array
     pools: tuple[Int64Array, ...]
-    plans: tuple[DonorShiftPlan, ...]
+    profiles: Float64Array
+    dispersions: Float64Array
+    ratios: Float64Array
+    renoise: float
+    heterogeneity: float
 
     @property
     def n_genes(self) -> int:
@@ -78,14 +90,28 @@ class FittedMixture(SparseGenerator):
             state = int(states[begin])
             part = Rows(np.zeros(stop - begin + 1, np.int64), rows.columns[end:], rows.values[end:])
             donor = self._donors(stratum, state, stop - begin, key=key, first_cell=first_cell + int(begin))
-            plan = self.plans[stratum * len(self.pools) + state]
             address = cell_address(stratum, first_cell + int(begin))
-            drawn = plan.draw(part, self.donors, donor, key=key, first_cell=address)
+            drawn = self._plan(stratum, state).draw(part, self.donors, donor, key=key, first_cell=address)
             rows.indptr[begin : begin + drawn + 1] = part.indptr[: drawn + 1] + end
             end += int(part.indptr[drawn])
             if drawn < stop - begin:
                 return int(begin) + drawn
         return n_cells
+
+    @cached_property
+    def _plan(self) -> Callable[[int, int], DonorShiftPlan]:
+        """Plans by stratum and state, made when they are needed: those of all strata would fill gigabytes."""
+        return lru_cache(maxsize=_STRATA_AT_ONCE * len(self.pools))(self._made_plan)
+
+    def _made_plan(self, stratum: int, state: int) -> DonorShiftPlan:
+        ratio, profile = self.ratios[stratum], self.profiles[state]
+        return DonorShiftPlan.of(
+            ratio / (ratio * profile).sum(),
+            profile,
+            self.dispersions[state],
+            renoise=self.renoise,
+            response=response_law(self.heterogeneity),
+        )
 
     def _states(self, stratum: int, n_cells: int, *, key: int, first_cell: int) -> Int64Array:
         words = np.empty((n_cells, 1), np.uint32)
@@ -143,23 +169,12 @@ class Mixture(Generator):
         library_sizes = np.array([of_state.library_sizes.mean() for of_state in cells])
         sums = np.stack([of_state.sums for of_state in cells])
         molecules = np.atleast_2d(estimate_fractions(bulk.counts, sums, method=self.fractions))
-        plans = []
+        ratios = []
         for stratum, shares in enumerate(molecules):
             # state after state: a matrix product takes another order elsewhere
             parts = (share * profile for share, profile in zip(shares, profiles, strict=True))
             expected = sum(parts, np.zeros(bulk.counts.shape[1]))
-            ratio = self._residual(bulk, stratum, expected, cells)
-            for of_state in cells:
-                moved = ratio / (ratio * of_state.profile).sum()
-                plans.append(
-                    DonorShiftPlan.of(
-                        moved,
-                        of_state.profile,
-                        of_state.dispersion,
-                        renoise=self.renoise,
-                        response=response_law(self.heterogeneity),
-                    )
-                )
+            ratios.append(self._residual(bulk, stratum, expected, cells))
         first = np.cumsum([0, *(of_state.rows.size for of_state in cells)])
         return FittedMixture(
             "\n".join(names),
@@ -167,7 +182,11 @@ class Mixture(Generator):
             Donors.of(sp.vstack([of_state.counts for of_state in cells], format="csr")),
             np.concatenate([of_state.rows for of_state in cells]),
             tuple(np.arange(a, b) for a, b in zip(first[:-1], first[1:], strict=True)),
-            tuple(plans),
+            np.stack(profiles),
+            np.stack([of_state.dispersion for of_state in cells]),
+            np.stack(ratios),
+            self.renoise,
+            self.heterogeneity,
         )
 
     def _residual(self, bulk: Bulk, stratum: int, expected: Float64Array, cells: list[ReferenceCells]) -> Float64Array:

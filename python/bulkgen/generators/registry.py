@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from pydantic import ValidationError
 
 from bulkgen.generators.base import FittedGenerator, Generator
+from bulkgen.parameters import wrong_parameters
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -67,10 +68,11 @@ def make_generator(name: str, parameters: Mapping[str, object]) -> Generator:
     try:
         return cls.model_validate(dict(parameters))
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"])) or "parameters"
         known = ", ".join(cls.model_fields) or "none"
-        raise ValueError(f"{where!r} of method {name!r}: {first['msg']} (parameters: {known})") from error
+        wrong = "; ".join(
+            f"{parameter!r} of method {name!r} {what}" for parameter, what in wrong_parameters(error).items()
+        )
+        raise ValueError(f"{wrong} (parameters: {known})") from None
 
 
 def generator_class(name: str) -> type[Generator]:

@@ -28,6 +28,8 @@ from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict, cast
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from bulkgen.parameters import wrong_parameters
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -272,8 +274,5 @@ def config_from_dict(kind: ModelKind, values: Mapping[str, object]) -> FinetuneC
     try:
         return type(PRESETS[kind]).model_validate(dict(values))
     except ValidationError as error:
-        problems = [
-            f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}, got {problem['input']!r}"
-            for problem in error.errors()
-        ]
-        raise ValueError("; ".join(problems)) from None
+        wrong = wrong_parameters(error).items()
+        raise ValueError("; ".join(f"{option} {what}" for option, what in wrong)) from None
