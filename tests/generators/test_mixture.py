@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pickle
+
 import anndata as ad
 import numpy as np
 import pandas as pd
@@ -124,6 +126,11 @@ def test_a_fit_grows_with_strata_and_states_not_with_their_product(tissue):
     size = sum(state[name].size for name in ("profiles", "dispersions", "ratios"))
     assert size == (n_strata + 2 * len(STATES)) * n_genes
     assert sum(np.size(value) for value in state.values() if not isinstance(value, dict)) < 1.2 * size
+    # a fit that has drawn cells goes to other processes as one that has not
+    sent = pickle.loads(pickle.dumps(fitted))
+    again = sent.sample(0, 8, key=1, first_cell=0, threads=1)
+    expected = fitted.sample(0, 8, key=1, first_cell=0, threads=1)
+    assert np.array_equal(again.toarray(), expected.toarray())
 
 
 def test_states_without_counts_are_refused(tissue):

@@ -103,6 +103,10 @@ class FittedMixture(SparseGenerator):
         """Plans by stratum and state, made when they are needed: those of all strata would fill gigabytes."""
         return lru_cache(maxsize=_STRATA_AT_ONCE * len(self.pools))(self._made_plan)
 
+    def __getstate__(self) -> dict[str, object]:
+        """Return what is copied and sent to other processes: all but the plans, which are made again."""
+        return {name: value for name, value in vars(self).items() if name != "_plan"}
+
     def _made_plan(self, stratum: int, state: int) -> DonorShiftPlan:
         ratio, profile = self.ratios[stratum], self.profiles[state]
         return DonorShiftPlan.of(
