@@ -29,9 +29,10 @@ ctest: $(VENV)/dependencies
 	  cmake --preset $$preset >/dev/null && cmake --build --preset $$preset && ctest --preset $$preset || exit 1; \
 	done
 
-# two tests build C++ with the cmake of the environment; the tests of a file share what they prepare, so stay together
+# two tests build C++ with the cmake of the environment; the tests of a file share what they prepare and stay together,
+# the longest files come early
 pytest: $(VENV)/installed
-	PATH=$(CURDIR)/$(BIN):$$PATH $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile $(PYTEST_ARGUMENTS)
+	PATH=$(CURDIR)/$(BIN):$$PATH $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder $(PYTEST_ARGUMENTS)
 
 bench: $(VENV)/installed $(VENV)/peers
 	PATH=$(CURDIR)/$(BIN):$$PATH $(BIN)/python benchmarks/run.py $(ARGS)
