@@ -75,14 +75,20 @@ def bench_pseudobulk(race, counts, grouping):
     )
 
 
-@pytest.mark.parametrize("grouping", ["many", "few"])
-def bench_checks(race, counts, grouping, tmp_path):
-    """Seconds of the dense sums kernel, two threads, with its checks of every entry and compiled without them."""
+@pytest.fixture(scope="module")
+def unchecked(tmp_path_factory):
+    """Build the kernel without its checks."""
     if "native" not in backend_names() or shutil.which("cmake") is None:
         pytest.skip("building the kernel without checks needs the compiled core, and cmake")
+    return calls.unchecked_kernels(tmp_path_factory.mktemp("unchecked"))
+
+
+@pytest.mark.parametrize("grouping", ["many", "few"])
+def bench_checks(race, counts, grouping, unchecked):
+    """Seconds of the dense sums kernel, two threads, with its checks of every entry and compiled without them."""
     groups = counts.shape[0] // workloads.CELLS_PER_GROUP if grouping == "many" else workloads.FEW_GROUPS
     grouped = calls.groups_of(workloads.random_groups(counts.shape[0], groups), groups)
-    kernels = {"with checks": get_kernels("native"), "without checks": calls.unchecked_kernels(tmp_path)}
+    kernels = {"with checks": get_kernels("native"), "without checks": unchecked}
     outputs = {side: np.zeros((groups, counts.shape[1]), np.int64) for side in kernels}
 
     def run(side: str) -> Callable[[], np.ndarray]:

@@ -60,7 +60,9 @@ def test_none_is_fresh_entropy():
 
 
 @pytest.mark.parametrize(
-    "wrong", [True, False, np.True_, 1.0, np.float64(3), "1", [1, 2], np.random.RandomState(0)], ids=repr
+    "wrong",
+    [True, False, np.True_, 1.0, np.float64(3), "1", [1, 2], np.random.RandomState(0)],
+    ids=lambda wrong: type(wrong).__name__,
 )
 def test_anything_else_is_refused(wrong):
     with pytest.raises(TypeError, match=r"rng must be an int, a numpy\.random\.SeedSequence"):

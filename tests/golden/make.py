@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -16,22 +17,28 @@ from bulkgen.rng import STREAM_VERSION, Purpose, key_from_rng
 from bulkgen.splits import k_groups, shuffled, strata_of
 from kernel_cases import VARIATES, cell_plans, cells_of, draw, random_csr, thinned, variates
 
+if TYPE_CHECKING:
+    from bulkgen.kernels.protocol import Kernels
+
 
 def digest(array: np.ndarray) -> str:
     return hashlib.sha256(np.ascontiguousarray(array).tobytes()).hexdigest()
 
 
-def golden_values() -> dict[str, object]:
-    kernels = get_kernels()
+def golden_words(kernels: Kernels) -> dict[str, object]:
     words = np.empty((3, 130), np.uint32)
     kernels.philox_words(words, key=key_from_rng(0), purpose=int(Purpose.ZERO_MASK), first_cell=2**32 - 1)
+    return {"words": words[:, [0, 1, 16, 63, 64, 129]].tolist(), "words_digest": digest(words)}
+
+
+def golden_values() -> dict[str, object]:
+    kernels = get_kernels()
     strata = strata_of(pd.DataFrame({"label": np.repeat(["a", "b"], [40, 25])}), "label")
     groups = k_groups(strata, k=5, cv=0.3, rng=3)
     values: dict[str, object] = {
         "key_of_seed_0": f"{key_from_rng(0):016x}",
         "key_of_seed_2_to_the_100": f"{key_from_rng(2**100):016x}",
-        "words": words[:, [0, 1, 16, 63, 64, 129]].tolist(),
-        "words_digest": digest(words),
+        **golden_words(kernels),
         "shuffle": shuffled(np.arange(20), key=9, purpose=Purpose.SPLIT, stratum=4).tolist(),
         "k_groups_rows": groups.rows.tolist(),
         "k_groups_sizes": groups.sizes().tolist(),

@@ -283,7 +283,6 @@ def put(position, value):
         {"indices": lambda array: array[:-1]},
         {"data": lambda array: array[:-1]},
     ],
-    ids=str,
 )
 def test_a_malformed_structure_is_refused_before_anything_reads_through_it(make, arrays):
     # SciPy itself reads and writes out of bounds here: a crash, not an exception

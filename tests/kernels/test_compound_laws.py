@@ -1,7 +1,8 @@
 """Negative binomial, donor shift and copula have the laws that they state.
 
 A chi-square test fails with chance 1e-5 if the law is right; means must lie within 4 standard errors. The same tests
-are run against samplers that are wrong by a little and must notice.
+are run against samplers that are wrong by a little and must notice. One backend serves: both draw the same bits
+(test_compound_parity.py).
 """
 
 from __future__ import annotations
@@ -94,15 +95,14 @@ def test_numbers_that_numpy_draws_pass_the_same_test_and_wrong_dispersions_fail(
         assert p_value(counts, law(mean, phi)) < SIGNIFICANT
 
 
-@pytest.mark.parametrize("backend", backend_names())
 @pytest.mark.parametrize("dispersion", [0.0, 0.02])
-def test_the_mean_is_right_to_a_thousandth_and_a_thousandth_more_is_noticed(backend, dispersion):
+def test_the_mean_is_right_to_a_thousandth_and_a_thousandth_more_is_noticed(dispersion):
     genes, cells, mean = 1000, 10_000, 5.0
 
     def error(bias):
         plan = NegativeBinomialPlan.of(np.full(genes, mean * bias), dispersion, [1.0])
         rows = Rows.empty(cells, cells * genes)
-        plan.draw(rows, key=3, first_cell=0, kernels=get_kernels(backend))
+        plan.draw(rows, key=3, first_cell=0)
         total = rows.values[: rows.indptr[-1]].sum(dtype=np.float64)
         deviation = np.sqrt((mean + dispersion * mean**2) * genes * cells)
         return (total - mean * genes * cells) / deviation
@@ -187,11 +187,10 @@ def shift_plan(**options):
     return DonorShiftPlan.of(ratio, mean / SIZE, phi, **options)
 
 
-@pytest.mark.parametrize("backend", backend_names())
 @pytest.mark.parametrize("renoise", [0.0, 0.05, 0.6])
-def test_shifted_negative_binomials_are_negative_binomial(renoise, backend):
+def test_shifted_negative_binomials_are_negative_binomial(renoise):
     cells = control()[1]
-    shifted = dense(shift_plan(renoise=renoise), cells, np.arange(N), genes=len(SHIFTS), kernels=get_kernels(backend))
+    shifted = dense(shift_plan(renoise=renoise), cells, np.arange(N), genes=len(SHIFTS))
     mean, phi, ratio = SHIFTS.T
     assert min(all_p_values(shifted, ratio * mean, phi)) > SIGNIFICANT
     error = np.sqrt((ratio * mean + phi * (ratio * mean) ** 2) / N)
@@ -319,13 +318,12 @@ def test_all_orders_of_the_donors_are_about_equally_likely(n):
 COPULA_GRID = np.vstack([GRID, [(2000.0, 1e-3), (900.0, 0.0)]])
 
 
-@pytest.mark.parametrize("backend", backend_names())
-def test_copula_keeps_the_marginals_and_correlates_the_rest(backend):
+def test_copula_keeps_the_marginals_and_correlates_the_rest():
     n_genes = len(COPULA_GRID)
     genes = np.setdiff1d(np.arange(n_genes), [2, 5])
     loading = 0.8
     plan = CopulaPlan.of(COPULA_GRID[:, 0] / 3, COPULA_GRID[:, 1], [3.0], genes, np.full((genes.size, 1), loading))
-    counts = dense(plan, genes=n_genes, kernels=get_kernels(backend))
+    counts = dense(plan, genes=n_genes)
     assert min(all_p_values(counts, *COPULA_GRID.T)) > SIGNIFICANT
     scores = [
         stats.norm.ppf(law(*COPULA_GRID[g]).cdf(counts[:, g]) - law(*COPULA_GRID[g]).pmf(counts[:, g]) / 2)

@@ -70,8 +70,12 @@ def test_group_sums_are_the_same_bits(backends, value, index, sum_type):
     assert all_same(*(sums(kernels, csr, groups, N_GENES, sum_type) for kernels in backends))
 
 
-@all_types
-@pytest.mark.parametrize("token_type", [np.int16, np.int32])
+@pytest.mark.parametrize(
+    ("value", "index", "token_type"),
+    [(value, index, np.int32) for value in VALUE_TYPES for index in INDEX_TYPES]
+    # the width of a token is that of one store
+    + [(np.float32, np.int32, np.int16), (np.int64, np.int64, np.int16)],
+)
 @pytest.mark.parametrize("first_column", [(), np.arange(N_GENES) // 3 * 3], ids=["alone", "merged"])
 def test_rank_tokens_are_the_same_bits(backends, value, index, token_type, first_column):
     rng = np.random.default_rng(1)
