@@ -3,7 +3,6 @@
 # make bench   run the benchmarks (ARGS="--scale 0.01", ARGS="--only tokenize")
 PYTHON ?= python3
 VENV ?= .venv
-WORKERS ?= 2
 BIN = $(VENV)/bin
 PIP = $(BIN)/python -m pip --disable-pip-version-check
 SOURCES = $(shell find cpp python -type f -not -name '*.pyc' -not -name '*.so') CMakeLists.txt pyproject.toml
@@ -29,10 +28,9 @@ ctest: $(VENV)/dependencies
 	  cmake --preset $$preset >/dev/null && cmake --build --preset $$preset && ctest --preset $$preset || exit 1; \
 	done
 
-# two tests build C++ with the cmake of the environment; the tests of a file share what they prepare and stay together,
-# the longest files come early
+# two tests build C++ with the cmake of the environment
 pytest: $(VENV)/installed
-	PATH=$(CURDIR)/$(BIN):$$PATH $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder $(PYTEST_ARGUMENTS)
+	PATH=$(CURDIR)/$(BIN):$$PATH $(BIN)/python -m pytest $(PYTEST_ARGUMENTS)
 
 bench: $(VENV)/installed $(VENV)/peers
 	PATH=$(CURDIR)/$(BIN):$$PATH $(BIN)/python benchmarks/run.py $(ARGS)

@@ -12,6 +12,8 @@
 
 namespace bulkgen {
 
+namespace {  // a level's copy of the class is its own
+
 #if defined(__AVX512F__)
 // maskz with every lane kept is the plain instruction; the plain functions trip GCC 12's -Wuninitialized
 struct Lanes {
@@ -86,5 +88,7 @@ struct Lanes {
     constexpr Lanes operator^(Lanes other) const noexcept { return {value ^ other.value}; }
 };
 #endif
+
+}  // namespace
 
 }  // namespace bulkgen
