@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from bulkgen.io.sciplex2 import SCIPLEX2_DOSES
+
 __all__ = ["SCIPLEX2_CITATION", "SCIPLEX2_DOSES", "SCIPLEX2_LABEL_COUNTS", "SCIPLEX2_MARKERS"]
 
 #: Whose data it is, whoever packed the file.
@@ -9,9 +11,6 @@ SCIPLEX2_CITATION = (
     "Srivatsan SR et al. Massively multiplex chemical transcriptomics at single-cell resolution. "
     "Science 367:45 (2020). doi:10.1126/science.aax6234"
 )
-
-#: Doses; 0 is vehicle.
-SCIPLEX2_DOSES = (0.0, 0.1, 0.5, 1.0, 5.0, 10.0, 50.0, 100.0)
 
 #: Cells per label after quality control in the five-label problem (doses 0 and 10).
 SCIPLEX2_LABEL_COUNTS = {"Untreated": 3254, "Nutlin": 899, "Dex": 797, "SAHA": 369, "BMS": 246}
