@@ -12,6 +12,8 @@ import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 
+from bulkgen.datasets import sciplex2_twin
+
 SERIES = "GSM4150377_sciPlex2_A549_Transcription_Modulators"
 
 
@@ -58,6 +60,12 @@ def experiment(counts, symbols, *, rng: int = 0) -> Experiment:
     hashes: list[str | None] = [f"{d}_{at}_{w}" for d, at, w in zip(drug, dose, well, strict=True)]
     hashes[10:16] = [None] * 6
     return Experiment(sp.csr_matrix(dense.astype(np.int32)), hashes, ids, symbols)
+
+
+def simulated_experiment() -> Experiment:
+    """160 cells of the twin, with everything that has to be cleaned."""
+    twin = sciplex2_twin(160, 600, rng=1)
+    return experiment(twin.X, twin.var["symbol"])
 
 
 def write_preprocessed(cells: Experiment, path: Path) -> Path:

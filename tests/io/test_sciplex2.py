@@ -17,14 +17,9 @@ from bulkgen.datasets import sciplex2_twin
 from bulkgen.errors import CountsError, LabelError
 from bulkgen.io import qc_table, read_sciplex2
 from count_cases import matrix_bytes
-from sciplex2_files import SERIES, experiment, write_geo, write_preprocessed, write_scperturb
+from sciplex2_files import SERIES, experiment, simulated_experiment, write_geo, write_preprocessed, write_scperturb
 
 SHAPES = ("preprocessed", "scPerturb", "GEO", "GEO without cell annotations")
-
-
-def simulated():
-    twin = sciplex2_twin(160, 600, rng=1)
-    return experiment(twin.X, twin.var["symbol"])
 
 
 def write_shape(cells, shape, folder):
@@ -38,7 +33,7 @@ def write_shape(cells, shape, folder):
 
 @pytest.fixture(scope="module")
 def cells():
-    return simulated()
+    return simulated_experiment()
 
 
 @pytest.fixture(scope="module")
