@@ -10,6 +10,7 @@ from __future__ import annotations
 __all__ = [
     "BulkgenError",
     "CountsError",
+    "DownloadError",
     "GeneOverlapError",
     "InvalidCsrError",
     "LabelError",
@@ -55,6 +56,10 @@ class UnsafePickleError(BulkgenError, ValueError):
 
 class OutputExistsError(BulkgenError, FileExistsError):
     """An output path exists and overwriting was not asked for."""
+
+
+class DownloadError(BulkgenError, OSError):
+    """A file could not be downloaded, or is not what it must be."""
 
 
 class MissingExtraError(BulkgenError, ImportError):
