@@ -225,11 +225,14 @@ def _train(
         return Run(kind, config, labels, vocabulary, linear), _Fit(facts)
 
     from bulkgen.training.checkpoints import ModelStart, load_checkpoint
-    from bulkgen.training.model import new_tiny
+    from bulkgen.training.device import pick_device, pick_precision
+    from bulkgen.training.model import check_attention, new_tiny
     from bulkgen.training.trainer import train_transformer
     from bulkgen.training.transformer import TransformerClassifier
 
     assert isinstance(config, TransformerConfig)
+    device = pick_device(config.device)
+    check_attention(config.attention, device=device, precision=pick_precision(config.precision, device))
     if isinstance(config, TinyConfig):
         network = new_tiny(config, vocabulary, labels.names)
         start = ModelStart(model, None, ("all",))
