@@ -30,6 +30,8 @@ _WANTED = {
 def wrong_parameters(error: ValidationError) -> dict[str, str]:
     """Return what is wrong with each parameter: ``{"renoise": "must be below 1, got 2"}``.
 
+    What concerns several parameters, and names them, stands under the empty name.
+
     Parameters
     ----------
     error
@@ -39,7 +41,9 @@ def wrong_parameters(error: ValidationError) -> dict[str, str]:
     found: dict[str, str] = {}
     for problem in error.errors():
         name = _name(problem)
-        if problem["type"] == "missing":
+        if not problem["loc"] and "error" in problem.get("ctx", {}):
+            found[""] = str(problem["ctx"]["error"])
+        elif problem["type"] == "missing":
             found[name] = "must be given"
         elif problem["type"] == "extra_forbidden":
             found[name] = "is unknown"

@@ -39,7 +39,11 @@ def finetune(
         int | None, typer.Option(min=1, help="Passes over the training cells (8 / 10).", rich_help_panel=_TRANSFORMER)
     ] = None,
     batch_size: Annotated[
-        int | None, typer.Option(min=1, help="Cells per step (32 / 12).", rich_help_panel=_TRANSFORMER)
+        int | None,
+        typer.Option(min=1, help="Cells that go through the model together (32 / 12).", rich_help_panel=_TRANSFORMER),
+    ] = None,
+    accumulation: Annotated[
+        int | None, typer.Option(min=1, help="Batches per step of the optimizer (1).", rich_help_panel=_TRANSFORMER)
     ] = None,
     learning_rate: Annotated[
         float | None, typer.Option(help="The highest (0.002 / 0.00005).", rich_help_panel=_TRANSFORMER)
@@ -67,7 +71,62 @@ def finetune(
         Literal["first", "mean"] | None,
         typer.Option(help="Token that stands for the cell (mean / first).", rich_help_panel=_TRANSFORMER),
     ] = None,
+    sampling: Annotated[
+        Literal["natural", "balanced"] | None,
+        typer.Option(
+            help="Every cell once per epoch, or every class equally often (natural).", rich_help_panel=_TRANSFORMER
+        ),
+    ] = None,
+    patience: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Stop after so many epochs without a better macro-F1 on the validation cells (never).",
+            rich_help_panel=_TRANSFORMER,
+        ),
+    ] = None,
+    freeze_layers: Annotated[
+        int | None,
+        typer.Option(
+            min=0, help="Leave the embeddings and so many first layers as they are.", rich_help_panel=_TRANSFORMER
+        ),
+    ] = None,
+    lora_rank: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="Train low-rank adapters of the encoder (LoRA) and merge them.", rich_help_panel=_TRANSFORMER
+        ),
+    ] = None,
+    lora_alpha: Annotated[
+        int | None,
+        typer.Option(min=1, help="Adapters count alpha / rank (twice the rank).", rich_help_panel=_TRANSFORMER),
+    ] = None,
+    lora_dropout: Annotated[
+        float | None, typer.Option(help="Dropout before the adapters (0).", rich_help_panel=_TRANSFORMER)
+    ] = None,
     device: Device = None,
+    precision: Annotated[
+        Literal["auto", "float32", "bf16"] | None,
+        typer.Option(help="Of matrix products (bf16 on CUDA, float32 on CPUs).", rich_help_panel=_TRANSFORMER),
+    ] = None,
+    attention: Annotated[
+        Literal["auto", "sdpa", "eager", "flash_attention_2"] | None,
+        typer.Option(help="How transformers computes attention (sdpa).", rich_help_panel=_TRANSFORMER),
+    ] = None,
+    gradient_checkpointing: Annotated[
+        bool,
+        typer.Option(
+            "--gradient-checkpointing", help="Less memory for a third more time.", rich_help_panel=_TRANSFORMER
+        ),
+    ] = False,
+    tensorboard: Annotated[
+        bool,
+        typer.Option("--tensorboard", help="Write tensorboard/ into the run folder.", rich_help_panel=_TRANSFORMER),
+    ] = False,
+    class_weights: Annotated[
+        str | None,
+        typer.Option(help="none, balanced, or LABEL=WEIGHT,... for every label: what its cells weigh in the loss."),
+    ] = None,
     features: Annotated[
         Literal["rank", "presence"] | None,
         typer.Option(help="What counts of a gene (rank).", rich_help_panel=_LINEAR),
@@ -89,13 +148,25 @@ def finetune(
     given = {
         "epochs": epochs,
         "batch_size": batch_size,
+        "accumulation": accumulation,
         "learning_rate": learning_rate,
         "schedule": schedule,
         "warmup_fraction": warmup_fraction,
         "weight_decay": weight_decay,
         "context": context,
         "pooling": pooling,
+        "sampling": sampling,
+        "patience": patience,
+        "freeze_layers": freeze_layers,
+        "lora_rank": lora_rank,
+        "lora_alpha": lora_alpha,
+        "lora_dropout": lora_dropout,
         "device": device,
+        "precision": precision,
+        "attention": attention,
+        "gradient_checkpointing": gradient_checkpointing or None,
+        "tensorboard": tensorboard or None,
+        "class_weights": _class_weights(class_weights),
         "features": features,
         "top_k": top_k,
         "inverse_regularization": inverse_regularization,
@@ -121,6 +192,21 @@ def finetune(
     if result.validation is not None:
         typer.echo("\nvalidation, with the weights that are kept")
         print_scores(result.validation)
+
+
+def _class_weights(given: str | None) -> str | dict[str, float] | None:
+    """Read ``none``, ``balanced`` or ``LABEL=WEIGHT,...``."""
+    if given is None or "=" not in given:
+        return given
+    weights = {}
+    for part in given.split(","):
+        # a label may hold the sign itself
+        label, _, weight = part.rpartition("=")
+        try:
+            weights[label] = float(weight)
+        except ValueError:
+            raise ValueError(f"--class-weights has LABEL=WEIGHT separated by commas, got {part!r}") from None
+    return weights
 
 
 def _for_machines(result: FinetuneResult) -> dict[str, object]:
@@ -151,7 +237,8 @@ def _for_people(result: FinetuneResult) -> dict[str, object]:
     if result.history:
         first, last = result.history[0], result.history[-1]
         lines["training_loss"] = f"{first['training_loss']:.3f} in epoch 1, {last['training_loss']:.3f} in the last"
-        lines["kept_epoch"] = f"{facts['best_epoch']} of {len(result.history)}"
+        stopped = " (stopped early)" if facts["stopped_early"] else ""
+        lines["kept_epoch"] = f"{facts['best_epoch']} of {len(result.history)}{stopped}"
     else:
         lines["iterations"] = f"{facts['iterations']}" + ("" if facts["converged"] else " (did not converge)")
     return lines | {"seconds": facts["seconds"], "written": str(result.path)}

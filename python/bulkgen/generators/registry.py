@@ -70,7 +70,8 @@ def make_generator(name: str, parameters: Mapping[str, object]) -> Generator:
     except ValidationError as error:
         known = ", ".join(cls.model_fields) or "none"
         wrong = "; ".join(
-            f"{parameter!r} of method {name!r} {what}" for parameter, what in wrong_parameters(error).items()
+            f"{parameter!r} of method {name!r} {what}" if parameter else f"method {name!r}: {what}"
+            for parameter, what in wrong_parameters(error).items()
         )
         raise ValueError(f"{wrong} (parameters: {known})") from None
 

@@ -15,7 +15,16 @@ if TYPE_CHECKING:
 
     from bulkgen.tokens import TokenDataset
 
-__all__ = ["Cell", "Cells", "LengthGroupedSampler", "collate", "cut_lengths", "cut_tokens"]
+__all__ = [
+    "Cell",
+    "Cells",
+    "LengthGroupedSampler",
+    "balanced_cells",
+    "collate",
+    "cut_lengths",
+    "cut_tokens",
+    "padded_length",
+]
 
 #: Batches whose cells are sorted by length together: enough for little padding, few enough to stay random.
 _BATCHES_PER_GROUP = 50
@@ -90,6 +99,11 @@ class Cells(Dataset[Cell]):
         return {"input_ids": ids, "label": -1 if self._classes is None else int(self._classes[cell])}
 
 
+def padded_length(longest: int, *, positions: int) -> int:
+    """Return how wide the rows of a batch are, from its longest cell: a multiple of 8 where the positions allow it."""
+    return min(-(-longest // _PAD_TO_MULTIPLE) * _PAD_TO_MULTIPLE, positions)
+
+
 def collate(cells: Sequence[Cell], *, pad: int, positions: int) -> dict[str, torch.Tensor]:
     """Make a padded batch: to its longest cell, rounded up to a multiple of 8 where the positions allow it.
 
@@ -109,7 +123,7 @@ def collate(cells: Sequence[Cell], *, pad: int, positions: int) -> dict[str, tor
         int64. A cell without tokens is one ``<pad>`` that counts.
     """
     longest = max(1, *(len(cell["input_ids"]) for cell in cells))
-    width = min(-(-longest // _PAD_TO_MULTIPLE) * _PAD_TO_MULTIPLE, positions)
+    width = padded_length(longest, positions=positions)
     ids = np.full((len(cells), width), pad, dtype=np.int64)
     mask = np.zeros((len(cells), width), dtype=np.int64)
     mask[:, 0] = 1
@@ -123,6 +137,34 @@ def collate(cells: Sequence[Cell], *, pad: int, positions: int) -> dict[str, tor
     return batch
 
 
+def balanced_cells(classes: npt.NDArray[np.int64], generator: np.random.Generator) -> npt.NDArray[np.int64]:
+    """Draw as many cells as there are, of every class the same number (some, by lot, one more).
+
+    No cell of a class comes twice more often than another of it.
+
+    Parameters
+    ----------
+    classes
+        Class of each cell, shape (cells,).
+    generator
+        Where the draw comes from.
+
+    Returns
+    -------
+    numpy.ndarray
+        Cells in random order, shape (cells,).
+    """
+    present = generator.permutation(np.unique(classes))
+    shares = np.full(len(present), len(classes) // len(present))
+    shares[: len(classes) % len(present)] += 1
+    drawn = []
+    for kind, share in zip(present, shares, strict=True):
+        cells = generator.permutation(np.flatnonzero(classes == kind))
+        drawn.append(np.resize(cells, share))
+    order: npt.NDArray[np.int64] = generator.permutation(np.concatenate(drawn))
+    return order
+
+
 class LengthGroupedSampler(Sampler[int]):
     """Random order in which the cells of a batch have like lengths, so that little is padding.
 
@@ -130,12 +172,32 @@ class LengthGroupedSampler(Sampler[int]):
     then all batches are shuffled. (The sampler of transformers keeps each group in order of length, longest
     first: where length goes with the label, labels then come in waves.) The order is a function of seed and
     epoch alone.
+
+    Parameters
+    ----------
+    lengths
+        Tokens of each cell, shape (cells,).
+    batch_size
+        Cells of a step, whose lengths are alike.
+    seed
+        Seed of the order.
+    balance
+        Class of each cell, shape (cells,), where every class shall come equally often (:func:`balanced_cells`);
+        ``None`` for every cell once per epoch.
     """
 
-    def __init__(self, lengths: npt.NDArray[np.int64], *, batch_size: int, seed: int) -> None:
+    def __init__(
+        self,
+        lengths: npt.NDArray[np.int64],
+        *,
+        batch_size: int,
+        seed: int,
+        balance: npt.NDArray[np.int64] | None = None,
+    ) -> None:
         self._lengths = lengths
         self._batch_size = batch_size
         self._seed = seed
+        self._balance = balance
         self._epoch = 0
 
     def set_epoch(self, epoch: int) -> None:
@@ -148,6 +210,8 @@ class LengthGroupedSampler(Sampler[int]):
     def __iter__(self) -> Iterator[int]:
         generator = np.random.default_rng((self._seed, self._epoch))
         order = generator.permutation(len(self))
+        if self._balance is not None:
+            order = balanced_cells(self._balance, generator)
         # the last, short batch has to stay the last: batches are cut again from this order by the loader
         whole = len(order) - len(order) % self._batch_size
         order, rest = order[:whole], order[whole:]

@@ -15,12 +15,19 @@ from transformers import BertConfig
 
 from bulkgen.errors import VocabularyMismatchError
 from bulkgen.tokens import Vocabulary
-from bulkgen.training.model import POOLING_KEY, check_context, model_class, quiet_transformers, set_labels
+from bulkgen.training.model import (
+    POOLING_KEY,
+    attention_option,
+    check_context,
+    model_class,
+    quiet_transformers,
+    set_labels,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from bulkgen.training.config import TransformerConfig
+    from bulkgen.training.config import Attention, TransformerConfig
     from bulkgen.training.model import SequenceClassifier
 
 __all__ = ["ModelStart", "load_checkpoint", "load_trained"]
@@ -94,7 +101,14 @@ def load_checkpoint(
         known = list((bert.id2label or {}).values())
         set_labels(bert, labels)
         setattr(bert, POOLING_KEY, config.pooling)
-        model, info = _load(config.pooling, place, config=bert, ignore_mismatched_sizes=True, **_subfolder(subfolder))
+        model, info = _load(
+            config.pooling,
+            place,
+            config=bert,
+            ignore_mismatched_sizes=True,
+            **attention_option(config.attention),
+            **_subfolder(subfolder),
+        )
     absent = info["missing"] | info["mismatched"]
     _check_weights(source, absent, unexpected=info["unexpected"])
     random = []
@@ -106,8 +120,15 @@ def load_checkpoint(
     return model, ModelStart(source, subfolder, tuple(random))
 
 
-def load_trained(folder: Path) -> SequenceClassifier:
+def load_trained(folder: Path, *, attention: Attention) -> SequenceClassifier:
     """Load the model of a run of bulkgen.
+
+    Parameters
+    ----------
+    folder
+        The folder of the model.
+    attention
+        What computed the attention in training; in place of FlashAttention torch's own predicts.
 
     Raises
     ------
@@ -116,7 +137,8 @@ def load_trained(folder: Path) -> SequenceClassifier:
     """
     with quiet_transformers():
         bert = _read_config(str(folder), None)
-        model, info = _load(getattr(bert, POOLING_KEY), str(folder), local_files_only=True)
+        option = attention_option("auto" if attention == "flash_attention_2" else attention)
+        model, info = _load(getattr(bert, POOLING_KEY), str(folder), local_files_only=True, **option)
     wrong = info["missing"] | info["mismatched"] | info["unexpected"]
     if wrong:
         raise ValueError(f"{folder} is damaged: its weights do not match its config.json ({_some(wrong)})")

@@ -14,19 +14,27 @@ warm-up             30 % of the steps   500 steps, at most  500 steps, however
                                         30 % of the steps   short the training
 weight decay        0.01                0.001               0.001
 gradient norm       at most 1           at most 1           at most 1
-precision           float32             float32             float32
+precision           bf16 on CUDA,       bf16 on CUDA,       float32
+                    float32 on CPUs     float32 on CPUs
+attention           that of torch       that of torch       eager or that of
+                    (``"sdpa"``)        (``"sdpa"``)        torch, by version
+accumulation        1                   1                   1
+frozen              nothing             nothing             first n layers,
+                                                            n chosen by hand
+class weights       none                none                none
 batches             by length           by length           by length
 best epoch by       macro-F1            macro-F1            loss
+early stopping      no                  no                  no
 ==================  ==================  ==================  ====================
 
-``linear`` has no epochs: see :class:`LinearConfig`.
+``linear`` has no epochs: see :class:`LinearConfig`. Reasons and measurements: ``docs/design/training.md``.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict, cast
+from typing import TYPE_CHECKING, Annotated, Literal, Self, TypeAlias, TypedDict, cast
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from bulkgen.parameters import wrong_parameters
 
@@ -35,12 +43,16 @@ if TYPE_CHECKING:
 
 __all__ = [
     "PRESETS",
+    "Attention",
     "CheckpointConfig",
+    "ClassWeights",
     "Device",
     "FinetuneConfig",
     "FinetuneOptions",
     "LinearConfig",
     "ModelKind",
+    "Precision",
+    "Sampling",
     "TinyConfig",
     "TransformerConfig",
     "config_from_dict",
@@ -50,6 +62,10 @@ __all__ = [
 
 ModelKind: TypeAlias = Literal["linear", "tiny", "checkpoint"]
 Device: TypeAlias = Literal["auto", "cpu", "cuda"]
+Precision: TypeAlias = Literal["auto", "float32", "bf16"]
+Attention: TypeAlias = Literal["auto", "sdpa", "eager", "flash_attention_2"]
+Sampling: TypeAlias = Literal["natural", "balanced"]
+ClassWeights: TypeAlias = Literal["none", "balanced"] | dict[str, Annotated[float, Field(gt=0, allow_inf_nan=False)]]
 
 
 class FinetuneConfig(BaseModel):
@@ -61,12 +77,16 @@ class FinetuneConfig(BaseModel):
         Seed of everything random, from the public ``rng``: initial weights and order of the cells.
     threads
         Threads of the numerical libraries; ``None`` leaves them as they are.
+    class_weights
+        What a cell of each class weighs in the loss: ``"none"`` for 1, ``"balanced"`` for the same sum over every
+        class, or a weight for every label. Weights are scaled so that the training cells weigh 1 on average.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     seed: int = Field(default=0, ge=0, lt=2**32)
     threads: int | None = Field(default=None, ge=1)
+    class_weights: ClassWeights = "none"
 
 
 class LinearConfig(FinetuneConfig):
@@ -114,7 +134,10 @@ class TransformerConfig(FinetuneConfig):
         The epochs are as many more as it takes to make so many steps, so that a small training set (pseudo-bulk
         of a large k) is not simply trained less. It is 0 where `epochs` is chosen and this is not.
     batch_size
-        Cells per step.
+        Cells that go through the model together.
+    accumulation
+        Batches per step of the optimizer: a step takes ``batch_size * accumulation`` cells, and gives the weights
+        that one batch of so many would.
     evaluation_batch_size
         Cells per batch where no gradient is needed.
     learning_rate
@@ -134,13 +157,41 @@ class TransformerConfig(FinetuneConfig):
         long as the vocabulary's context, which has to fit into the model's positions.
     pooling
         How a cell becomes one vector: ``"first"`` token through BERT's pooler, or the ``"mean"`` over tokens.
+    sampling
+        ``"natural"``: every cell once per epoch. ``"balanced"``: as many cells per epoch, of every class the same
+        number; cells of large classes are left to later epochs, those of small ones repeated.
+    patience
+        Stop after so many epochs in a row without a better macro-F1 on the validation cells; ``None``: never.
+    freeze_layers
+        Leave the embeddings and so many of the first layers as they are; ``None``: train all.
+    lora_rank
+        Rank of the low-rank adapters (LoRA) that are trained in place of the encoder, on every linear map of its
+        layers, and merged into it in the end; ``None``: train the encoder itself. Pooler and classifier are
+        trained whole. Needs the extra ``lora``.
+    lora_alpha
+        Adapters are scaled by `lora_alpha` / `lora_rank`; ``None`` is twice the rank.
+    lora_dropout
+        Dropout before the adapters.
     device
         ``"auto"`` is CUDA where there is one, else the CPU.
+    precision
+        ``"float32"``, or ``"bf16"``: weights in float32, matrix products in bfloat16, in training and prediction.
+        ``"auto"`` is bf16 on a CUDA device that computes with it, else float32.
+    attention
+        How transformers computes attention: ``"sdpa"`` is torch's own, ``"eager"`` plain matrix products,
+        ``"flash_attention_2"`` the package flash-attn (bf16 on CUDA, and in training only). ``"auto"`` leaves the
+        choice to transformers, which takes ``"sdpa"``.
+    gradient_checkpointing
+        Keep only the input of each layer for the backward pass and compute the rest again: less memory, about a
+        third more time, the same loss.
+    tensorboard
+        Write the loss curve and the scores to ``tensorboard/`` in the run folder. Needs the extra ``tensorboard``.
     """
 
     epochs: int = Field(ge=1)
     minimum_steps: int = Field(default=0, ge=0)
     batch_size: int = Field(ge=1)
+    accumulation: int = Field(default=1, ge=1)
     evaluation_batch_size: int = Field(default=64, ge=1)
     learning_rate: float = Field(gt=0, allow_inf_nan=False)
     schedule: Literal["linear", "cosine", "constant"]
@@ -150,7 +201,30 @@ class TransformerConfig(FinetuneConfig):
     max_gradient_norm: float = Field(default=1.0, gt=0, allow_inf_nan=False)
     context: int | None = Field(default=None, ge=3)
     pooling: Literal["first", "mean"]
+    sampling: Sampling = "natural"
+    patience: int | None = Field(default=None, ge=1)
+    freeze_layers: int | None = Field(default=None, ge=0)
+    lora_rank: int | None = Field(default=None, ge=1)
+    lora_alpha: int | None = Field(default=None, ge=1)
+    lora_dropout: float = Field(default=0.0, ge=0, lt=1)
     device: Device = "auto"
+    precision: Precision = "auto"
+    attention: Attention = "auto"
+    gradient_checkpointing: bool = False
+    tensorboard: bool = False
+
+    @model_validator(mode="after")
+    def _options_agree(self) -> Self:
+        if self.sampling == "balanced" and self.class_weights == "balanced":
+            raise ValueError("sampling='balanced' and class_weights='balanced' balance the classes twice; choose one")
+        if self.lora_rank is None and (self.lora_alpha is not None or self.lora_dropout):
+            raise ValueError("lora_alpha and lora_dropout belong to lora_rank, which is not given")
+        return self
+
+    @property
+    def cells_per_step(self) -> int:
+        """Cells of a step of the optimizer."""
+        return self.batch_size * self.accumulation
 
     def passes(self, steps_per_epoch: int) -> int:
         """Return the epochs that are trained where an epoch has so many steps."""
@@ -203,6 +277,7 @@ class FinetuneOptions(TypedDict, total=False):
     """The options of :func:`bulkgen.finetune`, of all kinds of model."""
 
     threads: int | None
+    class_weights: ClassWeights
     features: Literal["rank", "presence"]
     top_k: int
     scaling: Literal["none", "deviation"]
@@ -213,6 +288,7 @@ class FinetuneOptions(TypedDict, total=False):
     epochs: int
     minimum_steps: int
     batch_size: int
+    accumulation: int
     evaluation_batch_size: int
     learning_rate: float
     schedule: Literal["linear", "cosine", "constant"]
@@ -222,7 +298,17 @@ class FinetuneOptions(TypedDict, total=False):
     max_gradient_norm: float
     context: int | None
     pooling: Literal["first", "mean"]
+    sampling: Sampling
+    patience: int | None
+    freeze_layers: int | None
+    lora_rank: int | None
+    lora_alpha: int | None
+    lora_dropout: float
     device: Device
+    precision: Precision
+    attention: Attention
+    gradient_checkpointing: bool
+    tensorboard: bool
     layers: int
     hidden_size: int
     heads: int
@@ -275,4 +361,5 @@ def config_from_dict(kind: ModelKind, values: Mapping[str, object]) -> FinetuneC
         return type(PRESETS[kind]).model_validate(dict(values))
     except ValidationError as error:
         wrong = wrong_parameters(error).items()
-        raise ValueError("; ".join(f"{option} {what}" for option, what in wrong)) from None
+        # what concerns several options has no name
+        raise ValueError("; ".join(f"{option} {what}".strip() for option, what in wrong)) from None

@@ -18,7 +18,7 @@ from bulkgen.tokens import TokenDataset
 from bulkgen.training.config import LinearConfig, TinyConfig, TransformerConfig, make_config, model_kind
 from bulkgen.training.evaluation import evaluate, predict
 from bulkgen.training.labels import LabelMap
-from bulkgen.training.run import Run, need_train_extra, package_versions
+from bulkgen.training.run import Run, need_extra, package_versions
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -115,8 +115,8 @@ def finetune(
     tokens
         Training cells, or the folder of their token data set. Their labels, sorted, are the classes.
     validation
-        Validation cells: scored after every epoch; the weights of the best macro-F1 are kept. Without them, the
-        last weights are.
+        Validation cells: scored after every epoch; the weights of the best macro-F1 are kept, and `patience` may
+        end the training. Without them, the last weights are kept.
     model
         ``"linear"``: logistic regression on ranks. ``"tiny"``: a small BERT from a random start. Else a
         checkpoint: a folder, a run folder, or an id on the Hugging Face hub (``"ctheodoris/Geneformer"``).
@@ -151,15 +151,15 @@ def finetune(
     ValueError
         If an option is out of range, the context does not fit into the model, or the training diverges.
     MissingExtraError
-        If the model needs torch or transformers, which are not installed.
+        If the model needs torch or transformers, or an option peft or tensorboard, which is not installed.
     """
     started = time.perf_counter()
     if out is not None:
         check_output(out, overwrite=overwrite)
     kind = model_kind(str(model))
     config = make_config(kind, seed=key_from_rng(rng) & 0xFFFF_FFFF, options=options)
-    if kind != "linear":
-        need_train_extra()
+    if isinstance(config, TransformerConfig):
+        _check_needs(config, validated=validation is not None, stored=out is not None)
     if kind != "checkpoint" and subfolder is not None:
         raise ValueError(f"subfolder belongs to a checkpoint; model is {model!r}")
     training = _open(tokens)
@@ -218,16 +218,21 @@ def _train(
     if isinstance(config, LinearConfig):
         from bulkgen.training.linear import LinearClassifier
 
-        linear, linear_fit = LinearClassifier.train(train.tokens, train.classes, config)
+        linear, linear_fit = LinearClassifier.train(
+            train.tokens, train.classes, config, class_weights=labels.class_weights(config.class_weights)
+        )
         facts = {"model": {"source": model, "parameters": int(linear.weights.size)}, **asdict(linear_fit)}
         return Run(kind, config, labels, vocabulary, linear), _Fit(facts)
 
     from bulkgen.training.checkpoints import ModelStart, load_checkpoint
-    from bulkgen.training.model import new_tiny
+    from bulkgen.training.device import pick_device, pick_precision
+    from bulkgen.training.model import check_attention, new_tiny
     from bulkgen.training.trainer import train_transformer
     from bulkgen.training.transformer import TransformerClassifier
 
     assert isinstance(config, TransformerConfig)
+    device = pick_device(config.device)
+    check_attention(config.attention, device=device, precision=pick_precision(config.precision, device))
     if isinstance(config, TinyConfig):
         network = new_tiny(config, vocabulary, labels.names)
         start = ModelStart(model, None, ("all",))
@@ -244,12 +249,26 @@ def _train(
             labels=labels,
             validation=None if validation is None else (validation.tokens, validation.classes),
             checkpoints=Path(checkpoints),
+            records=scratch,
         )
     parameters = sum(parameter.numel() for parameter in network.parameters())
     facts = {"model": {**asdict(start), "parameters": parameters}, **asdict(fit)}
     del facts["history"], facts["loss_curve"]
     run = Run(kind, config, labels, vocabulary, TransformerClassifier(network, config))
     return run, _Fit(facts, fit.history, fit.loss_curve)
+
+
+def _check_needs(config: TransformerConfig, *, validated: bool, stored: bool) -> None:
+    """Refuse options without what they need: a package, validation cells, a run folder."""
+    need_extra("train")
+    if config.lora_rank is not None:
+        need_extra("lora")
+    if config.tensorboard:
+        need_extra("tensorboard")
+        if not stored:
+            raise ValueError("tensorboard writes into the run folder; name one with out= (--out)")
+    if config.patience is not None and not validated:
+        raise ValueError("patience needs validation cells; name them with validation= (--validation)")
 
 
 @contextmanager

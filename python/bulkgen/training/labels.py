@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from bulkgen.tokens import TokenDataset
+    from bulkgen.training.config import ClassWeights
 
 __all__ = ["LabelMap", "label_values"]
 
@@ -114,6 +115,34 @@ class LabelMap:
                 f"{', '.join(map(repr, self.names))}; drop those cells, or train with them"
             )
         return np.fromiter((place[value] for value in values), dtype=np.int64, count=len(values))
+
+    def class_weights(self, weights: ClassWeights) -> npt.NDArray[np.float64] | None:
+        """Return what a cell of each class weighs in the loss, shape (classes,); ``None`` where all weigh 1.
+
+        Parameters
+        ----------
+        weights
+            ``"none"``, ``"balanced"``, or the weight of every label. The result is scaled so that the training
+            cells weigh 1 on average: the learning rate and the regularization keep their meaning.
+
+        Raises
+        ------
+        ValueError
+            If a label has no weight, or a weight no label.
+        """
+        if weights == "none":
+            return None
+        counts = np.array(self.training_counts, dtype=np.float64)
+        if weights == "balanced":
+            weights = dict(zip(self.names, 1 / counts, strict=True))
+        if set(weights) != set(self.names):
+            raise ValueError(
+                f"class_weights must name the labels of the training cells, {', '.join(map(repr, self.names))}; got "
+                f"{', '.join(map(repr, weights)) or 'none'}"
+            )
+        given = np.array([weights[name] for name in self.names])
+        scaled: npt.NDArray[np.float64] = given * (counts.sum() / (counts @ given))
+        return scaled
 
     def to_dict(self) -> dict[str, object]:
         """Return the classes as a dictionary that JSON can hold."""

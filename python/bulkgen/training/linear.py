@@ -96,7 +96,12 @@ class LinearClassifier:
 
     @classmethod
     def train(
-        cls, tokens: TokenDataset, classes: npt.NDArray[np.int64], config: LinearConfig
+        cls,
+        tokens: TokenDataset,
+        classes: npt.NDArray[np.int64],
+        config: LinearConfig,
+        *,
+        class_weights: npt.NDArray[np.float64] | None = None,
     ) -> tuple[LinearClassifier, LinearFit]:
         """Fit the weights to the classes of the cells; deterministic, on one thread.
 
@@ -108,8 +113,11 @@ class LinearClassifier:
             Class of each cell, shape (cells,); every class from 0 up has a cell.
         config
             The configuration.
+        class_weights
+            Weight of a cell of each class in the loss, shape (classes,); 1 by default.
         """
-        return cls.train_on_features(_features(tokens, config), classes, config)
+        weights = None if class_weights is None else class_weights[classes]
+        return cls.train_on_features(_features(tokens, config), classes, config, sample_weight=weights)
 
     @classmethod
     def train_on_features(

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 import torch
@@ -18,17 +19,21 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from bulkgen.tokens import Vocabulary
-    from bulkgen.training.config import TinyConfig, TransformerConfig
+    from bulkgen.training.config import Attention, TinyConfig, TransformerConfig
 
 __all__ = [
     "POOLING_KEY",
     "MeanPoolingBertForSequenceClassification",
     "SequenceClassifier",
+    "activations_computed_again",
+    "attention_option",
+    "check_attention",
     "check_context",
     "model_class",
     "new_tiny",
     "quiet_transformers",
     "set_labels",
+    "without_flash_attention",
 ]
 
 #: Entry of a saved ``config.json`` that says how the model makes one vector of a cell.
@@ -111,6 +116,59 @@ def check_context(config: TransformerConfig, vocabulary: Vocabulary, *, position
     return context
 
 
+@contextmanager
+def activations_computed_again(model: SequenceClassifier) -> Iterator[None]:
+    """Keep only each layer's input for the backward pass while the body runs."""
+    # transformers 4 calls it gradient checkpointing
+    kind = "activation" if hasattr(model, "activation_checkpointing_enable") else "gradient"
+    # the reentrant kind gives no gradients where the first layers are frozen
+    getattr(model, f"{kind}_checkpointing_enable")({"use_reentrant": False})
+    try:
+        yield
+    finally:
+        getattr(model, f"{kind}_checkpointing_disable")()
+
+
+def attention_option(attention: Attention) -> dict[str, str]:
+    """Return what transformers is told about attention; nothing leaves the choice to it."""
+    return {} if attention == "auto" else {"attn_implementation": attention}
+
+
+def check_attention(attention: Attention, *, device: str, precision: str) -> None:
+    """Refuse FlashAttention where it does not run.
+
+    Raises
+    ------
+    ValueError
+        If the device is not CUDA, the precision not bf16, or FlashAttention not installed.
+    """
+    if attention != "flash_attention_2":
+        return
+    instead = "use attention='sdpa' (--attention sdpa)"
+    if (device, precision) != ("cuda", "bf16"):
+        raise ValueError(
+            f"attention is 'flash_attention_2', which computes in bf16 on CUDA, but this training runs in {precision} "
+            f"on {device}; {instead}"
+        )
+    # transformers takes it from either
+    if find_spec("flash_attn") is None and find_spec("kernels") is None:
+        raise ValueError(
+            f"attention is 'flash_attention_2', but the package flash-attn is not installed: "
+            f"pip install flash-attn --no-build-isolation, or {instead}"
+        )
+
+
+def without_flash_attention(model: SequenceClassifier) -> str:
+    """Return what computed a model's attention; where that was FlashAttention, let torch's own do it from now on.
+
+    A trained model predicts in any precision on any device.
+    """
+    attention = str(model.config._attn_implementation)
+    if "flash" in attention:
+        model.set_attn_implementation("sdpa")
+    return attention
+
+
 def new_tiny(config: TinyConfig, vocabulary: Vocabulary, labels: Sequence[str]) -> SequenceClassifier:
     """Make a small BERT of Geneformer's architecture; its weights are a function of the seed.
 
@@ -134,6 +192,8 @@ def new_tiny(config: TinyConfig, vocabulary: Vocabulary, labels: Sequence[str]) 
         max_position_embeddings=context,
         pad_token_id=vocabulary.pad,
     )
+    if config.attention != "auto":
+        bert._attn_implementation = config.attention
     set_labels(bert, labels)
     setattr(bert, POOLING_KEY, config.pooling)
     with torch.random.fork_rng(devices=[]):

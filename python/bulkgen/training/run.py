@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, cast
+from typing import TYPE_CHECKING, Literal, Protocol, cast
 
 from bulkgen.errors import MissingExtraError
 from bulkgen.tokens import Vocabulary
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from bulkgen.tokens import TokenDataset
     from bulkgen.training.config import Device, FinetuneConfig, ModelKind
 
-__all__ = ["Classifier", "Run", "need_train_extra", "package_versions", "read_json", "write_json"]
+__all__ = ["Classifier", "Run", "need_extra", "package_versions", "read_json", "write_json"]
 
 RUN_FILE = "run.json"
 LABELS_FILE = "labels.json"
@@ -30,7 +30,12 @@ MODEL_FOLDER = "model"
 
 _FORMAT = "bulkgen-run"
 _FORMAT_VERSION = 1
-_PACKAGES = ("bulkgen", "numpy", "scipy", "scikit-learn", "torch", "transformers", "accelerate")
+_EXTRAS = {
+    "train": ("torch", "transformers", "accelerate", "safetensors"),
+    "lora": ("peft",),
+    "tensorboard": ("tensorboard",),
+}
+_PACKAGES = ("bulkgen", "numpy", "scipy", "scikit-learn", "torch", "transformers", "accelerate", "peft")
 
 
 class Classifier(Protocol):
@@ -138,25 +143,25 @@ def _load_classifier(folder: Path, config: FinetuneConfig) -> Classifier:
 
         return LinearClassifier.load(folder, config)
     assert isinstance(config, TransformerConfig)
-    need_train_extra()
+    need_extra("train")
     from bulkgen.training.transformer import TransformerClassifier
 
     return TransformerClassifier.load(folder, config)
 
 
-def need_train_extra() -> None:
-    """Refuse to go on without the packages of the extra ``train``.
+def need_extra(extra: Literal["train", "lora", "tensorboard"]) -> None:
+    """Refuse to go on without the packages of an extra.
 
     Raises
     ------
     MissingExtraError
-        If torch, transformers, accelerate or safetensors is not installed.
+        If one of them is not installed.
     """
     from importlib.util import find_spec
 
-    for package in ("torch", "transformers", "accelerate", "safetensors"):
+    for package in _EXTRAS[extra]:
         if find_spec(package) is None:
-            raise MissingExtraError(package, "train")
+            raise MissingExtraError(package, extra)
 
 
 def package_versions() -> dict[str, str]:

@@ -6,23 +6,32 @@
 from __future__ import annotations
 
 import math
+import os
 import random
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, TypeAlias, cast
+from typing import TYPE_CHECKING, Literal, cast
 
 import numpy as np
 import torch
-from transformers import Trainer, TrainerCallback, TrainingArguments
+from torch.nn import functional
+from transformers import EarlyStoppingCallback, Trainer, TrainerCallback, TrainingArguments
 from transformers.trainer_callback import PrinterCallback
 
 from bulkgen.io.atomic import check_interrupt
 from bulkgen.progress import progress_bar
+from bulkgen.training.adaptation import adapted
 from bulkgen.training.batches import Cells, LengthGroupedSampler
+from bulkgen.training.device import cpu_threads, pick_device, pick_precision
+from bulkgen.training.logs import LOG_FILE, TENSORBOARD_FOLDER, VALIDATION_SCORES, EpochLog, history, tensorboard_log
 from bulkgen.training.metrics import score
-from bulkgen.training.model import quiet_transformers
-from bulkgen.training.transformer import cpu_threads, make_collator, pick_device
+from bulkgen.training.model import (
+    activations_computed_again,
+    quiet_transformers,
+    without_flash_attention,
+)
+from bulkgen.training.transformer import make_collator
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -30,21 +39,19 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
     from transformers import EvalPrediction, TrainerControl, TrainerState
+    from transformers.modeling_outputs import SequenceClassifierOutput
 
     from bulkgen.tokens import TokenDataset
     from bulkgen.training.config import TransformerConfig
     from bulkgen.training.labels import LabelMap
+    from bulkgen.training.logs import Record
     from bulkgen.training.model import SequenceClassifier
 
 __all__ = ["TransformerFit", "train_transformer"]
 
-#: Scores of an epoch, or a point of the loss curve, by name.
-Record: TypeAlias = dict[str, float]
-
 #: Points of the loss curve in an epoch.
 _LOGS_PER_EPOCH = 10
 _SCHEDULERS = {"linear": "linear", "cosine": "cosine", "constant": "constant_with_warmup"}
-_VALIDATION_SCORES = ("loss", "accuracy", "balanced_accuracy", "macro_f1")
 
 
 @dataclass(frozen=True)
@@ -56,16 +63,26 @@ class TransformerFit:
     history
         Per epoch: ``epoch`` (from 1), ``training_loss`` (mean over its steps) and, with validation cells,
         ``validation_loss``, ``validation_accuracy``, ``validation_balanced_accuracy``, ``validation_macro_f1``.
+        Both losses weigh the classes as the training does.
     loss_curve
         About ten points per epoch: ``step``, ``epoch``, ``loss`` (mean since the point before),
         ``learning_rate``.
     best_epoch
         The epoch whose weights are kept: that of the best validation macro-F1, the first of several; the last
         without validation cells.
+    stopped_early
+        Whether the training ended before its last epoch, for want of a better score.
     steps, warmup_steps
-        Optimizer steps in all, and those of the warm-up.
+        Optimizer steps that were made, and those of the warm-up.
+    trained_parameters
+        Weights that the training moved, those of adapters included.
     device
         What it ran on: ``"cpu"`` or ``"cuda:0"``.
+    precision
+        Of matrix products: ``"float32"``, ``"bf16"``, or ``"tf32"`` where float32 was asked for on a CUDA device and
+        torch was set to let TensorFloat-32 stand for it.
+    attention
+        What computed the attention.
     threads
         Threads of torch.
     """
@@ -73,9 +90,13 @@ class TransformerFit:
     history: tuple[Record, ...]
     loss_curve: tuple[Record, ...]
     best_epoch: int
+    stopped_early: bool
     steps: int
     warmup_steps: int
+    trained_parameters: int
     device: str
+    precision: str
+    attention: str
     threads: int
 
 
@@ -88,6 +109,7 @@ def train_transformer(
     labels: LabelMap,
     validation: tuple[TokenDataset, npt.NDArray[np.int64]] | None,
     checkpoints: Path,
+    records: Path,
 ) -> TransformerFit:
     """Train a model in place.
 
@@ -105,22 +127,46 @@ def train_transformer(
         Validation cells and the class of each, scored after every epoch.
     checkpoints
         Folder for the weights of the best and the latest epoch.
+    records
+        Folder for ``log.csv`` and ``tensorboard/``.
 
     Raises
     ------
     ValueError
-        If the loss is no longer finite, or there is no such device.
+        If the loss is no longer finite, there is no such device or precision, or more layers are frozen than there
+        are.
     """
-    pick_device(config.device)
-    steps_per_epoch = math.ceil(len(tokens) / config.batch_size)
+    place = pick_device(config.device)
+    precision = pick_precision(config.precision, place)
+    steps_per_epoch = math.ceil(len(tokens) / config.cells_per_step)
     epochs = config.passes(steps_per_epoch)
     steps = steps_per_epoch * epochs
     cells = Cells(tokens, context=config.context, classes=classes)
+    validated = validation is not None
     # sorted by length, because the Trainer evaluates in order
     held_out = validation and Cells(validation[0], context=config.context, classes=validation[1], sort_by_length=True)
-    with quiet_transformers(), _random_state_kept(), cpu_threads(config.threads) as threads:
-        arguments = _arguments(config, checkpoints, epochs=epochs, steps=steps, validate=held_out is not None)
+    sampler = LengthGroupedSampler(
+        cells.lengths,
+        batch_size=config.cells_per_step,
+        seed=config.seed,
+        balance=classes if config.sampling == "balanced" else None,
+    )
+    with (
+        quiet_transformers(),
+        _random_state_kept(),
+        _mixed_precision(precision),
+        cpu_threads(config.threads) as threads,
+        adapted(model, config),
+        activations_computed_again(model) if config.gradient_checkpointing else nullcontext(),
+    ):
+        arguments = _arguments(config, checkpoints, epochs=epochs, steps=steps, validate=validated)
+        trained_parameters = sum(weights.numel() for weights in model.parameters() if weights.requires_grad)
         with progress_bar("fine-tuning", steps) as advance:
+            callbacks: list[TrainerCallback] = [_Watch(advance), EpochLog(records / LOG_FILE, validated=validated)]
+            if config.patience is not None:
+                callbacks.append(EarlyStoppingCallback(config.patience))
+            if config.tensorboard:
+                callbacks.append(tensorboard_log(records / TENSORBOARD_FOLDER))
             trainer = _Trainer(
                 model=model,
                 args=arguments,
@@ -128,33 +174,46 @@ def train_transformer(
                 train_dataset=cells,
                 eval_dataset=held_out,
                 compute_metrics=partial(_validation_scores, labels=labels),
-                callbacks=[_Watch(advance)],
+                compute_loss_func=_make_loss(labels.class_weights(config.class_weights), device=arguments.device),
+                callbacks=callbacks,
             )
+            trainer.sampler = sampler
             # prints every log as a dictionary on standard output
             trainer.remove_callback(PrinterCallback)
             trainer.train()
-        history, curve = _history(trainer.state.log_history, validated=held_out is not None)
-        best = max(history, key=lambda epoch: epoch.get("validation_macro_f1", epoch["epoch"]))
-        return TransformerFit(
-            history=history,
-            loss_curve=curve,
-            best_epoch=int(best["epoch"]),
-            steps=steps,
-            warmup_steps=config.warmup(steps),
-            device=str(arguments.device),
-            threads=threads,
-        )
+        # for mixed precision accelerate has put a forward of its own in the model's place
+        trainer.accelerator.unwrap_model(trainer.model_wrapped, keep_fp32_wrapper=False)
+        attention = without_flash_attention(model)
+    epoch_scores, curve = history(trainer.state.log_history, validated=validated)
+    best = max(epoch_scores, key=lambda epoch: epoch.get("validation_macro_f1", epoch["epoch"]))
+    return TransformerFit(
+        history=epoch_scores,
+        loss_curve=curve,
+        best_epoch=int(best["epoch"]),
+        stopped_early=len(epoch_scores) < epochs,
+        steps=trainer.state.global_step,
+        warmup_steps=config.warmup(steps),
+        trained_parameters=trained_parameters,
+        device=str(arguments.device),
+        precision="tf32" if place == "cuda" and precision == "float32" and _tf32() else precision,
+        attention=attention,
+        threads=threads,
+    )
 
 
 def _arguments(
     config: TransformerConfig, folder: Path, *, epochs: int, steps: int, validate: bool
 ) -> TrainingArguments:
     on_cpu = pick_device(config.device) == "cpu"
+    precision = pick_precision(config.precision, "cpu" if on_cpu else "cuda")
     each = "epoch" if validate else "no"
     arguments = TrainingArguments(
         output_dir=str(folder),
         num_train_epochs=epochs,
+        # transformers 4 would count too few where the last step of an epoch is a short one
+        max_steps=steps,
         per_device_train_batch_size=config.batch_size,
+        gradient_accumulation_steps=config.accumulation,
         per_device_eval_batch_size=config.evaluation_batch_size,
         learning_rate=config.learning_rate,
         lr_scheduler_type=_SCHEDULERS[config.schedule],
@@ -168,7 +227,7 @@ def _arguments(
         seed=config.seed,
         use_cpu=on_cpu,
         fp16=False,
-        bf16=False,
+        bf16=precision == "bf16",
         eval_strategy=each,
         save_strategy=each,
         save_total_limit=1,
@@ -192,11 +251,30 @@ def _arguments(
 
 
 class _Trainer(Trainer):
-    """The Trainer with batches of cells of like length, in an order that seed and epoch decide."""
+    """The Trainer with a sampler that it is given."""
+
+    sampler: LengthGroupedSampler
 
     def _get_train_sampler(self, *_: object) -> LengthGroupedSampler:
-        cells = cast("Cells", self.train_dataset)
-        return LengthGroupedSampler(cells.lengths, batch_size=self.args.train_batch_size, seed=self.args.seed)
+        return self.sampler
+
+
+def _make_loss(weights: npt.NDArray[np.float64] | None, *, device: torch.device) -> Callable[..., torch.Tensor]:
+    """Return the loss of a batch: its cross-entropy, over the cells of all batches of the step.
+
+    The Trainer leaves the mean over the batches of a step to BERT, which does not take it: gradients would be as many
+    times too large.
+    """
+    weight = None if weights is None else torch.as_tensor(weights, dtype=torch.float32, device=device)
+
+    def loss(
+        outputs: SequenceClassifierOutput, labels: torch.Tensor, num_items_in_batch: torch.Tensor | int | None = None
+    ) -> torch.Tensor:
+        logits = cast("torch.Tensor", outputs.logits).float()
+        total = functional.cross_entropy(logits, labels, weight=weight, reduction="sum")
+        return total / (len(labels) if num_items_in_batch is None else num_items_in_batch)
+
+    return loss
 
 
 class _Watch(TrainerCallback):
@@ -237,32 +315,7 @@ def _validation_scores(prediction: EvalPrediction, *, labels: LabelMap) -> Recor
         labels=labels.names,
         majority=labels.majority,
     )
-    return {name: getattr(scores, name) for name in _VALIDATION_SCORES[1:]}
-
-
-def _history(log: list[Record], *, validated: bool) -> tuple[tuple[Record, ...], tuple[Record, ...]]:
-    """Split the Trainer's log into scores per epoch and the loss curve."""
-    curve = tuple(
-        {name: entry[name] for name in ("step", "epoch", "loss", "learning_rate")} for entry in log if "loss" in entry
-    )
-    losses: dict[int, list[tuple[float, float]]] = {}
-    before = 0.0
-    for point in curve:
-        # a point is the mean over the steps since the one before; none reaches across two epochs
-        epoch = math.ceil(point["epoch"] - 1e-9)
-        losses.setdefault(epoch, []).append((point["loss"], point["step"] - before))
-        before = point["step"]
-    history = {
-        epoch: {"epoch": epoch, "training_loss": sum(x * n for x, n in points) / sum(n for _, n in points)}
-        for epoch, points in losses.items()
-    }
-    if validated:
-        for entry in log:
-            if "eval_macro_f1" in entry:
-                history[round(entry["epoch"])].update(
-                    {f"validation_{name}": entry[f"eval_{name}"] for name in _VALIDATION_SCORES}
-                )
-    return tuple(history.values()), curve
+    return {name: getattr(scores, name) for name in VALIDATION_SCORES[1:]}
 
 
 @contextmanager
@@ -275,3 +328,22 @@ def _random_state_kept() -> Iterator[None]:
     finally:
         random.setstate(python)
         np.random.set_state(numpy_state)  # noqa: NPY002
+
+
+@contextmanager
+def _mixed_precision(precision: Literal["float32", "bf16"]) -> Iterator[None]:
+    """Let the configuration alone decide the precision, not a variable that a launcher or training before left."""
+    name = "ACCELERATE_MIXED_PRECISION"
+    before = os.environ.get(name)
+    os.environ[name] = "bf16" if precision == "bf16" else "no"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[name]
+        else:
+            os.environ[name] = before
+
+
+def _tf32() -> bool:
+    return torch.get_float32_matmul_precision() != "highest"

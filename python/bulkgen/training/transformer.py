@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, cast
@@ -16,10 +15,11 @@ import torch
 from bulkgen.progress import progress_bar
 from bulkgen.training.batches import Cells, collate
 from bulkgen.training.checkpoints import load_trained
+from bulkgen.training.device import autocast, cpu_threads, pick_device, pick_precision
 from bulkgen.training.model import check_context, quiet_transformers
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from pathlib import Path
 
     import numpy.typing as npt
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from bulkgen.training.config import Device, TransformerConfig
     from bulkgen.training.model import SequenceClassifier
 
-__all__ = ["TransformerClassifier", "cpu_threads", "make_collator", "pick_device"]
+__all__ = ["TransformerClassifier", "make_collator"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,6 +58,7 @@ class TransformerClassifier:
         """
         check_context(self.config, tokens.vocabulary, positions=self.model.config.max_position_embeddings)
         place = pick_device(self.config.device if device is None else device)
+        precision = pick_precision(self.config.precision, place)
         batch_size = batch_size or self.config.evaluation_batch_size
         cells = Cells(tokens, context=self.config.context, sort_by_length=True)
         make_batch = make_collator(self.model, tokens)
@@ -67,6 +68,7 @@ class TransformerClassifier:
         try:
             with (
                 torch.inference_mode(),
+                autocast(precision, place),
                 cpu_threads(self.config.threads),
                 progress_bar("predicting", len(cells)) as advance,
             ):
@@ -88,34 +90,9 @@ class TransformerClassifier:
     @classmethod
     def load(cls, folder: Path, config: TransformerConfig) -> TransformerClassifier:
         """Read what :meth:`save` wrote."""
-        return cls(load_trained(folder), config)
-
-
-@contextmanager
-def cpu_threads(threads: int | None) -> Iterator[int]:
-    """Let torch use so many threads (``None``: as many as it does already) while the body runs."""
-    before = torch.get_num_threads()
-    if threads is not None:
-        torch.set_num_threads(threads)
-    try:
-        yield torch.get_num_threads()
-    finally:
-        torch.set_num_threads(before)
+        return cls(load_trained(folder, attention=config.attention), config)
 
 
 def make_collator(model: SequenceClassifier, tokens: TokenDataset) -> Callable[..., dict[str, torch.Tensor]]:
     """Return what makes a padded batch of cells for this model."""
     return partial(collate, pad=tokens.vocabulary.pad, positions=model.config.max_position_embeddings)
-
-
-def pick_device(device: Device) -> str:
-    """Return ``"cpu"`` or ``"cuda"``.
-
-    Raises
-    ------
-    ValueError
-        If CUDA is asked for where there is none.
-    """
-    if device == "cuda" and not torch.cuda.is_available():
-        raise ValueError("device is 'cuda', but torch finds no CUDA device; use device='cpu' (--device cpu)")
-    return "cuda" if device != "cpu" and torch.cuda.is_available() else "cpu"
