@@ -81,7 +81,7 @@ class PseudobulkCells(_Frozen):
     @model_validator(mode="after")
     def _thins_sums(self) -> Self:
         if self.thin and self.strategy != "sum":
-            raise ValueError(f"thin=true keeps single molecules of a sum: strategy must be 'sum', got {self.strategy!r}")
+            raise ValueError(f"thin=true keeps molecules of a sum: strategy must be 'sum', got {self.strategy!r}")
         return self
 
 
@@ -109,8 +109,6 @@ class SyntheticCells(_Frozen):
         At most so many reference cells of each class, nested by seed; ``None`` for all.
     held_dose
         Cells of this dose are made, from its bulk; none of its single cells is among the reference.
-    fresh
-        New cells in every epoch; for transformers.
     """
 
     kind: Literal["synthetic"] = "synthetic"
@@ -124,7 +122,6 @@ class SyntheticCells(_Frozen):
     bulk_reads: int | None = Field(default=None, ge=1)
     donors: int | None = Field(default=None, ge=1)
     held_dose: float | None = None
-    fresh: bool = False
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

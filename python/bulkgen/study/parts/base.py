@@ -182,6 +182,4 @@ def pairs_with_control(data: DataFacts) -> list[Problem]:
     if len(data.labels) == 2:
         return [all_labels(data)]
     others = [label for label in data.labels if label != data.control]
-    return [
-        Problem(f"{data.control} or {label}", tuple(sorted((data.control, label)))) for label in others
-    ]
+    return [Problem(f"{data.control} or {label}", tuple(sorted((data.control, label)))) for label in others]
