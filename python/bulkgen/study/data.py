@@ -68,6 +68,8 @@ class DataFacts(BaseModel):
         Steps of quality control with the cells left after each.
     sha256
         Hashes: ``counts``, ``genes`` and ``labels`` (with names and doses of the cells).
+    stratified_by
+        Columns that the split is stratified by, beside the label.
     split_sha256
         Hash of which cell is in which part.
     vocabulary
@@ -92,6 +94,7 @@ class DataFacts(BaseModel):
     doses: tuple[float, ...] = ()
     qc: tuple[dict[str, Any], ...] = ()
     sha256: dict[str, str]
+    stratified_by: tuple[str, ...] = ()
     split_sha256: str
     vocabulary: dict[str, Any]
     threads: int = 1
@@ -220,12 +223,13 @@ class StudyData:
         cells, name = _read(settings)
         _check_columns(cells, settings)
         cells = _chosen(cells, settings)
+        stratify_by = _stratify_by(cells, config)
         split = split_benchmark(
             cells,
             label=settings.label,
             test_fraction=config.split.test_fraction,
             validation_fraction=config.split.validation_fraction,
-            stratify_by=_stratify_by(cells, config),
+            stratify_by=stratify_by,
             rng=config.split.rng,
         )
         if config.vocabulary.name == "fit":
@@ -251,6 +255,7 @@ class StudyData:
             doses=() if settings.dose is None else tuple(float(dose) for dose in np.unique(table["dose"])),
             qc=_qc_steps(cells),
             sha256=_hashes(cells, table, gene_ids=settings.gene_ids),
+            stratified_by=tuple(stratify_by),
             split_sha256=_sha256((table["cell"] + "\0" + table["part"] + "\0").tolist()),
             vocabulary={
                 "name": vocabulary.name,
@@ -280,7 +285,9 @@ class StudyData:
     @cached_property
     def equal_size(self) -> float:
         """The library size that cells are thinned to where all shall have the same."""
-        return float(np.floor(np.quantile(library_sizes(canonical_counts(self.train.X)), _EQUAL_QUANTILE)))
+        return float(
+            np.floor(np.quantile(library_sizes(canonical_counts(self.train.X, require_integers=True)), _EQUAL_QUANTILE))
+        )
 
     def tokens_of(self, cells: AnnData, *, keep_empty: bool = False) -> TokenDataset:
         """Tokenize cells with the study's vocabulary and label."""
@@ -298,7 +305,7 @@ class StudyData:
 
         Values that are no whole numbers are rounded first.
         """
-        counts = canonical_counts(cells.X)
+        counts = canonical_counts(cells.X, require_integers=False)
         if not np.array_equal(counts.data, np.rint(counts.data)):
             counts = counts.copy()
             counts.data = np.rint(counts.data)
@@ -486,7 +493,7 @@ def _qc_steps(cells: AnnData) -> tuple[dict[str, Any], ...]:
 
 def _hashes(cells: AnnData, table: pd.DataFrame, *, gene_ids: str | None) -> dict[str, str]:
     """Hash the content, however it is stored."""
-    counts: sp.csr_matrix = canonical_counts(cells.X)
+    counts: sp.csr_matrix = canonical_counts(cells.X, require_integers=False)
     if not counts.data.all():
         counts = counts.copy()
         counts.eliminate_zeros()

@@ -156,7 +156,7 @@ def _mixed(run: Run, data: StudyData, held_out: TokenDataset | None) -> TokenDat
 
 
 def _described(training: TrainingSet, data: StudyData) -> dict[str, Any]:
-    counts = canonical_counts(training.sample.X)
+    counts = canonical_counts(training.sample.X, require_integers=False)
     labels = Counter(training.tokens.label_values.tolist())
     return {
         "cells": len(training.tokens),

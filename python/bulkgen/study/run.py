@@ -106,7 +106,7 @@ class SyntheticCells(_Frozen):
     bulk_reads
         Reads of each bulk profile, drawn from the sum of its cells; ``None`` for the sum itself.
     donors
-        At most so many reference cells of each class, nested by seed; ``None`` for all.
+        At most so many reference cells of each label and dose, nested by seed; ``None`` for all.
     held_dose
         Cells of this dose are made, from its bulk; none of its single cells is among the reference.
     """

@@ -11,7 +11,7 @@ from collections import Counter
 from dataclasses import dataclass, replace
 from enum import IntEnum
 from math import ceil
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -20,6 +20,7 @@ import scipy.sparse as sp
 
 from bulkgen.aggregate import pseudobulk
 from bulkgen.errors import LabelError
+from bulkgen.fidelity.methods import FROM_CELLS
 from bulkgen.fidelity.sequencing import sequenced_bulk
 from bulkgen.fidelity.tasks import share_out
 from bulkgen.fits import fit_generator
@@ -52,6 +53,10 @@ SAMPLE = 2000
 _HELD_OUT = 10
 #: Training sets and fits that a process keeps.
 _KEPT_SETS, _KEPT_FITS, _KEPT_BULKS = 2, 4, 8
+
+
+#: Which training cells: those to train on, those held out, or all.
+Side: TypeAlias = Literal["all", "train", "held out"]
 
 
 class _Use(IntEnum):
@@ -228,21 +233,21 @@ class _Maker:
         )
 
     def _synthetic(self, settings: SyntheticCells, number: int) -> _Component:
-        fit = self._fit(settings)
-        numbers = self._numbers(settings, fit)
         rng = run_rng(self.run, "SYNTHESIZE", number)
         threads = self.data.facts.threads
 
-        def cells(wanted: dict[str, int]) -> AnnData:
-            return self._equalised(synthesize(fitted=fit, n_cells=wanted, rng=rng, threads=threads), number, 0)
+        def cells(side: Side, share: float = 1.0) -> AnnData:
+            wanted = {name: ceil(n * share) for name, n in self._numbers(settings, side).items()}
+            made = synthesize(fitted=self._fit(settings, side), n_cells=wanted, rng=rng, threads=threads)
+            return self._equalised(made, number, 0)
 
-        if self.equal:
-            tokens = self.data.tokens_of(cells(numbers))
-        else:
+        def tokens_of(side: Side) -> TokenDataset:
+            if self.equal:
+                return _plain(self.data.tokens_of(cells(side)), self.data.label)
             # straight to tokens: no matrix of all cells exists
-            tokens = synthesize(
-                fitted=fit,
-                n_cells=numbers,
+            made = synthesize(
+                fitted=self._fit(settings, side),
+                n_cells=self._numbers(settings, side),
                 rng=rng,
                 threads=threads,
                 to="tokens",
@@ -250,27 +255,26 @@ class _Maker:
                 label=self.data.label,
                 gene_ids=self.data.gene_ids,
             )
-        tokens = _plain(tokens, self.data.label)
-        held_out = None
-        n_cells = len(tokens)
+            return _plain(made, self.data.label)
+
+        if self.holds_out and settings.method in FROM_CELLS:
+            # what regroups real cells regroups those to train on and those held out apart
+            tokens = tokens_of("train")
+            return _Component(tokens, tokens_of("held out"), len(tokens), lambda share: cells("train", share))
+        tokens, held_out = tokens_of("all"), None
         if self.holds_out:
             held = _held_out(tokens.label_values)
             tokens, held_out = (take_tokens(tokens, np.flatnonzero(side)) for side in (~held, held))
-        return _Component(
-            tokens,
-            held_out,
-            n_cells,
-            lambda share: cells({name: ceil(n * share) for name, n in numbers.items()}),
-        )
+        return _Component(tokens, held_out, len(tokens), lambda share: cells("all", share))
 
-    def _fit(self, settings: SyntheticCells) -> Fit:
-        """Fit a generator to the bulk of the problem's training cells."""
+    def _fit(self, settings: SyntheticCells, side: Side) -> Fit:
+        """Fit a generator to the bulk of the problem's training cells, and the reference cells of a side."""
         same = settings.model_dump(mode="json", exclude={"per_class", "ratio", "labels"})
-        seeded = settings.bulk_reads is not None or settings.donors is not None
-        key = digest([same, self.labels, self.run.seed if seeded else None])
-        return self.data.shared("fit", key, lambda: self._new_fit(settings), most=_KEPT_FITS)
+        seeded = settings.bulk_reads is not None or settings.donors is not None or side != "all"
+        key = digest([same, self.labels, side, self.run.seed if seeded else None])
+        return self.data.shared("fit", key, lambda: self._new_fit(settings, side), most=_KEPT_FITS)
 
-    def _new_fit(self, settings: SyntheticCells) -> Fit:
+    def _new_fit(self, settings: SyntheticCells, side: Side) -> Fit:
         part, control = _training_cells(self.data), self.data.facts.control
         of_control = settings.reference == "control"
         if of_control and control is None:
@@ -282,6 +286,7 @@ class _Maker:
         rows = part.rows([control] if of_control and control is not None else self.labels, without_doses=held)
         if settings.donors is not None:
             rows = self._first_donors(rows, part, settings.donors)
+        rows = self._of_side(rows, side)
         return fit_generator(
             self._bulk(settings),
             reference=part.cells[rows],
@@ -290,12 +295,20 @@ class _Maker:
             **self._settled(settings),
         )
 
+    def _of_side(self, rows: Int64Array, side: Side) -> Int64Array:
+        """Return those of some training cells that are on a side."""
+        if side == "all":
+            return rows
+        ordered = np.concatenate([self._order(label) for label in self.labels])
+        train, held = self._divided(ordered, _training_cells(self.data))
+        return rows[np.isin(rows, held if side == "held out" else train)]
+
     def _first_donors(self, rows: Int64Array, part: LabelledCells, donors: int) -> Int64Array:
-        chosen = []
-        for label in np.unique(part.labels[rows]):
-            order = self._order(str(label))
-            chosen.append(order[np.isin(order, rows)][:donors])
-        return np.sort(np.concatenate(chosen))
+        """Return the first reference cells of each label and dose in the seed's order."""
+        ordered = np.concatenate([self._order(str(label)) for label in np.unique(part.labels[rows])])
+        ordered = ordered[np.isin(ordered, rows)]
+        number = pd.Series(ordered).groupby([part.labels[ordered], part.doses[ordered]], dropna=False).cumcount()
+        return np.sort(ordered[number.to_numpy() < donors])
 
     def _settled(self, settings: SyntheticCells) -> dict[str, Any]:
         """Return a generator's parameters with what the study settles, where they are left at their defaults.
@@ -338,13 +351,10 @@ class _Maker:
             threads=threads,
         )
 
-    def _numbers(self, settings: SyntheticCells, fit: Fit) -> dict[str, int]:
+    def _numbers(self, settings: SyntheticCells, side: Side) -> dict[str, int]:
         """Return the cells to make of each stratum: those of a class in proportion to its real training cells."""
         part = _training_cells(self.data)
         rows = part.rows(self.labels, dose=settings.held_dose, control=self.data.facts.control)
-        strata = strata_of(part.cells.obs.iloc[rows], self.data.by)
-        sizes = np.bincount(strata.codes, minlength=len(strata.table)).astype(np.int64)
-        labels = strata.table[self.data.label].astype(str).to_numpy()
         wanted = Counter(part.labels[rows].tolist())
         if settings.ratio is not None:
             real = next(cells for cells in self.run.training if isinstance(cells, RealCells))
@@ -353,13 +363,17 @@ class _Maker:
         elif settings.per_class is not None:
             wanted = Counter(dict.fromkeys(wanted, settings.per_class))
         made = wanted.keys() if settings.labels is None else settings.labels
-        missing = sorted({*made} - {*labels})
+        missing = sorted({*made} - {*self.labels})
         if missing:
-            raise LabelError(f"no training cell has the label {missing[0]!r}, so there is no bulk of it")
+            raise LabelError(f"{missing[0]!r} is no label of the run, so no cells of it can be made")
+        if side != "all":
+            held = {label: _n_held_out(n) for label, n in wanted.items()}
+            wanted = Counter(held) if side == "held out" else wanted - Counter(held)
+        strata = strata_of(part.cells.obs.iloc[self._of_side(rows, side)], self.data.by)
+        sizes = np.bincount(strata.codes, minlength=len(strata.table)).astype(np.int64)
+        labels = strata.table[self.data.label].astype(str).to_numpy()
         shared = share_out(sizes, labels, {label: wanted[label] for label in made})
-        numbers = {name: int(n) for name, n in zip(strata.names(), shared, strict=True) if n}
-        assert {*numbers} <= {*fit.strata.index}
-        return numbers
+        return {name: int(n) for name, n in zip(strata.names(), shared, strict=True) if n}
 
     def _equalised(self, cells: AnnData, number: int, side: int) -> AnnData:
         return self.data.equalised(cells, rng=run_rng(self.run, "EQUALISE", number, side)) if self.equal else cells
@@ -390,13 +404,17 @@ def _training_cells(data: StudyData, *, equal: bool = False) -> LabelledCells:
     return part
 
 
+def _n_held_out(n: int) -> int:
+    """Return how many of n cells of a label are held out: a tenth, one of fewer than ten, unless it is the only one."""
+    return n // _HELD_OUT if n >= _HELD_OUT else int(n > 1)
+
+
 def _held_out(labels: npt.NDArray[np.object_]) -> npt.NDArray[np.bool_]:
-    """Mark every tenth cell of each label; the last of a label with fewer, unless it is the only one."""
+    """Mark every tenth cell of each label; the last of a label with fewer."""
     number = pd.Series(labels).groupby(labels, sort=False).cumcount().to_numpy()
-    held = number % _HELD_OUT == _HELD_OUT - 1
-    for label, n in Counter(labels.tolist()).items():
-        if 1 < n < _HELD_OUT:
-            held[np.flatnonzero(labels == label)[-1]] = True
+    sizes = Counter(labels.tolist())
+    size = np.array([sizes[label] for label in labels.tolist()])
+    held = np.where(size >= _HELD_OUT, number % _HELD_OUT == _HELD_OUT - 1, (number == size - 1) & (size > 1))
     return np.asarray(held, dtype=bool)
 
 

@@ -35,8 +35,8 @@ class Ablations(Part):
     ablations
         What is taken away of the real cells and of every generator's.
     donors
-        Numbers of reference cells that generators may learn from (per class, where they learn from all); larger ones
-        than there are cells are left out.
+        Numbers of reference cells that generators may learn from (per label and dose, where they learn from all);
+        larger ones than there are cells are left out.
     """
 
     letter: ClassVar = "I"

@@ -47,15 +47,17 @@ class Thinning(Part):
         """Return the points of five curves over k, and the real cells."""
         points = self.expand(study, data, RealCells(), series=ALL_REAL, name=ALL_REAL)
         for k in self.k:
+            # a group of one cell is as deep as a cell; thinned to the depth of another it would be shallower
+            thin = k > 1
             regrouped = {
-                thin: SyntheticCells(method="pseudobulk", parameters={"k": k, "thin": thin}, reference="all")
-                for thin in (False, True)
+                thinned: SyntheticCells(method="pseudobulk", parameters={"k": k, "thin": thinned}, reference="all")
+                for thinned in {False, thin}
             }
             curves = {
                 "sums": PseudobulkCells(k=k, strategy="sum", cv=self.cv),
-                "sums at single-cell depth": PseudobulkCells(k=k, strategy="sum", cv=self.cv, thin=True),
+                "sums at single-cell depth": PseudobulkCells(k=k, strategy="sum", cv=self.cv, thin=thin),
                 "sums, as many as cells": regrouped[False],
-                "sums at single-cell depth, as many as cells": regrouped[True],
+                "sums at single-cell depth, as many as cells": regrouped[thin],
                 "single cells, as few as sums": RealCells(share=1 / k),
             }
             for series, cells in curves.items():
