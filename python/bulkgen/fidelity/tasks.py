@@ -114,12 +114,12 @@ class Trial:
         strata = strata_of(self.train.obs, self.by)
         sizes = np.bincount(strata.codes, minlength=len(strata.table))
         if n_cells is not None:
-            labels = strata.table[self.label].astype(str).to_numpy()
+            labels = strata.table[self.label].astype(str).to_numpy(dtype=object)
             sizes = share_out(sizes, labels, dict.fromkeys(labels, n_cells))
         return {name: int(size) for name, size in zip(strata.names(), sizes, strict=True)}
 
 
-def share_out(sizes: Int64Array, labels: npt.NDArray[np.str_], wanted: Mapping[str, int]) -> Int64Array:
+def share_out(sizes: Int64Array, labels: npt.NDArray[np.object_], wanted: Mapping[str, int]) -> Int64Array:
     """Share the cells wanted of each label out to its strata.
 
     Parameters

@@ -233,12 +233,11 @@ class StudyData:
             rng=config.split.rng,
         )
         if config.vocabulary.name == "fit":
-            longest = {} if config.vocabulary.context is None else {"context": config.vocabulary.context}
-            vocabulary = Vocabulary.fit(split.train, gene_ids=settings.gene_ids, **longest)
+            vocabulary = Vocabulary.fit(split.train, gene_ids=settings.gene_ids)
         else:
             vocabulary = load_vocabulary(config.vocabulary.name, config.vocabulary.path)
-            if config.vocabulary.context is not None:
-                vocabulary = replace(vocabulary, context=config.vocabulary.context)
+        if config.vocabulary.context is not None:
+            vocabulary = replace(vocabulary, context=config.vocabulary.context)
         table = _split_table(cells, split.indices, settings)
         record = provenance_of(cells) or {}
         labels = table["label"].value_counts().sort_index()
@@ -386,8 +385,8 @@ def _read(settings: DataSettings) -> tuple[AnnData, str]:
     if settings.source == "sciplex2_twin":
         from bulkgen.datasets import sciplex2_twin
 
-        doses = {} if settings.doses is None else {"doses": settings.doses}
-        return sciplex2_twin(settings.n_cells, rng=settings.rng, **doses), "simulated twin of sci-Plex2"
+        doses = (0.0, 10.0) if settings.doses is None else settings.doses
+        return sciplex2_twin(settings.n_cells, doses=doses, rng=settings.rng), "simulated twin of sci-Plex2"
     assert settings.path is not None
     if settings.source == "sciplex2":
         from bulkgen.io import read_sciplex2  # type: ignore[attr-defined]
@@ -488,7 +487,9 @@ def _label_counts(table: pd.DataFrame) -> dict[str, dict[str, int]]:
 def _qc_steps(cells: AnnData) -> tuple[dict[str, Any], ...]:
     """Return the steps of quality control that a reader noted in ``uns["qc"]``."""
     steps = cells.uns.get("qc")
-    return tuple(steps.to_dict("records")) if isinstance(steps, pd.DataFrame) else ()
+    if not isinstance(steps, pd.DataFrame):
+        return ()
+    return tuple({str(name): value for name, value in row.items()} for row in steps.to_dict("records"))
 
 
 def _hashes(cells: AnnData, table: pd.DataFrame, *, gene_ids: str | None) -> dict[str, str]:

@@ -15,7 +15,8 @@ from bulkgen.rng import Purpose, key_from_rng
 from bulkgen.splits import shuffled
 from bulkgen.study.data import join_tokens
 from bulkgen.study.run import PseudobulkCells, SyntheticCells, digest
-from bulkgen.study.training_sets import make_training_set, run_rng
+from bulkgen.study.selection import Selection, run_rng
+from bulkgen.study.training_sets import make_training_set
 from bulkgen.training import finetune
 
 if TYPE_CHECKING:
@@ -99,10 +100,6 @@ def execute(run: Run, data: StudyData) -> dict[str, Any]:
     }
 
 
-def _labels(run: Run, data: StudyData) -> tuple[str, ...]:
-    return tuple(data.facts.labels) if run.labels is None else run.labels
-
-
 def _held_doses(run: Run) -> set[float]:
     """Return the doses whose single cells the run must not see."""
     held = (
@@ -119,8 +116,8 @@ def _real_rows(run: Run, data: StudyData, name: str) -> tuple[LabelledCells, np.
     if part is None:
         return None
     if name == "test":
-        return part, part.rows(_labels(run, data), dose=run.test_dose, control=data.facts.control)
-    return part, part.rows(_labels(run, data), without_doses=_held_doses(run))
+        return part, part.rows(Selection(run, data).labels, dose=run.test_dose, control=data.facts.control)
+    return part, part.rows(Selection(run, data).labels, without_doses=_held_doses(run))
 
 
 def _real_tokens(run: Run, data: StudyData, name: str) -> TokenDataset | None:
@@ -174,7 +171,7 @@ def _quantiles(values: np.ndarray) -> dict[str, list[float]]:
 def _fidelity(run: Run, data: StudyData, training: TrainingSet) -> dict[str, float | None]:
     """Compare the sample of a training set with the real test cells."""
     equal = run.ablation == "equal_library_sizes"
-    labels = _labels(run, data)
+    labels = Selection(run, data).labels
     key = digest([labels, run.test_dose, equal])
     space = data.shared("space", key, lambda: _space(run, data, labels, equal=equal), most=_KEPT_SPACES)
     made = _cells(training.sample, data)

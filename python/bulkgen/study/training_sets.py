@@ -1,17 +1,14 @@
 """Training sets: what a run trains on, made from the training cells alone.
 
-All of it is seeded by the run's seed and by what is drawn, never by where it stands. So for one seed the real cells of
-a smaller number are among those of a larger one, fewer cells of a generator are the first of more, and every model
-trains on the same set.
+Fewer cells of a generator are the first of more, and every model trains on the same set.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, replace
-from enum import IntEnum
 from math import ceil
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -19,18 +16,12 @@ import pyarrow as pa
 import scipy.sparse as sp
 
 from bulkgen.aggregate import pseudobulk
-from bulkgen.errors import LabelError
 from bulkgen.fidelity.methods import FROM_CELLS
-from bulkgen.fidelity.sequencing import sequenced_bulk
-from bulkgen.fidelity.tasks import share_out
-from bulkgen.fits import fit_generator
-from bulkgen.generators.registry import generator_class
 from bulkgen.io import make_anndata
-from bulkgen.profiles import bulk_profiles
-from bulkgen.rng import Purpose, key_from_rng
-from bulkgen.splits import shuffled, strata_of
 from bulkgen.study.data import join_tokens, take_tokens
-from bulkgen.study.run import PseudobulkCells, RealCells, digest
+from bulkgen.study.generation import Generation
+from bulkgen.study.run import PseudobulkCells, RealCells
+from bulkgen.study.selection import Selection, held_out_of, run_rng
 from bulkgen.synthesis import synthesize
 
 if TYPE_CHECKING:
@@ -39,44 +30,18 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     from anndata import AnnData
 
-    from bulkgen.fits import Fit
     from bulkgen.kernels.protocol import Int64Array
-    from bulkgen.study.data import LabelledCells, StudyData
+    from bulkgen.study.data import StudyData
     from bulkgen.study.run import Run, SyntheticCells
+    from bulkgen.study.selection import Side
     from bulkgen.tokens import TokenDataset
 
-__all__ = ["SAMPLE", "TrainingSet", "make_training_set", "run_rng"]
+__all__ = ["SAMPLE", "TrainingSet", "make_training_set"]
 
 #: Cells of a training set, at most about, that it is described and compared with real cells by.
 SAMPLE = 2000
-#: Every so many cells of a class, one is held out to validate on.
-_HELD_OUT = 10
-#: Training sets and fits that a process keeps.
-_KEPT_SETS, _KEPT_FITS, _KEPT_BULKS = 2, 4, 8
-
-
-#: Which training cells: those to train on, those held out, or all.
-Side: TypeAlias = Literal["all", "train", "held out"]
-
-
-class _Use(IntEnum):
-    """What the randomness of a run is for; part of every seed."""
-
-    ORDER = 0
-    AGGREGATE = 1
-    SYNTHESIZE = 2
-    BIAS = 3
-    READS = 4
-    EQUALISE = 5
-    SHUFFLE = 6
-    PERMUTE = 7
-    VALIDATION = 8
-    MODEL = 9
-
-
-def run_rng(run: Run, use: str, *more: int) -> np.random.SeedSequence:
-    """Return the seed of one use of randomness in a run."""
-    return np.random.SeedSequence([run.seed, _Use[use], *more])
+#: Training sets that a process keeps.
+_KEPT_SETS = 2
 
 
 @dataclass(frozen=True, eq=False)
@@ -137,16 +102,12 @@ class _Maker:
     data: StudyData
 
     @property
-    def labels(self) -> tuple[str, ...]:
-        return tuple(self.data.facts.labels) if self.run.labels is None else self.run.labels
+    def selection(self) -> Selection:
+        return Selection(self.run, self.data)
 
     @property
     def equal(self) -> bool:
         return self.run.ablation == "equal_library_sizes"
-
-    @property
-    def holds_out(self) -> bool:
-        return self.run.validation != "real"
 
     def make(self) -> TrainingSet:
         """Make all components and join them."""
@@ -168,45 +129,21 @@ class _Maker:
         return TrainingSet(tokens, self._ablated(join_tokens(held), 1) if held else None, sample)
 
     def _real(self, settings: RealCells) -> _Component:
-        part = _training_cells(self.data, equal=self.equal)
-        train, held = self._divided(self._real_rows(settings), part)
+        part = self.data.real("train", equal=self.equal)
+        assert part is not None
+        train, held = self.selection.divided(self.selection.real_rows(settings))
         return _Component(
             part.tokens_of(np.sort(train)),
-            part.tokens_of(np.sort(held)) if self.holds_out else None,
+            part.tokens_of(np.sort(held)) if self.selection.holds_out else None,
             train.size,
             lambda share: part.cells[np.sort(_first_share(train, part.labels[train], share))],
         )
 
-    def _real_rows(self, settings: RealCells) -> Int64Array:
-        """Return the rows of the real cells, those of a class in the seed's order."""
-        rows = []
-        for label in self.labels:
-            order = self._order(label)
-            if settings.without_dose is not None:
-                part = _training_cells(self.data)
-                order = order[part.doses[order] != settings.without_dose]
-            n = max(1, round(settings.share * order.size)) if settings.per_class is None else settings.per_class
-            rows.append(order[:n])
-        return np.concatenate(rows)
-
-    def _order(self, label: str) -> Int64Array:
-        """Return all training cells of a label in the seed's order, the same in every problem."""
-        rows = _training_cells(self.data).rows([label])
-        number = list(self.data.facts.labels).index(label)
-        return shuffled(rows, key=key_from_rng(run_rng(self.run, "ORDER")), purpose=Purpose.SPLIT, stratum=number)
-
-    def _divided(self, rows: Int64Array, part: LabelledCells) -> tuple[Int64Array, Int64Array]:
-        """Divide cells into those to train on and those held out, if any are."""
-        if not self.holds_out:
-            return rows, rows[:0]
-        held = _held_out(part.labels[rows])
-        return rows[~held], rows[held]
-
     def _pseudobulk(self, settings: PseudobulkCells, number: int) -> _Component:
         """Divide the cells first, so that no cell is behind samples on both sides, then aggregate both."""
-        part = _training_cells(self.data)
-        labels = self.labels if settings.labels is None else settings.labels
-        train, held = self._divided(np.concatenate([self._order(label) for label in labels]), part)
+        part = self.selection.cells
+        labels = self.selection.labels if settings.labels is None else settings.labels
+        train, held = self.selection.divided(np.concatenate([self.selection.order(label) for label in labels]))
 
         def aggregated(rows: Int64Array, side: int) -> AnnData:
             fewest = min(Counter(part.labels[rows]).values())
@@ -227,18 +164,19 @@ class _Maker:
         made = aggregated(train, 0)
         return _Component(
             _plain(self.data.tokens_of(made), self.data.label),
-            _plain(self.data.tokens_of(aggregated(held, 1)), self.data.label) if self.holds_out else None,
+            _plain(self.data.tokens_of(aggregated(held, 1)), self.data.label) if self.selection.holds_out else None,
             made.n_obs,
             lambda share: made[_first_share(np.arange(made.n_obs), _labels_of(made, self.data.label), share)],
         )
 
     def _synthetic(self, settings: SyntheticCells, number: int) -> _Component:
+        generation = Generation(self.selection, settings)
         rng = run_rng(self.run, "SYNTHESIZE", number)
         threads = self.data.facts.threads
 
         def cells(side: Side, share: float = 1.0) -> AnnData:
-            wanted = {name: ceil(n * share) for name, n in self._numbers(settings, side).items()}
-            made = synthesize(fitted=self._fit(settings, side), n_cells=wanted, rng=rng, threads=threads)
+            wanted = {name: ceil(n * share) for name, n in generation.numbers(side).items()}
+            made = synthesize(fitted=generation.fit(side), n_cells=wanted, rng=rng, threads=threads)
             return self._equalised(made, number, 0)
 
         def tokens_of(side: Side) -> TokenDataset:
@@ -246,8 +184,8 @@ class _Maker:
                 return _plain(self.data.tokens_of(cells(side)), self.data.label)
             # straight to tokens: no matrix of all cells exists
             made = synthesize(
-                fitted=self._fit(settings, side),
-                n_cells=self._numbers(settings, side),
+                fitted=generation.fit(side),
+                n_cells=generation.numbers(side),
                 rng=rng,
                 threads=threads,
                 to="tokens",
@@ -257,123 +195,15 @@ class _Maker:
             )
             return _plain(made, self.data.label)
 
-        if self.holds_out and settings.method in FROM_CELLS:
+        if self.selection.holds_out and settings.method in FROM_CELLS:
             # what regroups real cells regroups those to train on and those held out apart
             tokens = tokens_of("train")
             return _Component(tokens, tokens_of("held out"), len(tokens), lambda share: cells("train", share))
         tokens, held_out = tokens_of("all"), None
-        if self.holds_out:
-            held = _held_out(tokens.label_values)
+        if self.selection.holds_out:
+            held = held_out_of(tokens.label_values)
             tokens, held_out = (take_tokens(tokens, np.flatnonzero(side)) for side in (~held, held))
         return _Component(tokens, held_out, len(tokens), lambda share: cells("all", share))
-
-    def _fit(self, settings: SyntheticCells, side: Side) -> Fit:
-        """Fit a generator to the bulk of the problem's training cells, and the reference cells of a side."""
-        same = settings.model_dump(mode="json", exclude={"per_class", "ratio", "labels"})
-        seeded = settings.bulk_reads is not None or settings.donors is not None or side != "all"
-        key = digest([same, self.labels, side, self.run.seed if seeded else None])
-        return self.data.shared("fit", key, lambda: self._new_fit(settings, side), most=_KEPT_FITS)
-
-    def _new_fit(self, settings: SyntheticCells, side: Side) -> Fit:
-        part, control = _training_cells(self.data), self.data.facts.control
-        of_control = settings.reference == "control"
-        if of_control and control is None:
-            raise LabelError(
-                f"{settings.method} learns from the control's cells, but the study has no control: name it with "
-                "control= in [data], or set reference = 'all'"
-            )
-        held = () if settings.held_dose is None else (settings.held_dose,)
-        rows = part.rows([control] if of_control and control is not None else self.labels, without_doses=held)
-        if settings.donors is not None:
-            rows = self._first_donors(rows, part, settings.donors)
-        rows = self._of_side(rows, side)
-        return fit_generator(
-            self._bulk(settings),
-            reference=part.cells[rows],
-            method=settings.method,
-            threads=self.data.facts.threads,
-            **self._settled(settings),
-        )
-
-    def _of_side(self, rows: Int64Array, side: Side) -> Int64Array:
-        """Return those of some training cells that are on a side."""
-        if side == "all":
-            return rows
-        ordered = np.concatenate([self._order(label) for label in self.labels])
-        train, held = self._divided(ordered, _training_cells(self.data))
-        return rows[np.isin(rows, held if side == "held out" else train)]
-
-    def _first_donors(self, rows: Int64Array, part: LabelledCells, donors: int) -> Int64Array:
-        """Return the first reference cells of each label and dose in the seed's order."""
-        ordered = np.concatenate([self._order(str(label)) for label in np.unique(part.labels[rows])])
-        ordered = ordered[np.isin(ordered, rows)]
-        number = pd.Series(ordered).groupby([part.labels[ordered], part.doses[ordered]], dropna=False).cumcount()
-        return np.sort(ordered[number.to_numpy() < donors])
-
-    def _settled(self, settings: SyntheticCells) -> dict[str, Any]:
-        """Return a generator's parameters with what the study settles, where they are left at their defaults.
-
-        The control is the study's; variances are the control's where not every class has reference cells.
-        """
-        settled: dict[str, str] = {}
-        if self.data.facts.control is not None:
-            settled["control"] = self.data.facts.control
-            if settings.reference == "control" or settings.held_dose is not None:
-                settled["variance_from"] = "control"
-        fields = generator_class(settings.method).model_fields
-        parameters = dict(settings.parameters)
-        for name, value in settled.items():
-            if name in fields and parameters.get(name, fields[name].default) == fields[name].default:
-                parameters[name] = value
-        return parameters
-
-    def _bulk(self, settings: SyntheticCells) -> AnnData:
-        """Return the profiles of the problem's classes, and of the control."""
-        control = self.data.facts.control
-        labels = {*self.labels} | ({control} if settings.reference == "control" and control is not None else set())
-        seed = None if settings.bulk_reads is None else self.run.seed
-        key = digest([sorted(labels), settings.held_dose, settings.bulk_reads, settings.bias_sd, seed])
-        return self.data.shared("bulk", key, lambda: self._new_bulk(settings, labels), most=_KEPT_BULKS)
-
-    def _new_bulk(self, settings: SyntheticCells, labels: set[str]) -> AnnData:
-        part = _training_cells(self.data)
-        rows = part.rows(labels, dose=settings.held_dose, control=self.data.facts.control)
-        cells, threads = part.cells[rows], self.data.facts.threads
-        if settings.bulk_reads is None:
-            return bulk_profiles(cells, by=self.data.by, threads=threads)
-        normal = np.random.default_rng(run_rng(self.run, "BIAS")).standard_normal(cells.n_vars)
-        return sequenced_bulk(
-            cells,
-            by=self.data.by,
-            reads=settings.bulk_reads,
-            bias=np.exp(settings.bias_sd * normal),
-            key=key_from_rng(run_rng(self.run, "READS")),
-            threads=threads,
-        )
-
-    def _numbers(self, settings: SyntheticCells, side: Side) -> dict[str, int]:
-        """Return the cells to make of each stratum: those of a class in proportion to its real training cells."""
-        part = _training_cells(self.data)
-        rows = part.rows(self.labels, dose=settings.held_dose, control=self.data.facts.control)
-        wanted = Counter(part.labels[rows].tolist())
-        if settings.ratio is not None:
-            real = next(cells for cells in self.run.training if isinstance(cells, RealCells))
-            beside = Counter(part.labels[self._real_rows(real)].tolist())
-            wanted = Counter({label: max(1, round(settings.ratio * n)) for label, n in beside.items()})
-        elif settings.per_class is not None:
-            wanted = Counter(dict.fromkeys(wanted, settings.per_class))
-        made = wanted.keys() if settings.labels is None else settings.labels
-        missing = sorted({*made} - {*self.labels})
-        if missing:
-            raise LabelError(f"{missing[0]!r} is no label of the run, so no cells of it can be made")
-        if side != "all":
-            held = {label: _n_held_out(n) for label, n in wanted.items()}
-            wanted = Counter(held) if side == "held out" else wanted - Counter(held)
-        strata = strata_of(part.cells.obs.iloc[self._of_side(rows, side)], self.data.by)
-        sizes = np.bincount(strata.codes, minlength=len(strata.table)).astype(np.int64)
-        labels = strata.table[self.data.label].astype(str).to_numpy()
-        shared = share_out(sizes, labels, {label: wanted[label] for label in made})
-        return {name: int(n) for name, n in zip(strata.names(), shared, strict=True) if n}
 
     def _equalised(self, cells: AnnData, number: int, side: int) -> AnnData:
         return self.data.equalised(cells, rng=run_rng(self.run, "EQUALISE", number, side)) if self.equal else cells
@@ -396,26 +226,6 @@ class _Maker:
             renamed = pa.chunked_array([_renamed(chunk, new) for chunk in column.chunks], type=column.type)
             return replace(tokens, table=tokens.table.set_column(place, tokens.table.schema.field(place), renamed))
         return tokens
-
-
-def _training_cells(data: StudyData, *, equal: bool = False) -> LabelledCells:
-    part = data.real("train", equal=equal)
-    assert part is not None
-    return part
-
-
-def _n_held_out(n: int) -> int:
-    """Return how many of n cells of a label are held out: a tenth, one of fewer than ten, unless it is the only one."""
-    return n // _HELD_OUT if n >= _HELD_OUT else int(n > 1)
-
-
-def _held_out(labels: npt.NDArray[np.object_]) -> npt.NDArray[np.bool_]:
-    """Mark every tenth cell of each label; the last of a label with fewer."""
-    number = pd.Series(labels).groupby(labels, sort=False).cumcount().to_numpy()
-    sizes = Counter(labels.tolist())
-    size = np.array([sizes[label] for label in labels.tolist()])
-    held = np.where(size >= _HELD_OUT, number % _HELD_OUT == _HELD_OUT - 1, (number == size - 1) & (size > 1))
-    return np.asarray(held, dtype=bool)
 
 
 def _first_share(rows: Int64Array, labels: npt.NDArray[np.object_], share: float) -> Int64Array:

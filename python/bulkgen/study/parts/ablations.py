@@ -12,6 +12,7 @@ from bulkgen.study.run import Ablation, RealCells
 if TYPE_CHECKING:
     from bulkgen.study.config import StudyConfig
     from bulkgen.study.data import DataFacts
+    from bulkgen.study.run import TrainingCells
 
 __all__ = ["Ablations"]
 
@@ -51,14 +52,16 @@ class Ablations(Part):
     def points(self, study: StudyConfig, data: DataFacts) -> list[Point]:
         """Return the points of every training set and ablation, and of growing numbers of donors."""
         generators = self.generators_of(study)
-        training = {ALL_REAL: RealCells()} | {name: synthetic(generator) for name, generator in generators.items()}
+        training: dict[str, TrainingCells] = {ALL_REAL: RealCells()}
+        training |= {name: synthetic(generator) for name, generator in generators.items()}
         points = []
         for series, cells in training.items():
             for ablation in self.ablations:
                 points += self.expand(study, data, cells, series=series, name=_SHOWN[ablation], ablation=ablation)
         for name, generator in generators.items():
-            of_control = generator.reference == "control" and data.control is not None
-            most = data.parts["train"][data.control] if of_control else max(data.parts["train"].values())
+            most = max(data.parts["train"].values())
+            if generator.reference == "control" and data.control is not None:
+                most = data.parts["train"][data.control]
             for donors in self.donors:
                 if donors <= most:
                     points += self.expand(

@@ -12,6 +12,7 @@ from bulkgen.study.run import RealCells
 if TYPE_CHECKING:
     from bulkgen.study.config import StudyConfig
     from bulkgen.study.data import DataFacts
+    from bulkgen.study.run import TrainingCells
 
 __all__ = ["FewCells"]
 
@@ -58,9 +59,8 @@ class FewCells(Part):
                 for size in self.sizes:
                     if size == "all" and ratio not in self.ratios_of_all:
                         continue
-                    if size == 0:
-                        training = (synthetic(generator),)
-                    else:
+                    training: tuple[TrainingCells, ...] = (synthetic(generator),)
+                    if size != 0:
                         training = (_real(size), synthetic(generator, ratio=ratio))
                     points += self.expand(
                         study,

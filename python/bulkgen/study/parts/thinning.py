@@ -12,6 +12,7 @@ from bulkgen.study.run import PseudobulkCells, RealCells, SyntheticCells, Valida
 if TYPE_CHECKING:
     from bulkgen.study.config import StudyConfig
     from bulkgen.study.data import DataFacts
+    from bulkgen.study.run import TrainingCells
 
 __all__ = ["Thinning"]
 
@@ -53,7 +54,7 @@ class Thinning(Part):
                 thinned: SyntheticCells(method="pseudobulk", parameters={"k": k, "thin": thinned}, reference="all")
                 for thinned in {False, thin}
             }
-            curves = {
+            curves: dict[str, TrainingCells] = {
                 "sums": PseudobulkCells(k=k, strategy="sum", cv=self.cv),
                 "sums at single-cell depth": PseudobulkCells(k=k, strategy="sum", cv=self.cv, thin=thin),
                 "sums, as many as cells": regrouped[False],

@@ -13,6 +13,7 @@ from bulkgen.study.run import RealCells
 if TYPE_CHECKING:
     from bulkgen.study.config import StudyConfig
     from bulkgen.study.data import DataFacts
+    from bulkgen.study.run import TrainingCells
 
 __all__ = ["UnseenDose"]
 
@@ -54,7 +55,10 @@ class UnseenDose(Part):
         points = []
         for dose in self.doses or given:
             seen = RealCells(without_dose=dose)
-            training = {ALL_REAL: (RealCells(),), "real cells of the other doses": (seen,)}
+            training: dict[str, tuple[TrainingCells, ...]] = {
+                ALL_REAL: (RealCells(),),
+                "real cells of the other doses": (seen,),
+            }
             for name, generator in self.generators_of(study).items():
                 if generator.method not in FROM_CELLS:
                     made = synthetic(generator, held_dose=dose)
