@@ -188,7 +188,7 @@ def runs_in(rows: pd.DataFrame) -> dict[str, int]:
     return {"all": len(runs)} | counts
 
 
-_DESCRIPTION = ("kind", "plain", "k", "strategy", "thin", "method", "ratio", "validation", "ablation")
+_DESCRIPTION = ("kind", "plain", "k", "strategy", "thin", "method", "generator", "ratio", "validation", "ablation")
 
 
 def _described(run: Mapping[str, Any]) -> dict[str, object]:
@@ -199,6 +199,9 @@ def _described(run: Mapping[str, Any]) -> dict[str, object]:
         found |= {
             name: component[name] for name in ("k", "strategy", "thin", "method", "ratio") if component.get(name)
         }
+        if component["kind"] == "synthetic":
+            parameters = ", ".join(f"{name} {value}" for name, value in component["parameters"].items())
+            found["generator"] = component["method"] + (f" ({parameters})" if parameters else "")
     found |= {"validation": run["validation"], "ablation": run["ablation"]}
     # all real cells of the problem, tested on all of its test cells, with nothing taken away
     real = found["kind"] == "real" and training[0].get("per_class") is None and training[0].get("share", 1) == 1

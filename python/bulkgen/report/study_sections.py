@@ -560,11 +560,12 @@ def _x_text(value: float) -> str:
 
 
 def _runs_text(counts: dict[str, int], seeds: int) -> str:
-    text = f"{counts['done']:,} of {counts['all']:,} runs done" if counts["done"] < counts["all"] else ""
+    done, every = counts["done"], counts["all"]
+    text = f"{every:,} runs" if done == every else f"{done:,} of {every:,} runs done"
     for status, word in (("failed", "failed"), ("missing", "not run yet")):
         if counts[status]:
             text += f", {counts[status]:,} {word}"
-    return f"{text or f'{counts["all"]:,} runs'}; {seeds} seed{'s' * (seeds != 1)}"
+    return f"{text}; {seeds} seed{'s' * (seeds != 1)}"
 
 
 _MAKERS: dict[str, Callable[[Sequence[_View]], _Made]] = {
