@@ -15,24 +15,27 @@ TEST_CELLS = {"Untreated": 325, "Nutlin": 90, "Dex": 80, "SAHA": 37, "BMS": 25}
 LABELS = tuple(sorted(TEST_CELLS))
 ALL = "5 labels"
 MODELS = ("linear", "tiny")
-GENERATORS = {
-    "truncated_gaussian": {},
-    "poisson": {},
-    "negative_binomial": {},
-    "donor_shift": {},
-    "donor_shift_renoise": {"renoise": 0.2},
-    "copula": {},
+REAL = "real cells"
+KS = (1.0, 10.0, 100.0)
+#: About what each generator reaches here.
+SCORES = {
+    "truncated_gaussian": 0.45,
+    "poisson": 0.7,
+    "negative_binomial": 0.72,
+    "donor_shift": 0.86,
+    "donor_shift_renoise": 0.84,
+    "copula": 0.75,
 }
 PARTS = (
     PartWords("bulkiness", "A", "Bulkiness", "How does a model fare that was trained on k cells at a time?",
-              "cells per pseudo-bulk sample, k"),
+              "cells per sample (k)"),
     PartWords("synthetic", "B", "Synthetic cells", "Can cells generated from bulk replace single cells?"),
     PartWords("mixing", "C", "Mixing", "Do synthetic cells help beside real ones?"),
-    PartWords("thinning", "D", "Thinning", "Is the collapse depth or averaging?", "cells per pseudo-bulk sample, k"),
+    PartWords("thinning", "D", "Thinning", "Is the collapse depth or averaging?", "cells per sample (k)"),
     PartWords("ladder", "E", "Ladder", "Which generator makes the most useful cells?"),
     PartWords("few_cells", "F", "Few real cells", "When does bulk help?", "real cells per class"),
     PartWords("bias", "G", "Bias", "What does the platform of the bulk do?", "sd of the gene-wise log bias"),
-    PartWords("unseen_dose", "H", "Unseen dose", "Can bulk stand for a dose without single cells?"),
+    PartWords("unseen_dose", "H", "Unseen dose", "Can bulk stand for a dose without single cells?", "dose (µM)"),
     PartWords("ablations", "I", "Ablations", "What is left without labels, genes, or depth?", "donors per class"),
 )  # fmt: skip
 
@@ -46,7 +49,7 @@ class _Study:
         self.rows, self.runs = [], {}
 
     def add(self, part, series, name, training, score, *, x=None, problem=ALL, validated=None, how="real",
-            ablation="none", status="done", models=None):  # fmt: skip
+            ablation="none", test_dose=None, status="done", models=None):  # fmt: skip
         labels = LABELS if problem == ALL else tuple(sorted(problem.split(" or ")))
         for model in models or self.models:
             for seed in self.seeds:
@@ -55,7 +58,7 @@ class _Study:
                     "labels": None if problem == ALL else list(labels),
                     "validation": how,
                     "ablation": ablation,
-                    "test_dose": None,
+                    "test_dose": test_dose,
                     "model": {"name": model, "checkpoint": None, "subfolder": None, "options": {}},
                     "seed": seed,
                     "context": {"data": "d", "split": "s", "vocabulary": "v", "threads": 1},
@@ -89,8 +92,9 @@ class _Study:
             {"epoch": epoch, "training_loss": 1 / epoch, "validation_balanced_accuracy":
              validation["balanced_accuracy"] * (1 - 0.5 ** (epoch + 1))} for epoch in range(1, 7)
         ] if slow else []  # fmt: skip
-        k = run["training"][0].get("k") or 1.0
-        sizes = 4800 * (k if not run["training"][0].get("thin") else 1.0)
+        first = run["training"][0]
+        k = first.get("k") or 1.0
+        sizes = 4800 * (1.0 if first.get("thin") else k)
         record["result"] = {
             "test": test,
             "validation": validation,
@@ -124,59 +128,10 @@ class _Study:
 
 
 def make_study(*, seeds=(0, 1, 2), models=MODELS, simulated=True, benchmark=None, without=(), **changes):
-    """A whole study of all parts; ``copula`` fails for tiny in part E and has not been run in part B."""
+    """A whole study of all parts; ``copula`` fails for tiny in part E and has not been run for two labels in part B."""
     study = _Study(seeds, models)
-    real, score = [_real()], {"truncated_gaussian": 0.45, "poisson": 0.7, "negative_binomial": 0.72,
-                              "donor_shift": 0.86, "donor_shift_renoise": 0.84, "copula": 0.75}  # fmt: skip
-    for strategy, drop in (("mean", 0.32), ("sum", 0.32), ("mean_k", 0.25)):
-        for k in (1, 10, 100):
-            for how, validated in (("same", 0.95), ("mixed", 0.8)):
-                level = max(0.9 - drop * np.log10(k), 0.22)
-                cells = [{"kind": "pseudobulk", "k": float(k), "strategy": strategy, "cv": 0.1, "thin": False}]
-                study.add("bulkiness", strategy, f"{strategy} of {k}", cells, level, x=float(k),
-                          validated=validated, how=how)  # fmt: skip
-    study.add("bulkiness", "real cells", "real cells", real, 0.91)
-    pairs = [f"Untreated or {label}" for label in LABELS if label != "Untreated"]
-    for problem in (*pairs, ALL):
-        study.add("synthetic", "real cells", "real cells", real, 0.91 if problem == ALL else 0.96, problem=problem)
-        for name, value in score.items():
-            level = value if problem == ALL else 0.5 + value / 2
-            status = "missing" if name == "copula" and problem != ALL else "done"
-            study.add("synthetic", name, name, [_made(name)], level, problem=problem, status=status)
-    study.add("mixing", "real cells", "real cells", real, 0.91)
-    for name in ("truncated_gaussian", "donor_shift"):
-        cells = [_real(), _made(name, labels=["BMS", "Untreated"], ratio=1.0)]
-        study.add("mixing", f"real + {name}", f"real + {name} (BMS, Untreated)", cells, 0.91 - 0.03 * (name[0] == "t"))
-    for series, thin, drop in (("sum", False, 0.33), ("sum, thinned", True, 0.06)):
-        for k in (1, 10, 100):
-            cells = [{"kind": "pseudobulk", "k": float(k), "strategy": "sum", "cv": 0.1, "thin": thin}]
-            study.add("thinning", series, f"{series}, k = {k}", cells, 0.9 - drop * np.log10(k), x=float(k))
-    study.add("ladder", "real cells", "real cells", real, 0.91)
-    for name, value in score.items():
-        failing = ("tiny",) if name == "copula" else ()
-        for model in models:
-            study.add("ladder", name, name, [_made(name, per_class=500)], value, models=(model,),
-                      status="failed" if model in failing else "done")  # fmt: skip
-    for size, alone in ((0.0, None), (5.0, 0.4), (20.0, 0.6), (60.0, 0.75), (np.inf, 0.91)):
-        per_class = None if np.isinf(size) else int(size)
-        if alone is not None:
-            study.add("few_cells", "real cells alone", f"{size:g} real", [_real(per_class)], alone, x=size)
-        for name in ("truncated_gaussian", "donor_shift"):
-            for ratio in (1.0, 10.0):
-                cells = [_real(per_class), _made(name, ratio=ratio)] if size else [_made(name)]
-                level = max(alone or 0.0, score[name])
-                study.add("few_cells", f"real + {name} 1:{ratio:g}", f"{size:g} + {name}", cells, level, x=size)
-    for mean, slope in (("ratio", 0.03), ("absolute", 0.3)):
-        for sd in (0.0, 0.3, 0.7, 1.0):
-            cells = [_made("negative_binomial", {"mean": mean}, bias_sd=sd, bulk_reads=10**6)]
-            study.add("bias", f"negative_binomial, {mean}", f"{mean}, sd {sd:g}", cells, 0.72 - slope * sd, x=sd)
-    for name in ("truncated_gaussian", "donor_shift"):
-        study.add("unseen_dose", name, name, [_made(name, held_dose=10.0)], score[name] - 0.1)
-    for ablation, level in (("shuffled_labels", 0.2), ("permuted_genes", 0.2), ("equal_library_sizes", 0.88)):
-        study.add("ablations", ablation.replace("_", " "), ablation, real, level, ablation=ablation)
-    for donors in (10, 100, 1000):
-        study.add("ablations", "donor_shift", f"{donors} donors", [_made("donor_shift", donors=donors)],
-                  0.6 + 0.08 * np.log10(donors), x=float(donors))  # fmt: skip
+    for part in (_bulkiness, _synthetic, _mixing, _thinning, _ladder, _few_cells, _bias, _unseen_dose, _ablations):
+        part(study)
     table = pd.DataFrame(study.rows)
     table = table[~table["part"].isin(without)].reset_index(drop=True)
     content = {
@@ -189,8 +144,9 @@ def make_study(*, seeds=(0, 1, 2), models=MODELS, simulated=True, benchmark=None
             "n_genes": 2000,
             "labels": {label: 10 * n for label, n in TEST_CELLS.items()},
             "control": "Untreated",
-            "qc": ["20,964 cells", "500 < counts < 12,000: 19,239 left"],
-            "sha256": {"counts": "c0ffee", "labels": "beef"},
+            "doses": [0.0, 1.0, 10.0],
+            "qc": [{"step": "500 < counts < 12,000", "cells": 19239}, {"step": "drug known", "cells": 19164}],
+            "sha256": {"counts": 64 * "c", "labels": 64 * "b"},
             "vocabulary": {"name": "fitted", "genes": 1800, "context": 2048},
         },
         "parts": PARTS,
@@ -214,13 +170,119 @@ def make_study(*, seeds=(0, 1, 2), models=MODELS, simulated=True, benchmark=None
     return StudyContent(**content | changes)
 
 
-def _real(per_class=None):
-    return {"kind": "real", "per_class": per_class, "share": 1.0, "without_dose": None}
+def _bulkiness(study):
+    study.add("bulkiness", REAL, REAL, [_real()], 0.91)
+    for how, validated, words in (("same", 0.95, "pseudo-bulk"), ("mixed", 0.8, "pseudo-bulk and cells")):
+        for strategy, drop in (("mean", 0.32), ("sum", 0.32), ("mean_k", 0.25)):
+            for k in KS:
+                study.add("bulkiness", f"{strategy}, validated on {words}", f"pseudo-bulk k = {k:g}",
+                          [_bulk(k, strategy)], max(0.9 - drop * np.log10(k), 0.22), x=k, validated=validated,
+                          how=how)  # fmt: skip
+
+
+def _synthetic(study):
+    for problem in (*(f"Untreated or {label}" for label in LABELS if label != "Untreated"), ALL):
+        study.add("synthetic", REAL, REAL, [_real()], 0.91 if problem == ALL else 0.96, problem=problem)
+        for name, value in SCORES.items():
+            level = value if problem == ALL else 0.5 + value / 2
+            status = "missing" if name == "copula" and problem != ALL else "done"
+            study.add("synthetic", name, name, [_made(name)], level, problem=problem, status=status)
+
+
+def _mixing(study):
+    study.add("mixing", REAL, REAL, [_real()], 0.91)
+    for name in ("truncated_gaussian", "donor_shift"):
+        cells = [_real(), _made(name, labels=["BMS", "Untreated"], ratio=1.0)]
+        study.add("mixing", f"+ {name}", f"real cells + {name} of BMS and Untreated", cells,
+                  0.91 - 0.03 * (name[0] == "t"))  # fmt: skip
+
+
+def _thinning(study):
+    study.add("thinning", REAL, REAL, [_real()], 0.91)
+    for series, drop in (("sums", 0.33), ("sums at single-cell depth", 0.06), ("sums, as many as cells", 0.3),
+                         ("single cells, as few as sums", 0.1)):  # fmt: skip
+        for k in KS:
+            cells = {
+                "sums": _bulk(k, "sum"),
+                "sums at single-cell depth": _bulk(k, "sum", thin=True),
+                "sums, as many as cells": _made("pseudobulk", {"k": k, "thin": False}),
+                "single cells, as few as sums": _real(share=1 / k),
+            }[series]
+            study.add("thinning", series, f"{series}, k = {k:g}", [cells], 0.9 - drop * np.log10(k), x=k, how="same")
+
+
+def _ladder(study):
+    study.add("ladder", REAL, REAL, [_real()], 0.91)
+    for name, value in SCORES.items():
+        for model in study.models:
+            status = "failed" if (name, model) == ("copula", "tiny") else "done"
+            study.add("ladder", name, name, [_made(name, per_class=500)], value, models=(model,), status=status)
+    study.add("ladder", "Poisson floor", "Poisson floor", [_made("poisson", per_class=500)], 0.7)
+
+
+def _few_cells(study):
+    sizes = {0: 0.0, 5: 5.0, 20: 20.0, 60: 60.0, None: 891.2}
+    levels = {5: 0.4, 20: 0.6, 60: 0.75, None: 0.91}
+    for size, level in levels.items():
+        study.add("few_cells", REAL, f"{size} alone", [_real(size)], level, x=sizes[size])
+    for name in ("truncated_gaussian", "donor_shift"):
+        for ratio in (1.0, 10.0):
+            for size, x in sizes.items():
+                cells = [_made(name)] if size == 0 else [_real(size), _made(name, ratio=ratio)]
+                level = max(levels.get(size, 0.0), SCORES[name])
+                study.add("few_cells", f"+ {name} 1:{ratio:g}", f"{size} + {name}", cells, level, x=x)
+
+
+def _bias(study):
+    study.add("bias", REAL, REAL, [_real()], 0.91)
+    for mean, slope in (("ratio", 0.03), ("absolute", 0.3)):
+        for sd in (0.0, 0.3, 0.7, 1.0):
+            cells = [_made("negative_binomial", {"mean": mean}, bias_sd=sd, bulk_reads=10**6)]
+            series = f"negative_binomial, {mean} means"
+            study.add("bias", series, f"{series}, bias {sd:g}", cells, 0.72 - slope * sd, x=sd)
+
+
+def _unseen_dose(study):
+    for dose in (1.0, 10.0):
+        seen = _real() | {"without_dose": dose}
+        training = {REAL: ([_real()], 0.9), "real cells of the other doses": ([seen], 0.6)}
+        for name in ("truncated_gaussian", "donor_shift"):
+            made = _made(name, held_dose=dose)
+            training |= {
+                name: ([made], SCORES[name] - 0.1),
+                f"real cells of the other doses + {name}": ([seen, made], SCORES[name]),
+            }
+        for series, (cells, level) in training.items():
+            name = f"{series}, dose {dose:g} unseen"
+            study.add("unseen_dose", series, name, cells, level, x=dose, test_dose=dose)
+
+
+def _ablations(study):
+    taken = {
+        "none": ("nothing taken away", 1.0),
+        "shuffled_labels": ("labels shuffled", 0.0),
+        "permuted_genes": ("genes permuted", 0.0),
+        "equal_library_sizes": ("equal library sizes", 0.95),
+    }
+    for series, cells, level in ((REAL, _real(), 0.91), ("donor_shift", _made("donor_shift"), 0.86)):
+        for ablation, (name, share) in taken.items():
+            study.add("ablations", series, name, [cells], 0.2 + share * (level - 0.2), ablation=ablation)
+    for donors in (10, 100, 1000):
+        study.add("ablations", "donor_shift, few reference cells", f"{donors} reference cells",
+                  [_made("donor_shift", donors=donors)], 0.6 + 0.08 * np.log10(donors), x=float(donors))  # fmt: skip
+
+
+def _real(per_class=None, share=1.0):
+    return {"kind": "real", "per_class": per_class, "share": share, "without_dose": None}
+
+
+def _bulk(k, strategy, *, thin=False):
+    return {"kind": "pseudobulk", "k": k, "strategy": strategy, "cv": 0.1, "thin": thin, "labels": None}
 
 
 def _made(name, parameters=None, **settings):
     method = "donor_shift" if name.startswith("donor_shift") else name
-    parameters = GENERATORS[name] if parameters is None else parameters
+    parameters = {"renoise": 0.2} if name == "donor_shift_renoise" and parameters is None else parameters or {}
     return {"kind": "synthetic", "method": method, "parameters": parameters, "reference": "control", **settings}
 
 

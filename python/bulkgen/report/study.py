@@ -6,18 +6,18 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas as pd
 
 from bulkgen.report.content import ResultScores
 from bulkgen.report.page import require_report_extra, write_page
 from bulkgen.report.study_content import SCORE, runs_in
+from bulkgen.report.study_findings import levels
 from bulkgen.report.study_sections import Picture, section
 from bulkgen.report.tables import Cell, Row, Spread, Table, number_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
-
-    import pandas as pd
 
     from bulkgen.report.page import Figures
     from bulkgen.report.study_content import StudyContent
@@ -26,7 +26,14 @@ if TYPE_CHECKING:
 __all__ = ["StudyPage", "study_page", "write_study_report"]
 
 #: Facts of the data that have a place of their own in the report.
-_SHOWN_APART = ("name", "simulated", "note", "citation", "labels", "command")
+_SHOWN_APART = ("name", "simulated", "note", "citation", "labels", "parts", "command")
+_FACT_NAMES = {
+    "n_cells": "cells",
+    "n_genes": "genes",
+    "qc": "quality control",
+    "sha256": "SHA-256 of the data",
+    "split_sha256": "SHA-256 of the split",
+}
 _DISTRIBUTIONS = {
     "token_lengths": ("tokens", "Tokens per cell: expressed genes of the vocabulary, up to the context"),
     "expressed_genes": ("expressed genes", "Expressed genes per cell"),
@@ -46,6 +53,7 @@ class StudyPage:
     margin: str
     facts: Mapping[str, str]
     split: Table
+    levels: tuple[str, ...]
     sections: tuple[Section, ...]
     confusions: tuple[Picture, ...]
     distributions: tuple[Picture, ...]
@@ -53,9 +61,13 @@ class StudyPage:
     cost: Table
 
     @property
-    def leading(self) -> list[tuple[str, str]]:
-        """The sentences at the head of the page, each with the letter of its part."""
-        return [(part.letter, found.text) for part in self.sections for found in part.findings if found.leading]
+    def leading(self) -> list[tuple[str, list[str]]]:
+        """The sentences at the head of the page, by part."""
+        found = [
+            (f"{part.letter}. {part.title}", [finding.text for finding in part.findings if finding.leading])
+            for part in self.sections
+        ]
+        return [(part, sentences) for part, sentences in found if sentences]
 
     @property
     def pictures(self) -> list[Picture]:
@@ -114,6 +126,7 @@ def write_study_report(content: StudyContent, folder: str | Path, *, overwrite: 
         runs=page.runs,
         troubled=page.troubled,
         margin=page.margin,
+        levels=page.levels,
         leading=page.leading,
         further=[(anchor, heading) for anchor, (heading, there) in further.items() if there],
         facts=page.facts,
@@ -161,8 +174,9 @@ def study_page(content: StudyContent) -> StudyPage:
         runs=_runs(counts, content.seeds, len(content.models)),
         troubled=counts["done"] < counts["all"],
         margin=_margin(content),
-        facts={name: _said(value) for name, value in data.items() if name not in _SHOWN_APART and value not in (None, "")},
+        facts=_facts(data),
         split=_split_table(content),
+        levels=tuple(levels(content, _main_problem(content))),
         sections=tuple(section(content, part) for part in order if part.name in in_study),
         confusions=tuple(_confusions(content)),
         distributions=tuple(_distributions(content)),
@@ -183,11 +197,21 @@ def _runs(counts: Mapping[str, int], seeds: int, models: int) -> str:
 def _margin(content: StudyContent) -> str:
     """Half of a 95 % interval of the first ceiling, from the number of test cells alone."""
     points = content.points
-    rows = points[points["plain"].eq(other=True) & (points["status"] == "done")]
+    rows = points[points["plain"] & (points["status"] == "done")]
     if not len(rows):
         return ""
     scores = ResultScores.from_dict(content.runs[str(rows["key"].iloc[0])]["result"]["test"])
     return f"{scores.balanced_accuracy_margin:.3f}"
+
+
+def _facts(data: Mapping[str, Any]) -> dict[str, str]:
+    """Say the facts of the data that have no other place."""
+    shown = {name: value for name, value in data.items() if name not in _SHOWN_APART}
+    return {
+        _FACT_NAMES.get(name, name.replace("_", " ")): _said(value)
+        for name, value in shown.items()
+        if value not in (None, "", [], (), {})
+    }
 
 
 def _said(value: object) -> str:
@@ -232,7 +256,7 @@ def _confusions(content: StudyContent) -> list[Picture]:
     for model in content.models:
         here = points[(points["model"] == model) & (points["problem"] == problem) & (points["status"] == "done")]
         chosen: dict[str, pd.DataFrame] = {}
-        ceiling = here[here["plain"].eq(other=True)].drop_duplicates("seed")
+        ceiling = here[here["plain"]].drop_duplicates("seed")
         if len(ceiling):
             chosen["real cells"] = ceiling
         bulk = here[here["part"] == "bulkiness"]
@@ -271,16 +295,20 @@ def _distributions(content: StudyContent) -> list[Picture]:
     here = points[(points["status"] == "done") & (points["problem"] == _main_problem(content))]
     here = here[(here["ablation"] == "none") & (here["seed"] == here["seed"].min())]
     bulk = here[here["kind"] == "pseudobulk"]
-    rows = {
-        "real": here[here["plain"].eq(other=True)].head(1),
-        "bulk": bulk[(bulk["part"] == "bulkiness") & (bulk["strategy"] == bulk["strategy"].min())],
-        "thin": bulk[bulk["thin"].eq(other=True)],
-        "made": here[here["part"].isin(["ladder", "synthetic"]) & (here["kind"] == "synthetic")],
+    strategy = bulk.loc[bulk["part"] == "bulkiness", "strategy"].head(1).to_list()
+    bulk = bulk[(bulk["part"] == "bulkiness") & bulk["strategy"].isin(strategy) | bulk["thin"]]
+    generated = here[here["part"].isin(["ladder", "synthetic"]) & (here["kind"] == "synthetic")]
+    names = pd.concat(
+        [
+            here.loc[here["plain"], "series"].head(1),
+            bulk["strategy"] + bulk["thin"].map({True: ", thinned", False: ""}) + bulk["k"].map(", k = {:g}".format),
+            generated["series"],
+        ]
+    ).drop_duplicates()
+    sets = {
+        name: (str(here.at[row, "kind"]), content.runs[here.at[row, "key"]]["result"]["training_set"])
+        for row, name in names.items()
     }
-    sets: dict[str, tuple[str, Mapping[str, Any]]] = {}
-    for found in rows.values():
-        for name, kind, key in zip(found["name"], found["kind"], found["key"], strict=True):
-            sets.setdefault(str(name), (str(kind), content.runs[key]["result"]["training_set"]))
     made = []
     for what, (unit, words) in _DISTRIBUTIONS.items():
         shown = [

@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 
     from bulkgen.fidelity.results import BenchmarkResults
 
-__all__ = ["ACCURACY", "REAL", "SCORE", "PartWords", "StudyContent", "runs_in"]
+__all__ = ["ACCURACY", "FLOOR", "REAL", "SCORE", "PartWords", "StudyContent", "runs_in"]
 
-#: The series of the real training cells, the ceiling of every part.
-REAL = "real cells"
+#: Series that stand in many parts: the real training cells, and independent Poisson counts of the bulk's means.
+REAL, FLOOR = "real cells", "Poisson floor"
 #: The score that figures and findings are about, and the plain one beside it.
 SCORE, ACCURACY = "balanced_accuracy", "accuracy"
 
@@ -96,12 +96,15 @@ class StudyContent:
     def points(self) -> pd.DataFrame:
         """The table with what its runs say of their training sets, one column each.
 
-        ``kind`` is that of the only component, or ``mixed``; ``strategy``, ``k``, ``thin`` are of pseudo-bulk;
-        ``method``, ``ratio`` and ``generator`` (`method` and its parameters) of synthetic cells.
+        ``kind`` is that of the only component, or ``mixed``; ``strategy``, ``k``, ``thin`` are of pseudo-bulk,
+        ``generator`` (a method and its parameters) of synthetic cells. ``every`` says that all real cells are there,
+        ``plain`` that nothing else is and nothing taken away: the ceiling.
         """
         described = {key: _described(run["run"]) for key, run in self.runs.items()}
         columns = pd.DataFrame([described.get(key, {}) for key in self.table["key"]], index=self.table.index)
-        return pd.concat([self.table, columns.reindex(columns=list(_DESCRIPTION))], axis=1)
+        columns = columns.reindex(columns=list(_DESCRIPTION))
+        flags = {name: columns[name].eq(other=True) for name in ("plain", "every", "thin")}
+        return pd.concat([self.table, columns.assign(**flags)], axis=1)
 
     @property
     def simulated(self) -> bool:
@@ -156,11 +159,11 @@ class StudyContent:
 
     def ceiling(self, problem: str, model: str, column: str = SCORE) -> Spread:
         """Score of the model trained on all real training cells, over seeds; wherever in the study that was done."""
-        found = self.points
-        here = (found["problem"] == problem) & (found["model"] == model) & (found["status"] == "done")
-        rows = found[here & found["plain"].eq(other=True)]
-        # parts share this run; and which cells chose its epoch makes two runs, but not two seeds
-        return Spread.of(rows.drop_duplicates("seed")[column])
+        return self._anywhere(self.points["plain"], problem, model, column)
+
+    def floor(self, problem: str, model: str) -> Spread:
+        """Score of the model trained on independent Poisson counts, where the study has that."""
+        return self._anywhere(self.points["series"] == FLOOR, problem, model, SCORE)
 
     def chance(self, problem: str) -> float:
         """Balanced accuracy of guessing, and of always saying one label: one over the number of labels."""
@@ -173,6 +176,12 @@ class StudyContent:
     def test_scores(self, rows: pd.DataFrame) -> list[Mapping[str, Any]]:
         """Return the test scores of the runs of some points, as ``Scores.to_dict`` gave them."""
         return [self.runs[key]["result"]["test"] for key in dict.fromkeys(rows["key"])]
+
+    def _anywhere(self, where: pd.Series[bool], problem: str, model: str, column: str) -> Spread:
+        found = self.points
+        here = where & (found["problem"] == problem) & (found["model"] == model) & (found["status"] == "done")
+        # parts share this run; and which cells chose its epoch makes two runs, but not two seeds
+        return Spread.of(found[here].drop_duplicates("seed")[column])
 
     def _first(self, problem: str, column: str) -> float:
         if column not in self.table:
@@ -188,27 +197,35 @@ def runs_in(rows: pd.DataFrame) -> dict[str, int]:
     return {"all": len(runs)} | counts
 
 
-_DESCRIPTION = ("kind", "plain", "k", "strategy", "thin", "method", "generator", "ratio", "validation", "ablation")
+_DESCRIPTION = (
+    "kind",
+    "plain",
+    "every",
+    "k",
+    "strategy",
+    "thin",
+    "generator",
+    "validation",
+    "ablation",
+    "test_dose",
+)
 
 
 def _described(run: Mapping[str, Any]) -> dict[str, object]:
     """Say in columns what a run's specification says of its training set."""
     training = run["training"]
-    found: dict[str, object] = {"kind": training[0]["kind"] if len(training) == 1 else "mixed"}
-    for component in training:
-        found |= {
-            name: component[name] for name in ("k", "strategy", "thin", "method", "ratio") if component.get(name)
-        }
-        if component["kind"] == "synthetic":
-            parameters = ", ".join(f"{name} {value}" for name, value in component["parameters"].items())
-            found["generator"] = component["method"] + (f" ({parameters})" if parameters else "")
-    found |= {"validation": run["validation"], "ablation": run["ablation"]}
-    # all real cells of the problem, tested on all of its test cells, with nothing taken away
-    real = found["kind"] == "real" and training[0].get("per_class") is None and training[0].get("share", 1) == 1
-    found["plain"] = (
-        real
-        and training[0].get("without_dose") is None
-        and run["ablation"] == "none"
-        and run.get("test_dose") is None
-    )
+    found: dict[str, object] = {name: run.get(name) for name in ("validation", "ablation", "test_dose")}
+    found |= {"kind": training[0]["kind"] if len(training) == 1 else "mixed", "every": False}
+    for cells in training:
+        if cells["kind"] == "real":
+            found["every"] = (
+                cells.get("per_class") is None and cells.get("share", 1) == 1 and cells.get("without_dose") is None
+            )
+        elif cells["kind"] == "pseudobulk":
+            found |= {name: cells.get(name) for name in ("k", "strategy", "thin")}
+        else:
+            parameters = ", ".join(f"{name} {value}" for name, value in cells["parameters"].items())
+            found["generator"] = cells["method"] + (f" ({parameters})" if parameters else "")
+    alone = found["kind"] == "real" and found["every"]
+    found["plain"] = alone and found["ablation"] == "none" and found["test_dose"] is None
     return found

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
-from bulkgen.report.figures import GREY, KIND_COLOURS, KIND_NAMES, panel, strip
+from bulkgen.report.figures import GREY, KIND_COLOURS, KIND_NAMES, look, panel, strip
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from bulkgen.report.tables import Spread
 
-__all__ = ["CEILING_COLOUR", "Line", "Reference", "Rung", "curve", "distributions", "epochs", "ladder", "mechanism"]
+__all__ = ["CEILING_COLOUR", "Line", "Reference", "Rung", "curve", "distributions", "dots", "epochs", "ladder", "mechanism"]
 
 CEILING_COLOUR = "#000000"
 _FAILED = "#a40000"
@@ -125,8 +125,10 @@ def ladder(
     figure, axes = panel(mark=mark, height=1.75 + 0.33 * len(rungs))
     for place, rung in enumerate(rungs):
         if not rung.score.known:
-            transform = axes.get_yaxis_transform()
-            axes.text(0.02, place, rung.why, transform=transform, color=_FAILED, fontsize=8, va="center")
+            colour = _FAILED if rung.why == "failed" else GREY
+            axes.text(
+                0.02, place, rung.why, transform=axes.get_yaxis_transform(), color=colour, fontsize=8, va="center"
+            )
             continue
         bar = None if rung.score.bar is None else [rung.score.bar]
         axes.errorbar(
@@ -150,6 +152,46 @@ def ladder(
     axes.set_xlabel(x_name)
     axes.set_title(title, fontsize=9.5)
     axes.grid(axis="x", color="#dddddd", linewidth=0.6)
+    _legend(figure)
+    return figure
+
+
+def dots(
+    names: Sequence[str],
+    columns: Mapping[str, Sequence[Spread]],
+    references: Sequence[Reference],
+    *,
+    x_name: str,
+    title: str,
+    mark: str | None,
+) -> Figure:
+    """One row per training set with a mark for each of several scores, such as one for each problem."""
+    figure, axes = panel(mark=mark, height=2.1 + 0.4 * len(names))
+    for number, (column, spreads) in enumerate(columns.items()):
+        colour, marker = look(number)
+        # marks at the same score would hide each other
+        aside = (number - (len(columns) - 1) / 2) * 0.12
+        known = [(place + aside, spread) for place, spread in enumerate(spreads) if spread.known]
+        if known:
+            axes.errorbar(
+                [spread.mean for _, spread in known],
+                [place for place, _ in known],
+                xerr=[spread.bar or 0.0 for _, spread in known],
+                color=colour,
+                marker=marker,
+                markersize=5.5,
+                linestyle="none",
+                elinewidth=1,
+                capsize=2,
+                label=column,
+            )
+    _levels(axes, references, vertical=True)
+    axes.set_yticks(range(len(names)), names)
+    axes.set_ylim(len(names) - 0.5, -0.5)
+    axes.set_xlim(right=max(1.04, axes.get_xlim()[1]))
+    axes.set_xlabel(x_name)
+    axes.set_title(title, fontsize=9.5)
+    axes.grid(color="#dddddd", linewidth=0.6)
     _legend(figure)
     return figure
 
@@ -247,7 +289,7 @@ def distributions(
     figure, axes = panel(mark=mark, height=1.5 + 0.34 * len(sets))
     kinds = {"mixed": "synthetic"}
     for place, (_, kind, quantiles) in enumerate(sets):
-        strip(axes, place, np.asarray(quantiles, dtype=float), KIND_COLOURS[kinds.get(kind, kind)])
+        strip(axes, place, np.asarray(quantiles, dtype=float).clip(1.0), KIND_COLOURS[kinds.get(kind, kind)])
     if context is not None:
         axes.axvline(context, color=GREY, linestyle=":", linewidth=1.2, label=f"context ({context:,} tokens)")
     axes.set_yticks(range(len(sets)), [name for name, _, _ in sets])

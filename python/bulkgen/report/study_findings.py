@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.stats import spearmanr, ttest_rel
 
-from bulkgen.report.study_content import SCORE
+from bulkgen.report.study_content import ACCURACY, FLOOR, SCORE
 from bulkgen.report.tables import Spread, difference_text
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from bulkgen.report.study_content import StudyContent
 
-__all__ = ["Finding", "Paired", "adjusted", "findings", "level", "paired"]
+__all__ = ["Finding", "Paired", "adjusted", "findings", "levels", "p_text", "paired"]
 
 
 @dataclass(frozen=True)
@@ -40,10 +40,13 @@ class Paired:
         Mean, standard deviation and number of the differences.
     p
         Of Student's paired t-test, two-sided; NaN for fewer than two seeds, or where all differences are the same.
+    always_above
+        Whether the first is above the second in every seed.
     """
 
     difference: Spread
     p: float
+    always_above: bool
 
     @property
     def p_text(self) -> str:
@@ -65,7 +68,8 @@ def paired(rows: pd.DataFrame, baseline: pd.DataFrame, column: str = SCORE) -> P
     difference = first - second
     # without any spread the statistic is 0/0 or infinite
     testable = len(both) > 1 and np.ptp(difference) > 1e-12
-    return Paired(Spread.of(difference), float(ttest_rel(first, second).pvalue) if testable else float("nan"))
+    p = float(ttest_rel(first, second).pvalue) if testable else float("nan")
+    return Paired(Spread.of(difference), p, bool(len(both) and (difference > 0).all()))
 
 
 def adjusted(p: Iterable[float]) -> list[float]:
@@ -86,12 +90,19 @@ def p_text(p: float) -> str:
     return "< 0.001" if p < 0.001 else f"{p:.3f}" if p < 0.1 else f"{p:.2f}"
 
 
-def level(content: StudyContent, problem: str, model: str) -> str:
-    """Say what real cells reach and what guessing gives, where they are known."""
-    ceiling, chance = content.ceiling(problem, model), content.chance(problem)
-    words = [f"real cells reach {ceiling}"] if ceiling.known else []
-    words += [] if math.isnan(chance) else [f"guessing gives {chance:.3f}"]
-    return "; ".join(words)
+def levels(content: StudyContent, problem: str) -> list[str]:
+    """Say what real cells reach and what guessing gives, for each model; nothing while no run is done."""
+    chance, said = content.chance(problem), []
+    for model in content.models:
+        ceiling, floor = content.ceiling(problem, model), content.floor(problem, model)
+        if not ceiling.known or math.isnan(chance):
+            continue
+        between = f"independent Poisson counts {floor}, the floor; " if floor.known else ""
+        said.append(
+            f"{model}, {problem}: trained on all real training cells {ceiling}, the ceiling; {between}guessing, or "
+            f"always the commonest label, {chance:.3f} (plain accuracy {content.majority(problem, ACCURACY):.3f})."
+        )
+    return said
 
 
 def _each(content: StudyContent, part: str) -> Iterable[tuple[str, str, pd.DataFrame]]:
@@ -126,8 +137,7 @@ def _bulkiness(content: StudyContent, part: str) -> Iterable[Finding]:
             found = Spread.of(mixed[f"validation_{SCORE}"]) if len(mixed) else Spread.of(())
             if found.known:
                 text += f"; with real cells among the validation cells {found}"
-            known = level(content, problem, model)
-            yield Finding(text + (f" ({known})" if known else "") + ".", leading=number == 0)
+            yield Finding(text + ".", leading=number == 0)
 
 
 def _validation(rows: pd.DataFrame, cells: str, test: Spread, k: float) -> str:
@@ -145,7 +155,7 @@ def _thinning(content: StudyContent, part: str) -> Iterable[Finding]:
         if math.isnan(high):
             continue
         values = "; ".join(f"{series} {found}" for series, found in _means(rows[rows["x"] == high]).items())
-        yield Finding(f"{model}, at k = {high:g}: {values} ({level(content, problem, model)}).", leading=True)
+        yield Finding(f"{model}, at k = {high:g}: {values}.", leading=True)
 
 
 def _synthetic(content: StudyContent, part: str) -> Iterable[Finding]:
@@ -166,7 +176,7 @@ def _synthetic(content: StudyContent, part: str) -> Iterable[Finding]:
             others = "" if best == worst else f" and worst with {worst}, {scores[worst]}"
             yield Finding(
                 f"{model}, {problem}: of {len(scores)} generator{'s' * (len(scores) > 1)} best with {best}, "
-                f"{scores[best]}{others} ({level(content, problem, model)}).",
+                f"{scores[best]}{others}.",
                 leading=True,
             )
         if pairs:
@@ -177,7 +187,7 @@ def _synthetic(content: StudyContent, part: str) -> Iterable[Finding]:
 
 def _mixing(content: StudyContent, part: str) -> Iterable[Finding]:
     for _, model, rows in _each(content, part):
-        baseline = rows[rows["plain"].eq(other=True)]
+        baseline = rows[rows["plain"]]
         for series, group in rows[rows["kind"] == "mixed"].groupby("series", sort=False):
             found = paired(group, baseline)
             if not found.difference.known:
@@ -192,16 +202,18 @@ def _mixing(content: StudyContent, part: str) -> Iterable[Finding]:
 
 def _ladder(content: StudyContent, part: str) -> Iterable[Finding]:
     for problem, model, rows in _each(content, part):
-        made = rows[rows["kind"] == "synthetic"]
+        made = rows[(rows["kind"] == "synthetic") & (rows["series"] != FLOOR)]
         scores = _means(made)
         if not scores:
             continue
         best = max(scores, key=lambda name: scores[name].mean)
-        yield Finding(
-            f"{model}: of {len(scores)} generators at equal numbers, {best} is best with {scores[best]} "
-            f"({level(content, problem, model)}).",
-            leading=True,
-        )
+        ceiling, floor = content.ceiling(problem, model), content.floor(problem, model)
+        against = f", {difference_text(paired(made[made['series'] == best], rows[rows['plain']]).difference)}"
+        text = f"{model}: of {len(scores)} generators at equal numbers, {best} is best with {scores[best]}"
+        text += f"{against} against real cells" if ceiling.known else ""
+        under = [name for name, found in scores.items() if floor.known and found.mean < floor.mean]
+        text += f"; below the Poisson floor: {', '.join(under)}" if under else ""
+        yield Finding(text + ".", leading=True)
         for column, perfect, name in (
             ("token_wasserstein", 0.0, "how far tokens per cell are off"),
             ("fold_change_slope", 1.0, "how far the fold-change slope is from 1"),
@@ -217,31 +229,23 @@ def _ladder(content: StudyContent, part: str) -> Iterable[Finding]:
 
 def _few_cells(content: StudyContent, part: str) -> Iterable[Finding]:
     for _, model, rows in _each(content, part):
-        alone = rows[rows["kind"] == "real"]
-        sizes = sorted(x for x in alone["x"].dropna().unique() if x > 0)
-        if not sizes:
-            continue
-        helped = []
-        for size in sizes:
-            base = alone[alone["x"] == size]
-            others = rows[(rows["x"] == size) & (rows["kind"] == "mixed")]
-            if not len(others):
-                continue
+        alone, mixed = rows[rows["kind"] == "real"], rows[rows["kind"] == "mixed"]
+        said, ahead = [], []
+        for size in sorted(set(alone["x"]) & set(mixed["x"])):
+            base, others = alone[alone["x"] == size], mixed[mixed["x"] == size]
             scores = _means(others)
             best = max(scores, key=lambda name: scores[name].mean)
-            seeds = others[others["series"] == best].set_index("seed")[SCORE] - base.set_index("seed")[SCORE]
-            helped.append((size, best, scores[best], Spread.of(base[SCORE]), bool((seeds.dropna() > 0).all())))
-        if not helped:
-            continue
-        size, best, score, base_score, _ = helped[0]
-        text = f"{model}, {size:g} real cells per class: alone {base_score}, at best (of all tried) {score} with {best}"
-        ahead = [size for size, _, _, _, every in helped if every]
-        if ahead:
-            most = "all" if math.isinf(max(ahead)) else f"{max(ahead):g}"
-            text += f"; the best is ahead of real cells alone in every seed up to {most} cells per class"
-        else:
-            text += "; at no number of cells is the best ahead of real cells alone in every seed"
-        yield Finding(text + ".", leading=True)
+            shown = "all" if base["every"].all() else f"{size:g}"
+            if paired(others[others["series"] == best], base).always_above:
+                ahead.append(shown)
+            said.append(f"{shown}: {Spread.of(base[SCORE])} alone, {scores[best]} with {best}")
+        if said:
+            where = f"at {', '.join(ahead)} cells per class" if ahead else "at no number of cells"
+            yield Finding(
+                f"{model}: with the best of all that was tried, ahead of real cells alone in every seed {where} "
+                f"({'; '.join(dict.fromkeys((said[0], said[-1])))}).",
+                leading=True,
+            )
 
 
 def _bias(content: StudyContent, part: str) -> Iterable[Finding]:
@@ -259,12 +263,30 @@ def _bias(content: StudyContent, part: str) -> Iterable[Finding]:
             yield Finding(f"{model}, from a bias of {low:g} to one of {high:g}: {'; '.join(values)}.", leading=True)
 
 
-def _values(content: StudyContent, part: str) -> Iterable[Finding]:
+def _unseen_dose(content: StudyContent, part: str) -> Iterable[Finding]:
+    for _, model, rows in _each(content, part):
+        for dose, group in rows.groupby("x"):
+            values = "; ".join(f"{series} {found}" for series, found in _means(group).items())
+            yield Finding(f"{model}, tested at dose {dose:g}: {values}.", leading=True)
+
+
+def _ablations(content: StudyContent, part: str) -> Iterable[Finding]:
     for problem, model, rows in _each(content, part):
-        single = rows[rows["x"].isna()] if rows["x"].isna().any() else rows
-        values = "; ".join(f"{series} {found}" for series, found in _means(single).items())
-        chance = content.chance(problem)
-        yield Finding(f"{model}, {problem}: {values} (guessing gives {chance:.3f}).", leading=True)
+        single = rows[rows["x"].isna()]
+        said = []
+        for name, group in single.groupby("name", sort=False):
+            means = [found.mean for found in _means(group).values()]
+            said.append(f"{name} {_range(means)}")
+        if said:
+            sets = f"{n} training sets" if (n := single["series"].nunique()) > 1 else "one training set"
+            yield Finding(
+                f"{model}, over {sets}: {'; '.join(said)} (guessing gives {content.chance(problem):.3f}).", leading=True
+            )
+
+
+def _range(means: list[float]) -> str:
+    low, high = min(means), max(means)
+    return f"{low:.3f}" if high - low < 5e-4 else f"{low:.3f} to {high:.3f}"
 
 
 _FINDINGS: dict[str, Callable[[StudyContent, str], Iterable[Finding]]] = {
@@ -275,6 +297,6 @@ _FINDINGS: dict[str, Callable[[StudyContent, str], Iterable[Finding]]] = {
     "ladder": _ladder,
     "few_cells": _few_cells,
     "bias": _bias,
-    "unseen_dose": _values,
-    "ablations": _values,
+    "unseen_dose": _unseen_dose,
+    "ablations": _ablations,
 }

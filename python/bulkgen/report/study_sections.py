@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import pandas as pd
 
 from bulkgen.report.figures import GREY, look
-from bulkgen.report.study_content import ACCURACY, REAL, SCORE, runs_in
-from bulkgen.report.study_figures import CEILING_COLOUR, Line, Reference, Rung, curve, epochs, ladder, mechanism
+from bulkgen.report.study_content import ACCURACY, FLOOR, REAL, SCORE, runs_in
+from bulkgen.report.study_figures import CEILING_COLOUR, Line, Reference, Rung, curve, dots, epochs, ladder, mechanism
 from bulkgen.report.study_findings import Finding, adjusted, findings, p_text, paired
 from bulkgen.report.tables import Cell, Row, Spread, Table, difference_text, number_text
 
@@ -26,6 +26,7 @@ __all__ = ["Picture", "Section", "score_cell", "section", "series_looks"]
 #: Names of scores in headings and on axes.
 SCORE_NAMES = {SCORE: "balanced accuracy", "macro_f1": "macro-F1", ACCURACY: "accuracy"}
 _ON_TEST = "balanced accuracy on real test cells"
+_FLOOR_COLOUR = "#8a8a8a"
 #: Measures of a training set beside its score: column, heading, value at perfection, axis, whether it counts tokens.
 _FIDELITY = (
     ("token_wasserstein", "tokens off by", 0.0, "Wasserstein distance of tokens per cell (tokens)", True),
@@ -88,13 +89,15 @@ class _View:
     def references(self, column: str = SCORE) -> list[Reference]:
         """Ceiling and floors of this problem and model."""
         found = []
-        ceiling = self.content.ceiling(self.problem, self.model, column)
-        if ceiling.known:
+        # the ceiling is of all test cells, so it is none for a part that tests at one dose
+        if self.rows["test_dose"].isna().all():
+            ceiling = self.content.ceiling(self.problem, self.model, column)
             found.append(Reference("real cells (ceiling)", ceiling.mean, "--", CEILING_COLOUR))
-        chance, majority = self.content.chance(self.problem), self.content.majority(self.problem, column)
+        chance = self.content.chance(self.problem)
         if column == SCORE:
             found.append(Reference("commonest label = chance", chance, "-."))
         else:
+            majority = self.content.majority(self.problem, column)
             found += [Reference("commonest label", majority, "-."), Reference("chance", chance, ":")]
         return [reference for reference in found if not math.isnan(reference.value)]
 
@@ -126,9 +129,15 @@ def section(content: StudyContent, part: PartWords) -> Section:
 
 
 def series_looks(content: StudyContent) -> dict[str, tuple[str, str]]:
-    """Colour and marker of every series, the same in all figures; real cells are black."""
-    names = [name for name in dict.fromkeys(content.table["series"]) if name != REAL]
-    return {REAL: (CEILING_COLOUR, "o")} | {name: look(number) for number, name in enumerate(names)}
+    """Colour and marker of every series: real cells black, one generator's the same wherever it stands."""
+    found = {REAL: (CEILING_COLOUR, "o"), FLOOR: (_FLOOR_COLOUR, "X")}
+    seen: dict[str, tuple[str, str]] = {}
+    for series, rows in content.points.groupby("series", sort=False):
+        generators = rows["generator"].dropna().unique()
+        of = str(generators[0] if len(generators) == 1 else series)
+        if series not in found:
+            found[str(series)] = seen.setdefault(of, look(len(seen)))
+    return found
 
 
 def score_cell(rows: pd.DataFrame, column: str = SCORE, *, strong: bool = False, shade: bool = False) -> Cell:
@@ -156,7 +165,8 @@ def _general(views: Sequence[_View]) -> _Made:
         if len(curves):
             pictures.append(_curve(view, curves))
             tables.append(_curve_table(view, curves))
-        if len(rungs):
+        # the ceiling alone is no ladder: every curve shows it
+        if rungs["series"].nunique() > 1:
             pictures.append(_ladder(view, rungs))
             tables += [_ladder_table(view, rungs), _recall_table(view, rungs)]
     return pictures, tables, []
@@ -168,27 +178,27 @@ def _bulkiness(views: Sequence[_View]) -> _Made:
     for view in views:
         curves = view.rows[view.rows["kind"] == "pseudobulk"]
         strategies = list(dict.fromkeys(curves["strategy"].dropna()))
-        for number, strategy in enumerate(strategies):
-            here = curves[curves["strategy"] == strategy]
-            for column, words in SCORE_NAMES.items():
-                pictures.append(
-                    Picture(
-                        view.name(strategy, column),
-                        _validation_curve(view, here, column, strategy),
-                        f"Part {view.part.letter}, {view.title}, {strategy} of k cells: {words} on real test cells "
-                        "and in validation during training, against k",
-                        minor=column != SCORE,
-                    )
+        for column in (SCORE, ACCURACY):
+            pictures += [
+                Picture(
+                    view.name(strategy, column),
+                    _validation_curve(view, curves[curves["strategy"] == strategy], column, strategy),
+                    f"Part {view.part.letter}, {view.title}, {strategy} of k cells: {SCORE_NAMES[column]} on real test "
+                    "cells, and in validation during training",
+                    minor=column != SCORE,
                 )
-            if not number and (drawn := _epochs(view, here, strategy)) is not None:
-                pictures.append(drawn)
+                for strategy in strategies
+            ]
         if strategies:
+            drawn = _epochs(view, curves[curves["strategy"] == strategies[0]], strategies[0])
+            pictures += [] if drawn is None else [drawn]
             tables += [_bulkiness_table(view, curves), _recall_table(view, curves)]
-    # every balanced accuracy before any accuracy
-    return sorted(pictures, key=lambda picture: picture.minor), tables, [
-        "Validation cells are a tenth of the training set as it was made, from cells of their own; or as many real "
-        "cells beside them. They choose the epoch of a transformer; the linear model has none to choose.",
-    ]
+    note = (
+        "Validation cells are a tenth of the training set as it was made, from cells of their own (pseudo-bulk), or "
+        "that with as many real validation cells (half real). They choose the epoch of a transformer; the linear model "
+        "has none to choose."
+    )
+    return pictures, tables, [note]
 
 
 def _validation_curve(view: _View, rows: pd.DataFrame, column: str, strategy: str) -> Figure:
@@ -196,8 +206,8 @@ def _validation_curve(view: _View, rows: pd.DataFrame, column: str, strategy: st
     lines = []
     for validation, test_colour, colour, cells, marker in (
         ("same", blue, orange, "pseudo-bulk", "s"),
-        ("real", blue, orange, "real", "s"),
         ("mixed", green, pink, "half real", "D"),
+        ("real", look(4)[0], look(5)[0], "real", "v"),
     ):
         here = rows[(rows["validation"] == validation) & (rows["status"] == "done")]
         if not len(here):
@@ -276,8 +286,8 @@ def _bulkiness_table(view: _View, rows: pd.DataFrame) -> Table:
     )
 
 
-def _reference_rows(view: _View, place: int, extra: int = 0) -> list[Row]:
-    """Rows of real cells, the commonest label and chance: balanced accuracy stands in column `place`."""
+def _reference_rows(view: _View, before: int, after: int = 0) -> list[Row]:
+    """Rows of the ceiling, the commonest label and guessing, with empty columns on either side of the scores."""
     content, problem = view.content, view.problem
     rows = []
     if content.ceiling(problem, view.model).known:
@@ -287,8 +297,7 @@ def _reference_rows(view: _View, place: int, extra: int = 0) -> list[Row]:
     chance = number_text(content.chance(problem))
     # guessing has no macro-F1 that the number of labels alone gives
     rows += [("always the commonest label", majority), ("guessing", [chance, "", chance])]
-    before, after = [""] * (place if place > 0 else 0), [""] * extra
-    return [Row.of(name, *before, *values, *after, role="floor") for name, values in rows]
+    return [Row.of(name, *[""] * before, *values, *[""] * after, role="floor") for name, values in rows]
 
 
 def _mixing(views: Sequence[_View]) -> _Made:
@@ -308,16 +317,16 @@ def _mixing(views: Sequence[_View]) -> _Made:
                 tuple(means),
             )
         )
-        baseline = view.done[view.done["plain"].eq(other=True)]
+        baseline = view.done[view.done["plain"]]
         mixed = {name: group[group["status"] == "done"] for name, group in groups.items() if not _plain(group)}
         if len(baseline) and mixed:
             tables.append(_difference_table(view, mixed, baseline, columns, heads))
-        for name, group in groups.items():
-            trials = [
-                Row.of(f"seed {seed}", *(score_cell(rows, column) for column in columns))
-                for seed, rows in group.groupby("seed", sort=False)
-            ]
-            tables.append(Table(f"{view.title}, {name}: every trial", heads, tuple(trials), folded=True))
+        trials = [
+            Row.of(f"{name}, seed {seed}", *(score_cell(rows, column) for column in columns))
+            for name, group in groups.items()
+            for seed, rows in group.groupby("seed", sort=False)
+        ]
+        tables.append(Table(f"{view.title}: every trial", heads, tuple(trials), folded=True))
         pictures.append(_ladder(view, view.rows))
     return pictures, tables, [
         "The test is Student's paired t-test of the balanced accuracy over seeds (real cells alone and with synthetic "
@@ -377,43 +386,78 @@ def _ladders(views: Sequence[_View]) -> _Made:
 
 
 def _synthetic(views: Sequence[_View]) -> _Made:
-    """A ladder for each problem, and one table of all problems for each model."""
-    pictures = [_ladder(view, view.rows) for view in views]
-    tables = []
+    """All problems in one figure and one table for each model, and a ladder for each problem."""
+    pictures, tables = [], []
+    most = max(view.content.n_labels(view.problem) for view in views)
     for model in dict.fromkeys(view.model for view in views):
         mine = [view for view in views if view.model == model]
-        series = list(dict.fromkeys(name for view in mine for name in view.rows["series"]))
-        by = [{str(name): group for name, group in view.rows.groupby("series")} for view in mine]
-        best = [
-            max(
-                (name for name in groups if _score(groups[name]).known and not _plain(groups[name])),
-                key=lambda name, groups=groups: _score(groups[name]).mean,
-                default=None,
-            )
-            for groups in by
-        ]
-        rows = [
-            Row.of(
-                name,
-                *(
-                    score_cell(groups.get(name, view.rows[:0]), strong=name == first)
-                    for groups, first, view in zip(by, best, mine, strict=True)
-                ),
-            )
-            for name in series
-        ]
-        content = views[0].content
-        chance = [number_text(content.chance(view.problem)) for view in mine]
-        tables.append(
-            Table(
-                f"{model}. Balanced accuracy on real test cells in each problem, mean ± standard deviation over seeds; "
-                "the best generator is bold.",
-                ("training set", *(view.problem for view in mine)),
-                (*rows, Row.of("commonest label = guessing", *chance, role="floor")),
-            )
-        )
-        tables += [_recall_table(view, view.rows) for view in mine]
+        whole = next((view for view in mine if view.content.n_labels(view.problem) == most), mine[0])
+        pictures.append(_ladder(whole, whole.rows))
+        if len(mine) > 1:
+            pictures.append(_problems(mine))
+        pictures += [replace(_ladder(view, view.rows), minor=True) for view in mine if view is not whole]
+        tables += [_problems_table(mine), *(_recall_table(view, view.rows) for view in mine)]
     return pictures, tables, []
+
+
+def _problems(views: Sequence[_View]) -> Picture:
+    """How far each generator comes from guessing to real cells, in problems of different numbers of labels."""
+    view = views[0]
+    rows = pd.concat([view.rows for view in views])
+    names = [name for name in dict.fromkeys(rows["series"]) if name != REAL]
+    columns = {}
+    for of in views:
+        ceiling, chance = of.content.ceiling(of.problem, of.model).mean, of.content.chance(of.problem)
+        scores = [_score(of.rows[of.rows["series"] == name]) for name in names]
+        columns[of.problem] = [
+            Spread((score.mean - chance) / (ceiling - chance), score.sd / abs(ceiling - chance), score.n)
+            if score.known and ceiling > chance
+            else Spread.of(())
+            for score in scores
+        ]
+    figure = dots(
+        names,
+        columns,
+        [Reference("real cells", 1.0, "--", CEILING_COLOUR), Reference("guessing", 0.0, "-.")],
+        x_name="share of the way from guessing (0) to real cells (1)",
+        title=view.model,
+        mark=view.content.mark,
+    )
+    description = (
+        f"Part {view.part.letter}, {view.model}: balanced accuracy of each problem, as the share of the way from guessing "
+        "to real cells, which makes two labels and more comparable"
+    )
+    return Picture(view.name("problems"), figure, description)
+
+
+def _problems_table(views: Sequence[_View]) -> Table:
+    content, model = views[0].content, views[0].model
+    by = [{str(name): group for name, group in view.rows.groupby("series", sort=False)} for view in views]
+    series = list(dict.fromkeys(name for groups in by for name in groups))
+    best = [_best(groups) for groups in by]
+    rows = [
+        Row.of(
+            name,
+            *(
+                score_cell(groups.get(name, views[0].rows[:0]), strong=name == first)
+                for groups, first in zip(by, best, strict=True)
+            ),
+        )
+        for name in series
+    ]
+    chance = [number_text(content.chance(view.problem)) for view in views]
+    return Table(
+        f"{model}. Balanced accuracy on real test cells in each problem, mean ± standard deviation over seeds; the best "
+        "generator is bold.",
+        ("training set", *(view.problem for view in views)),
+        (*rows, Row.of("commonest label = guessing", *chance, role="floor")),
+    )
+
+
+def _best(groups: dict[str, pd.DataFrame]) -> str:
+    """Return the best series that is not real cells; empty if there is none."""
+    known = {name: _score(rows).mean for name, rows in groups.items() if not _plain(rows) and _score(rows).known}
+    return max(known, key=lambda name: known[name], default="")
 
 
 def _few_cells(views: Sequence[_View]) -> _Made:
@@ -421,11 +465,48 @@ def _few_cells(views: Sequence[_View]) -> _Made:
     pictures, tables = [], []
     for view in views:
         curves, _ = _by_axis(view)
-        alone = curves[curves["kind"] == "real"]
-        others = curves[curves["kind"] != "real"]
-        for number, (method, rows) in enumerate(others.groupby("generator", sort=False)):
-            pictures.append(_curve(view, pd.concat([alone, rows]), str(method), name=("generator", number)))
-        tables.append(_curve_table(view, curves))
+        alone, others = curves[curves["kind"] == "real"], curves[curves["kind"] != "real"]
+        # the number of all cells differs between classes: it is their mean, and said to be all
+        all_cells = set(curves.loc[curves["every"], "x"])
+        ticks = {x: f"all ({x:,.0f})" if x in all_cells else f"{x:g}" for x in sorted(curves["x"].dropna().unique())}
+        for number, (generator, rows) in enumerate(others.groupby("generator", sort=False)):
+            shown = pd.concat([alone, rows])
+            pictures.append(_curve(view, shown, of=str(generator), ticks=ticks, name=f"generator{number}"))
+        tables.append(_curve_table(view, curves, ticks))
+    return pictures, tables, []
+
+
+def _ablations(views: Sequence[_View]) -> _Made:
+    """Every training set with each thing taken away, and the curves over donors."""
+    pictures, tables = [], []
+    for view in views:
+        curves, rows = _by_axis(view)
+        columns = list(dict.fromkeys(rows["name"]))
+        groups = {str(name): group for name, group in rows.groupby("series", sort=False)}
+        if columns:
+            spreads = {
+                column: [_score(group[group["name"] == column]) for group in groups.values()] for column in columns
+            }
+            figure = dots(
+                list(groups), spreads, view.references(), x_name=_ON_TEST, title=view.title, mark=view.content.mark
+            )
+            description = f"Part {view.part.letter}, {view.title}: balanced accuracy with something taken away"
+            pictures.append(Picture(view.name("taken"), figure, description))
+            table = [
+                Row.of(name, *(score_cell(group[group["name"] == column]) for column in columns))
+                for name, group in groups.items()
+            ]
+            chance = [number_text(view.content.chance(view.problem))] * len(columns)
+            tables.append(
+                Table(
+                    f"{view.title}. Balanced accuracy on real test cells; mean ± standard deviation over seeds.",
+                    ("training set", *columns),
+                    (*table, Row.of("guessing", *chance, role="floor")),
+                )
+            )
+        if len(curves):
+            pictures.append(_curve(view, curves))
+            tables.append(_curve_table(view, curves))
     return pictures, tables, []
 
 
@@ -436,22 +517,22 @@ def _by_axis(view: _View) -> tuple[pd.DataFrame, pd.DataFrame]:
     return view.rows[on_axis], view.rows[~on_axis]
 
 
-def _curve(view: _View, rows: pd.DataFrame, of: str = "", *, name: tuple[object, ...] = ("curve",)) -> Picture:
+def _curve(
+    view: _View, rows: pd.DataFrame, *, of: str = "", ticks: dict[float, str] | None = None, name: str = "curve"
+) -> Picture:
     looks = series_looks(view.content)
     lines = []
     for number, (series, group) in enumerate(rows[rows["status"] == "done"].groupby("series", sort=False)):
         x = sorted(group["x"].dropna().unique())
         y = [Spread.of(group.loc[group["x"] == value, SCORE]) for value in x]
-        alone = bool((group["kind"] == "real").all())
-        colour, marker = (CEILING_COLOUR, "o") if alone else looks[str(series)] if not of else look(number)
-        lines.append(Line(str(series), x, y, colour, marker, "--" if alone else "-"))
-    x = sorted(rows["x"].dropna().unique())
-    # steps that double and more are read on a logarithmic axis; those with 0 or all among them in order
-    wide = len(x) > 2 and x[0] > 0 and math.isfinite(x[-1]) and x[-1] / x[0] >= 10
-    ordered = bool(x) and (math.isinf(x[-1]) or (not x[0] > 0 and x[-1] > 4))
+        alone, mixed = bool((group["kind"] == "real").all()), bool((group["kind"] == "mixed").any())
+        # the lines of a panel of one generator are told apart by their ratios
+        colour, marker = (CEILING_COLOUR, "o") if alone else look(number) if of else looks[str(series)]
+        lines.append(Line(str(series), x, y, colour, marker, "--" if alone else "-", hollow=mixed and not of))
+    x = rows["x"].dropna()
     title = f"{view.title} · {of}" if of else view.title
     return Picture(
-        view.name(*name),
+        view.name(name),
         curve(
             lines,
             view.references(),
@@ -459,25 +540,24 @@ def _curve(view: _View, rows: pd.DataFrame, of: str = "", *, name: tuple[object,
             y_name=_ON_TEST,
             title=title,
             mark=view.content.mark,
-            logarithmic=wide and not ordered,
-            ticks={value: _x_text(value) for value in x} if ordered else None,
+            logarithmic=ticks is None and bool(x.min() > 0 and x.max() >= 10 * x.min()),
+            ticks=ticks,
         ),
         f"Part {view.part.letter}, {title}: balanced accuracy on real test cells against {view.part.x_name}",
     )
 
 
-def _curve_table(view: _View, rows: pd.DataFrame) -> Table:
-    x = sorted(rows["x"].dropna().unique())
+def _curve_table(view: _View, rows: pd.DataFrame, ticks: dict[float, str] | None = None) -> Table:
+    shown = ticks or {x: f"{x:,g}" for x in sorted(rows["x"].dropna().unique())}
     made = [
-        Row.of(str(series), *(score_cell(group[group["x"] == value]) for value in x))
+        Row.of(str(series), *(score_cell(group[group["x"] == x]) for x in shown))
         for series, group in rows.groupby("series", sort=False)
     ]
-    ceiling, chance = view.content.ceiling(view.problem, view.model), view.content.chance(view.problem)
-    known = f" All real cells: {ceiling}; guessing: {number_text(chance)}." if ceiling.known else ""
+    levels = "; ".join(f"{reference.name} {number_text(reference.value)}" for reference in view.references())
     return Table(
         f"{view.title}. Balanced accuracy on real test cells by {view.part.x_name}; mean ± standard deviation over "
-        f"seeds.{known}",
-        ("training set", *(_x_text(value) for value in x)),
+        f"seeds. For comparison: {levels}.",
+        ("training set", *shown.values()),
         tuple(made),
     )
 
@@ -494,10 +574,9 @@ def _rungs(view: _View, rows: pd.DataFrame) -> list[Rung]:
 
 
 def _ladder(view: _View, rows: pd.DataFrame) -> Picture:
-    references = view.references()
-    floor = rows[(rows["method"] == "poisson") & (rows["kind"] == "synthetic") & (rows["status"] == "done")]
-    if len(floor) and len(set(rows["series"])) > 2:
-        references.insert(1, Reference("independent Poisson (floor)", Spread.of(floor[SCORE]).mean, ":", "#8a8a8a"))
+    references, floor = view.references(), view.content.floor(view.problem, view.model)
+    if floor.known and (rows["kind"] == "synthetic").any():
+        references.append(Reference("independent Poisson (floor)", floor.mean, ":", _FLOOR_COLOUR))
     return Picture(
         view.name("ladder"),
         ladder(_rungs(view, rows), references, x_name=_ON_TEST, title=view.title, mark=view.content.mark),
@@ -509,7 +588,7 @@ def _ladder_table(view: _View, rows: pd.DataFrame) -> Table:
     groups = {str(name): group for name, group in rows.groupby("series", sort=False)}
     order = [rung.name for rung in _rungs(view, rows)]
     measures = [measure for measure in _FIDELITY if measure[0] in rows and rows[measure[0]].notna().any()]
-    best = next((name for name in order if not _plain(groups[name]) and _score(groups[name]).known), "")
+    best = _best(groups)
     made = []
     for name in order:
         scores = [score_cell(groups[name], column, strong=name == best) for column in SCORE_NAMES]
@@ -527,7 +606,8 @@ def _ladder_table(view: _View, rows: pd.DataFrame) -> Table:
 
 def _recall_table(view: _View, rows: pd.DataFrame) -> Table:
     labels = _labels(view)
-    named = rows["series"] if rows["x"].isna().all() else rows["name"]
+    # a series with an axis has a training set for each place on it
+    named = rows["series"].where(rows["x"].isna(), rows["series"] + ": " + rows["name"])
     made = [
         Row.of(str(name), *(score_cell(group, f"recall_{label}", shade=True) for label in labels))
         for name, group in rows.groupby(named, sort=False)
@@ -548,15 +628,11 @@ def _labels(view: _View) -> list[str]:
 
 
 def _plain(rows: pd.DataFrame) -> bool:
-    return bool(rows["plain"].eq(other=True).all())
+    return bool(rows["plain"].all())
 
 
 def _score(rows: pd.DataFrame) -> Spread:
     return Spread.of(rows.loc[rows["status"] == "done", SCORE])
-
-
-def _x_text(value: float) -> str:
-    return "all" if math.isinf(value) else f"{value:,g}"
 
 
 def _runs_text(counts: dict[str, int], seeds: int) -> str:
@@ -574,4 +650,5 @@ _MAKERS: dict[str, Callable[[Sequence[_View]], _Made]] = {
     "mixing": _mixing,
     "ladder": _ladders,
     "few_cells": _few_cells,
+    "ablations": _ablations,
 }
