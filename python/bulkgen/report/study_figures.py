@@ -295,7 +295,9 @@ def distributions(
     axes.set_yticks(range(len(sets)), [name for name, _, _ in sets])
     axes.set_ylim(len(sets) - 0.5, -0.5)
     axes.set_xscale("log")
-    axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0), numticks=8))
+    ends = [float(value) for _, _, quantiles in sets for value in (quantiles[5], quantiles[95])]
+    subs = (1.0, 2.0, 5.0) if max(ends) < 100 * max(1.0, min(ends)) else (1.0,)
+    axes.xaxis.set_major_locator(LogLocator(subs=subs, numticks=8))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
     axes.xaxis.set_minor_formatter(NullFormatter())
     axes.set_xlabel(f"{unit} per cell or sample")
@@ -321,4 +323,9 @@ def _levels(axes: Axes, references: Sequence[Reference], *, vertical: bool = Fal
 
 
 def _legend(figure: Figure) -> None:
-    figure.legend(loc="outside lower center", ncols=2, fontsize=7.5, frameon=False)
+    """Put the legend below, in as many columns as its longest name leaves room for."""
+    names = [name for axes in figure.axes for name in axes.get_legend_handles_labels()[1]]
+    columns = 2 if max(map(len, names), default=0) <= 34 else 1
+    if columns == 1:
+        figure.set_figheight(figure.get_figheight() + 0.07 * len(names))
+    figure.legend(loc="outside lower center", ncols=columns, fontsize=7.5, frameon=False)

@@ -194,7 +194,7 @@ def _mixing(content: StudyContent, part: str) -> Iterable[Finding]:
                 continue
             test = "" if math.isnan(found.p) else f", paired t-test p = {found.p_text}".replace("= <", "<")
             yield Finding(
-                f"{model}: {series} against real cells alone {difference_text(found.difference)} of balanced accuracy, "
+                f"{model}: real cells {series} against real cells alone {difference_text(found.difference)} of balanced accuracy, "
                 f"seed by seed (n = {found.difference.n}{test}).",
                 leading=True,
             )
@@ -266,8 +266,17 @@ def _bias(content: StudyContent, part: str) -> Iterable[Finding]:
 def _unseen_dose(content: StudyContent, part: str) -> Iterable[Finding]:
     for _, model, rows in _each(content, part):
         for dose, group in rows.groupby("x"):
-            values = "; ".join(f"{series} {found}" for series, found in _means(group).items())
-            yield Finding(f"{model}, tested at dose {dose:g}: {values}.", leading=True)
+            real = group[group["kind"] == "real"]
+            said = [
+                f"trained on real cells of it too {Spread.of(real.loc[real['every'], SCORE])}",
+                f"on those of the other doses {Spread.of(real.loc[~real['every'], SCORE])}",
+            ]
+            for kind, words in (("synthetic", "at best on synthetic cells alone"), ("mixed", "at best on both")):
+                scores = _means(group[group["kind"] == kind])
+                if scores:
+                    best = max(scores, key=lambda name: scores[name].mean)
+                    said.append(f"{words} {scores[best]} ({best})")
+            yield Finding(f"{model}, tested at dose {dose:g}: {'; '.join(said)}.", leading=True)
 
 
 def _ablations(content: StudyContent, part: str) -> Iterable[Finding]:

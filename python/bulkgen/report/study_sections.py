@@ -15,13 +15,13 @@ from bulkgen.report.study_findings import Finding, adjusted, findings, p_text, p
 from bulkgen.report.tables import Cell, Row, Spread, Table, difference_text, number_text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from matplotlib.figure import Figure
 
     from bulkgen.report.study_content import PartWords, StudyContent
 
-__all__ = ["Picture", "Section", "score_cell", "section", "series_looks"]
+__all__ = ["Block", "Picture", "Section", "score_cell", "section", "series_looks"]
 
 #: Names of scores in headings and on axes.
 SCORE_NAMES = {SCORE: "balanced accuracy", "macro_f1": "macro-F1", ACCURACY: "accuracy"}
@@ -48,6 +48,15 @@ class Picture:
 
 
 @dataclass(frozen=True)
+class Block:
+    """Figures and tables of one model, in one problem or over all."""
+
+    title: str
+    pictures: tuple[Picture, ...]
+    tables: tuple[Table, ...]
+
+
+@dataclass(frozen=True)
 class Section:
     """What the report says of a part."""
 
@@ -58,9 +67,13 @@ class Section:
     runs: str
     troubled: bool
     findings: tuple[Finding, ...]
-    pictures: tuple[Picture, ...]
-    tables: tuple[Table, ...]
-    notes: tuple[str, ...] = ()
+    blocks: tuple[Block, ...]
+    note: str = ""
+
+    @property
+    def pictures(self) -> list[Picture]:
+        """Every figure in the order of the section."""
+        return [picture for block in self.blocks for picture in block.pictures]
 
 
 @dataclass(frozen=True)
@@ -80,6 +93,9 @@ class _View:
     @property
     def title(self) -> str:
         return f"{self.model} · {self.problem}"
+
+    def block(self, pictures: list[Picture], tables: list[Table]) -> Block:
+        return Block(self.title, tuple(pictures), tuple(tables))
 
     def name(self, *words: object) -> str:
         """Return a file name that no other figure has."""
@@ -111,7 +127,6 @@ def section(content: StudyContent, part: PartWords) -> Section:
         for model in content.models
         if len(rows := points[(points["problem"] == problem) & (points["model"] == model)])
     ]
-    pictures, tables, notes = _MAKERS.get(part.name, _general)(views)
     counts = runs_in(points)
     seeds = points["seed"].nunique()
     return Section(
@@ -122,9 +137,8 @@ def section(content: StudyContent, part: PartWords) -> Section:
         runs=_runs_text(counts, seeds),
         troubled=counts["done"] < counts["all"],
         findings=tuple(findings(content, part.name)),
-        pictures=tuple(pictures),
-        tables=tuple(tables),
-        notes=tuple(notes),
+        blocks=tuple(_MAKERS.get(part.name, _general)(views)),
+        note=_NOTES.get(part.name, ""),
     )
 
 
@@ -154,13 +168,10 @@ def score_cell(rows: pd.DataFrame, column: str = SCORE, *, strong: bool = False,
     return Cell(text, strong=strong, shade=spread.mean if shade and spread.known else None)
 
 
-_Made = tuple[list[Picture], list[Table], list[str]]
-
-
-def _general(views: Sequence[_View]) -> _Made:
+def _general(views: Sequence[_View]) -> Iterable[Block]:
     """Curves over the axis of the part, and a ladder of what does not stand on it."""
-    pictures, tables = [], []
     for view in views:
+        pictures, tables = [], []
         curves, rungs = _by_axis(view)
         if len(curves):
             pictures.append(_curve(view, curves))
@@ -169,36 +180,30 @@ def _general(views: Sequence[_View]) -> _Made:
         if rungs["series"].nunique() > 1:
             pictures.append(_ladder(view, rungs))
             tables += [_ladder_table(view, rungs), _recall_table(view, rungs)]
-    return pictures, tables, []
+        yield view.block(pictures, tables)
 
 
-def _bulkiness(views: Sequence[_View]) -> _Made:
+def _bulkiness(views: Sequence[_View]) -> Iterable[Block]:
     """Test and validation against k: a panel for each strategy, and the epochs of models that have some."""
-    pictures, tables = [], []
     for view in views:
         curves = view.rows[view.rows["kind"] == "pseudobulk"]
-        strategies = list(dict.fromkeys(curves["strategy"].dropna()))
-        for column in (SCORE, ACCURACY):
-            pictures += [
-                Picture(
-                    view.name(strategy, column),
-                    _validation_curve(view, curves[curves["strategy"] == strategy], column, strategy),
-                    f"Part {view.part.letter}, {view.title}, {strategy} of k cells: {SCORE_NAMES[column]} on real test "
-                    "cells, and in validation during training",
-                    minor=column != SCORE,
-                )
-                for strategy in strategies
-            ]
-        if strategies:
-            drawn = _epochs(view, curves[curves["strategy"] == strategies[0]], strategies[0])
+        by_strategy = {str(name): rows for name, rows in curves.groupby("strategy", sort=False)}
+        pictures = [
+            Picture(
+                view.name(strategy, column),
+                _validation_curve(view, rows, column, strategy),
+                f"Part {view.part.letter}, {view.title}, {strategy} of k cells: {SCORE_NAMES[column]} on real test cells, "
+                "and in validation during training",
+                minor=column != SCORE,
+            )
+            for column in (SCORE, ACCURACY)
+            for strategy, rows in by_strategy.items()
+        ]
+        for strategy, rows in list(by_strategy.items())[:1]:
+            drawn = _epochs(view, rows, strategy)
             pictures += [] if drawn is None else [drawn]
-            tables += [_bulkiness_table(view, curves), _recall_table(view, curves)]
-    note = (
-        "Validation cells are a tenth of the training set as it was made, from cells of their own (pseudo-bulk), or "
-        "that with as many real validation cells (half real). They choose the epoch of a transformer; the linear model "
-        "has none to choose."
-    )
-    return pictures, tables, [note]
+        if len(curves):
+            yield view.block(pictures, [_bulkiness_table(view, curves), _recall_table(view, curves)])
 
 
 def _validation_curve(view: _View, rows: pd.DataFrame, column: str, strategy: str) -> Figure:
@@ -300,23 +305,19 @@ def _reference_rows(view: _View, before: int, after: int = 0) -> list[Row]:
     return [Row.of(name, *[""] * before, *values, *[""] * after, role="floor") for name, values in rows]
 
 
-def _mixing(views: Sequence[_View]) -> _Made:
+def _mixing(views: Sequence[_View]) -> Iterable[Block]:
     """The poster's table: recall of each label and the scores over all, with and without synthetic cells."""
-    pictures, tables = [], []
     for view in views:
         labels = _labels(view)
         columns = [*(f"recall_{label}" for label in labels), ACCURACY, SCORE, "macro_f1"]
         heads = ("training set", *labels, *(f"overall {SCORE_NAMES[name]}" for name in columns[len(labels) :]))
         groups = {str(name): group for name, group in view.rows.groupby("series", sort=False)}
         means = [Row.of(name, *(score_cell(group, column) for column in columns)) for name, group in groups.items()]
-        tables.append(
-            Table(
-                f"{view.title}. Recall of each label (share of its real test cells recognised) and scores over all "
-                f"labels; mean ± standard deviation over {view.rows['seed'].nunique()} seeds.",
-                heads,
-                tuple(means),
-            )
+        caption = (
+            f"{view.title}. Recall of each label (share of its real test cells recognised) and scores over all labels; "
+            f"mean ± standard deviation over {view.rows['seed'].nunique()} seeds."
         )
+        tables = [Table(caption, heads, tuple(means))]
         baseline = view.done[view.done["plain"]]
         mixed = {name: group[group["status"] == "done"] for name, group in groups.items() if not _plain(group)}
         if len(baseline) and mixed:
@@ -327,13 +328,7 @@ def _mixing(views: Sequence[_View]) -> _Made:
             for seed, rows in group.groupby("seed", sort=False)
         ]
         tables.append(Table(f"{view.title}: every trial", heads, tuple(trials), folded=True))
-        pictures.append(_ladder(view, view.rows))
-    return pictures, tables, [
-        "The test is Student's paired t-test of the balanced accuracy over seeds (real cells alone and with synthetic "
-        "cells, same seed, same test cells), two-sided, with p adjusted by Holm's method for the number of rows. It "
-        "asks whether the difference would stay with other synthetic cells and another start of the model; not "
-        "whether it would stay with other test cells, which are the same in every run.",
-    ]
+        yield view.block([_ladder(view, view.rows)], tables)
 
 
 def _difference_table(
@@ -354,50 +349,44 @@ def _difference_table(
     )
 
 
-def _ladders(views: Sequence[_View]) -> _Made:
+def _ladders(views: Sequence[_View]) -> Iterable[Block]:
     """Every generator at equal numbers, and its score against measures of its cells."""
-    pictures, tables, notes = _general(views)
     for view in views:
-        _, rows = _by_axis(view)
-        rungs = _rungs(view, rows)
+        pictures = [_ladder(view, view.rows)]
+        rungs = _rungs(view, view.rows)
         for column, _, perfect, axis, counts in _FIDELITY:
-            if column not in _DRAWN or column not in rows:
+            if column not in _DRAWN or column not in view.rows:
                 continue
-            x = [Spread.of(rows.loc[rows["series"] == rung.name, column]) for rung in rungs]
+            x = [Spread.of(view.rows.loc[view.rows["series"] == rung.name, column]) for rung in rungs]
             if sum(spread.known for spread in x) < 2:
                 continue
-            pictures.append(
-                Picture(
-                    view.name(column),
-                    mechanism(
-                        rungs,
-                        x,
-                        perfect=perfect,
-                        x_name=axis,
-                        y_name=_ON_TEST,
-                        title=view.title,
-                        mark=view.content.mark,
-                        counts=counts,
-                    ),
-                    f"Part {view.part.letter}, {view.title}: balanced accuracy on real test cells against {axis}",
-                )
+            figure = mechanism(
+                rungs,
+                x,
+                perfect=perfect,
+                x_name=axis,
+                y_name=_ON_TEST,
+                title=view.title,
+                mark=view.content.mark,
+                counts=counts,
             )
-    return pictures, tables, notes
+            description = f"Part {view.part.letter}, {view.title}: balanced accuracy on real test cells against {axis}"
+            pictures.append(Picture(view.name(column), figure, description))
+        yield view.block(pictures, [_ladder_table(view, view.rows), _recall_table(view, view.rows)])
 
 
-def _synthetic(views: Sequence[_View]) -> _Made:
+def _synthetic(views: Sequence[_View]) -> Iterable[Block]:
     """All problems in one figure and one table for each model, and a ladder for each problem."""
-    pictures, tables = [], []
     most = max(view.content.n_labels(view.problem) for view in views)
     for model in dict.fromkeys(view.model for view in views):
         mine = [view for view in views if view.model == model]
         whole = next((view for view in mine if view.content.n_labels(view.problem) == most), mine[0])
-        pictures.append(_ladder(whole, whole.rows))
+        pictures = [_ladder(whole, whole.rows)]
         if len(mine) > 1:
             pictures.append(_problems(mine))
         pictures += [replace(_ladder(view, view.rows), minor=True) for view in mine if view is not whole]
-        tables += [_problems_table(mine), *(_recall_table(view, view.rows) for view in mine)]
-    return pictures, tables, []
+        tables = [_problems_table(mine), *(_recall_table(view, view.rows) for view in mine)]
+        yield Block(model, tuple(pictures), tuple(tables))
 
 
 def _problems(views: Sequence[_View]) -> Picture:
@@ -460,54 +449,64 @@ def _best(groups: dict[str, pd.DataFrame]) -> str:
     return max(known, key=lambda name: known[name], default="")
 
 
-def _few_cells(views: Sequence[_View]) -> _Made:
+def _few_cells(views: Sequence[_View]) -> Iterable[Block]:
     """Curves over real cells per class: one panel for each generator, beside real cells alone."""
-    pictures, tables = [], []
     for view in views:
         curves, _ = _by_axis(view)
         alone, others = curves[curves["kind"] == "real"], curves[curves["kind"] != "real"]
         # the number of all cells differs between classes: it is their mean, and said to be all
         all_cells = set(curves.loc[curves["every"], "x"])
         ticks = {x: f"all ({x:,.0f})" if x in all_cells else f"{x:g}" for x in sorted(curves["x"].dropna().unique())}
-        for number, (generator, rows) in enumerate(others.groupby("generator", sort=False)):
-            shown = pd.concat([alone, rows])
-            pictures.append(_curve(view, shown, of=str(generator), ticks=ticks, name=f"generator{number}"))
-        tables.append(_curve_table(view, curves, ticks))
-    return pictures, tables, []
+        pictures = [
+            _curve(view, pd.concat([alone, rows]), of=str(generator), ticks=ticks, name=f"generator{number}")
+            for number, (generator, rows) in enumerate(others.groupby("generator", sort=False))
+        ]
+        yield view.block(pictures, [_curve_table(view, curves, ticks)])
 
 
-def _ablations(views: Sequence[_View]) -> _Made:
+def _ablations(views: Sequence[_View]) -> Iterable[Block]:
     """Every training set with each thing taken away, and the curves over donors."""
-    pictures, tables = [], []
     for view in views:
+        pictures, tables = [], []
         curves, rows = _by_axis(view)
-        columns = list(dict.fromkeys(rows["name"]))
-        groups = {str(name): group for name, group in rows.groupby("series", sort=False)}
-        if columns:
-            spreads = {
-                column: [_score(group[group["name"] == column]) for group in groups.values()] for column in columns
-            }
-            figure = dots(
-                list(groups), spreads, view.references(), x_name=_ON_TEST, title=view.title, mark=view.content.mark
-            )
-            description = f"Part {view.part.letter}, {view.title}: balanced accuracy with something taken away"
-            pictures.append(Picture(view.name("taken"), figure, description))
-            table = [
-                Row.of(name, *(score_cell(group[group["name"] == column]) for column in columns))
-                for name, group in groups.items()
-            ]
-            chance = [number_text(view.content.chance(view.problem))] * len(columns)
-            tables.append(
-                Table(
-                    f"{view.title}. Balanced accuracy on real test cells; mean ± standard deviation over seeds.",
-                    ("training set", *columns),
-                    (*table, Row.of("guessing", *chance, role="floor")),
-                )
-            )
+        if len(rows):
+            pictures.append(_taken_away(view, rows))
+            tables.append(_taken_away_table(view, rows))
         if len(curves):
             pictures.append(_curve(view, curves))
             tables.append(_curve_table(view, curves))
-    return pictures, tables, []
+        yield view.block(pictures, tables)
+
+
+def _taken_away(view: _View, rows: pd.DataFrame) -> Picture:
+    groups = {str(name): group for name, group in rows.groupby("series", sort=False)}
+    figure = dots(
+        list(groups),
+        {
+            str(name): [_score(group[group["name"] == name]) for group in groups.values()]
+            for name in dict.fromkeys(rows["name"])
+        },
+        view.references(),
+        x_name=_ON_TEST,
+        title=view.title,
+        mark=view.content.mark,
+    )
+    description = f"Part {view.part.letter}, {view.title}: balanced accuracy with something taken away"
+    return Picture(view.name("taken_away"), figure, description)
+
+
+def _taken_away_table(view: _View, rows: pd.DataFrame) -> Table:
+    columns = [str(name) for name in dict.fromkeys(rows["name"])]
+    made = [
+        Row.of(str(series), *(score_cell(group[group["name"] == column]) for column in columns))
+        for series, group in rows.groupby("series", sort=False)
+    ]
+    chance = [number_text(view.content.chance(view.problem))] * len(columns)
+    return Table(
+        f"{view.title}. Balanced accuracy on real test cells; mean ± standard deviation over seeds.",
+        ("training set", *columns),
+        (*made, Row.of("guessing", *chance, role="floor")),
+    )
 
 
 def _by_axis(view: _View) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -644,11 +643,28 @@ def _runs_text(counts: dict[str, int], seeds: int) -> str:
     return f"{text}; {seeds} seed{'s' * (seeds != 1)}"
 
 
-_MAKERS: dict[str, Callable[[Sequence[_View]], _Made]] = {
+_MAKERS: dict[str, Callable[[Sequence[_View]], Iterable[Block]]] = {
     "bulkiness": _bulkiness,
     "synthetic": _synthetic,
     "mixing": _mixing,
     "ladder": _ladders,
     "few_cells": _few_cells,
     "ablations": _ablations,
+}
+_NOTES = {
+    "bulkiness": (
+        "Validation cells are a tenth of the training set as it was made, from cells of their own (pseudo-bulk), or that "
+        "with as many real validation cells (half real). They choose the epoch of a transformer; the linear model has "
+        "none to choose."
+    ),
+    "mixing": (
+        "The test is Student's paired t-test of the balanced accuracy over seeds (real cells alone and with synthetic "
+        "cells, same seed, same test cells), two-sided; the last column adjusts its p by Holm's method for the number of "
+        "rows. It asks whether the difference would stay with other synthetic cells and another start of the model; not "
+        "whether it would stay with other test cells, which are the same in every run."
+    ),
+    "few_cells": (
+        "The bulk is that of all training cells at every number of real cells. Without real cells there are as many "
+        "synthetic ones as there would be real ones, whatever the ratio."
+    ),
 }
