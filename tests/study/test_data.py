@@ -34,7 +34,7 @@ def test_another_split_or_other_cells_change_every_key(cells, data, tmp_path):
     split = StudyData.open(study_of(cells, tmp_path, split={"rng": 1})).facts.context
     assert (split.data, split.split == context.split) == (context.data, False)
     changed = cells.copy()
-    changed.X[0, 0] += 1
+    changed.X.data[0] += 1
     assert StudyData.open(study_of(changed, tmp_path)).facts.context.data != context.data
 
 

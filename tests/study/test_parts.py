@@ -180,6 +180,8 @@ def test_a_generator_of_another_package_joins_every_part_by_its_name(cells, fact
 
     monkeypatch.setattr(registry, "_third_party", lambda: {"theirs": Entry()})
     parts = [name for name in ALL_PARTS if name not in ("bulkiness", "thinning")]
-    study = study_of(cells, tmp_path, generators={"theirs": {"reference": "control"}}, parts=dict.fromkeys(parts, {}))
+    study = study_of(
+        cells, tmp_path, generators={"theirs": {"reference": "control"}}, parts={name: {} for name in parts}
+    )
     made = {point.part for point in study.points(facts) if "theirs" in point.series}
     assert made == set(parts)

@@ -61,7 +61,7 @@ class Generation:
         return self.selection.data
 
     def fit(self, side: Side) -> Fit:
-        """Fit a generator to the bulk of the problem's training cells, and the reference cells of a side."""
+        """Fit a generator to the bulk and the reference cells of a side of the training cells."""
         same = self.settings.model_dump(mode="json", exclude={"per_class", "ratio", "labels"})
         seeded = self.settings.bulk_reads is not None or self.settings.donors is not None or side != "all"
         key = digest([same, self.selection.labels, side, self.run.seed if seeded else None])
@@ -81,7 +81,7 @@ class Generation:
             rows = self._first_donors(rows, self.settings.donors)
         rows = self.selection.of_side(rows, side)
         return fit_generator(
-            self._bulk(),
+            self._bulk(side),
             reference=part.cells[rows],
             method=self.settings.method,
             threads=self.data.facts.threads,
@@ -137,19 +137,21 @@ class Generation:
                 parameters[name] = value
         return parameters
 
-    def _bulk(self) -> AnnData:
+    def _bulk(self, side: Side) -> AnnData:
         """Return the profiles of the problem's classes, and of the control."""
         control = self.data.facts.control
         labels = {*self.selection.labels}
         if self.settings.reference == "control" and control is not None:
             labels.add(control)
-        seed = None if self.settings.bulk_reads is None else self.run.seed
-        key = digest([sorted(labels), self.settings.held_dose, self.settings.bulk_reads, self.settings.bias_sd, seed])
-        return self.data.shared("bulk", key, lambda: self._new_bulk(labels), most=_KEPT_BULKS)
+        settings = self.settings
+        seed = None if settings.bulk_reads is None and side == "all" else self.run.seed
+        key = digest([sorted(labels), settings.held_dose, settings.bulk_reads, settings.bias_sd, side, seed])
+        return self.data.shared("bulk", key, lambda: self._new_bulk(labels, side), most=_KEPT_BULKS)
 
-    def _new_bulk(self, labels: set[str]) -> AnnData:
+    def _new_bulk(self, labels: set[str], side: Side) -> AnnData:
         part = self.selection.cells
         rows = part.rows(labels, dose=self.settings.held_dose, control=self.data.facts.control)
+        rows = self.selection.of_side(rows, side)
         cells, threads = part.cells[rows], self.data.facts.threads
         if self.settings.bulk_reads is None:
             return bulk_profiles(cells, by=self.data.by, threads=threads)

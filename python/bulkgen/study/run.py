@@ -61,7 +61,7 @@ class RealCells(_Frozen):
 
 
 class PseudobulkCells(_Frozen):
-    """Real training cells aggregated about k at a time, each used once; see :func:`bulkgen.pseudobulk`.
+    """Real training cells of one label and dose aggregated about k at a time, each used once.
 
     Attributes
     ----------

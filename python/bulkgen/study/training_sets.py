@@ -146,14 +146,15 @@ class _Maker:
         train, held = self.selection.divided(np.concatenate([self.selection.order(label) for label in labels]))
 
         def aggregated(rows: Int64Array, side: int) -> AnnData:
-            fewest = min(Counter(part.labels[rows]).values())
+            cells = part.cells[np.sort(rows)]
+            fewest = cells.obs.groupby(list(self.data.by), observed=True).size().min()
             samples = pseudobulk(
-                part.cells[np.sort(rows)],
-                by=self.data.label,
+                cells,
+                by=self.data.by,
                 k=settings.k,
                 strategy=settings.strategy,
                 cv=settings.cv,
-                # a label with fewer cells than k still gives one sample
+                # a label (at a dose) with fewer cells than k still gives one sample
                 remainder="keep" if fewest < settings.k else "merge",
                 thin=settings.thin,
                 rng=run_rng(self.run, "AGGREGATE", number, side),
