@@ -121,6 +121,15 @@ def test_nothing_is_learned_from_shuffled_labels_or_permuted_genes(larger_test):
     assert abs(score("permuted_genes") - 0.5) < bound
 
 
+def test_cells_that_bulkgen_did_not_make_are_studied_too(tmp_path):
+    cells = small_twin()
+    cells.uns.clear()
+    data = StudyData.open(study_of(cells, tmp_path))
+    assert not data.facts.simulated
+    for training in ([RealCells()], [RealCells(), DONORS], [PseudobulkCells(k=3)]):
+        assert execute(run_of(data, *training), data)["fidelity"]["token_ks"] is not None
+
+
 def test_a_transformer_runs_with_its_history(data):
     tiny = ModelSettings(name="tiny", options={"epochs": 2, "context": 64, "layers": 1, "hidden_size": 16})
     run = run_of(data, RealCells(per_class=10), validation="same", model=tiny)

@@ -17,7 +17,7 @@ import scipy.sparse as sp
 
 from bulkgen.aggregate import pseudobulk
 from bulkgen.fidelity.methods import FROM_CELLS
-from bulkgen.io import make_anndata
+from bulkgen.io import make_anndata, provenance
 from bulkgen.study.data import join_tokens, take_tokens
 from bulkgen.study.generation import Generation
 from bulkgen.study.run import PseudobulkCells, RealCells
@@ -245,8 +245,10 @@ def _stacked(samples: Sequence[AnnData], label: str) -> AnnData:
     """Put cells of the same genes below each other."""
     labels = np.concatenate([_labels_of(cells, label) for cells in samples])
     obs = pd.DataFrame({label: pd.Categorical(labels)}, index=[f"cell-{i}" for i in range(labels.size)])
-    counts = sp.vstack([sp.csr_matrix(cells.X, dtype=np.float64) for cells in samples], format="csr")
-    return make_anndata(counts, obs=obs, var=samples[0].var.copy(), uns={"bulkgen": dict(samples[0].uns["bulkgen"])})
+    counts = sp.vstack([sp.csr_matrix(cells.X, dtype=np.float32) for cells in samples], format="csr")
+    # averages among them are fractions, which cells of unknown origin may not be
+    record = provenance("training_sample", {}, key=None, source=None)
+    return make_anndata(counts, obs=obs, var=samples[0].var.copy(), uns={"bulkgen": record})
 
 
 def _plain(tokens: TokenDataset, label: str) -> TokenDataset:
