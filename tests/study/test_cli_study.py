@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from study_cases import SMALL, run_command, write_small_study
+from small_study import SMALL, run_command, write_small_study
 
 FAILING = SMALL + '[generators.mixture]\nparameters = { states = "nothing" }\n'
 
@@ -76,4 +76,4 @@ def test_what_is_wrong_is_said_in_a_line(tmp_path, arguments, code, said):
 def test_presets_are_listed_and_printed():
     listed = run_command("presets").stdout.splitlines()
     assert [line.split()[0] for line in listed] == ["beyond", "poster", "quick"]
-    assert '[generators.truncated_gaussian]' in run_command("presets", "poster").stdout
+    assert "[generators.truncated_gaussian]" in run_command("presets", "poster").stdout

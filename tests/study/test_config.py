@@ -10,7 +10,7 @@ from bulkgen.generators.registry import make_generator
 from bulkgen.study import StudyConfig
 from bulkgen.study.config import preset_names, preset_text
 from bulkgen.training import LinearConfig
-from study_cases import SMALL
+from small_study import SMALL
 
 
 @pytest.fixture

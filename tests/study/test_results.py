@@ -9,7 +9,7 @@ import pytest
 
 from bulkgen.study import StudyConfig, StudyResults, run_study
 from bulkgen.study.data import DataFacts
-from study_cases import SMALL, write_small_study
+from small_study import SMALL, write_small_study
 
 FACTS = DataFacts(
     name="cells",

@@ -17,7 +17,7 @@ from filelock import FileLock
 
 from bulkgen.errors import OutputExistsError, StudyConfigError, StudyInUseError
 from bulkgen.study import StudyConfig, StudyResults, run_study
-from study_cases import SMALL, results_of_runs, run_command, study_command, tables, write_small_study
+from small_study import SMALL, results_of_runs, run_command, study_command, tables, write_small_study
 
 N_RUNS = 18
 needs_signals = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signals")
@@ -266,7 +266,9 @@ def test_a_worker_that_is_killed_fails_its_run_alone(study, tmp_path):
 
 def test_dask_runs_a_study(study, whole, tmp_path):
     distributed = pytest.importorskip("distributed")
-    with distributed.LocalCluster(n_workers=1, threads_per_worker=1, processes=False, dashboard_address=None) as cluster:
+    with distributed.LocalCluster(
+        n_workers=1, threads_per_worker=1, processes=False, dashboard_address=None
+    ) as cluster:
         with distributed.Client(cluster) as client:
             run_study(study, tmp_path / "out", client=client, report=False)
     assert tables(tmp_path / "out") == tables(whole.folder)
