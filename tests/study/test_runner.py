@@ -266,11 +266,11 @@ def test_a_worker_that_is_killed_fails_its_run_alone(study, tmp_path):
 
 def test_dask_runs_a_study(study, whole, tmp_path):
     distributed = pytest.importorskip("distributed")
-    with distributed.LocalCluster(
-        n_workers=1, threads_per_worker=1, processes=False, dashboard_address=None
-    ) as cluster:
-        with distributed.Client(cluster) as client:
-            run_study(study, tmp_path / "out", client=client, report=False)
+    with (
+        distributed.LocalCluster(n_workers=1, threads_per_worker=1, processes=False, dashboard_address=None) as cluster,
+        distributed.Client(cluster) as client,
+    ):
+        run_study(study, tmp_path / "out", client=client, report=False)
     assert tables(tmp_path / "out") == tables(whole.folder)
 
 
