@@ -245,7 +245,9 @@ def _stacked(samples: Sequence[AnnData], label: str) -> AnnData:
     labels = np.concatenate([_labels_of(cells, label) for cells in samples])
     obs = pd.DataFrame({label: pd.Categorical(labels)}, index=[f"cell-{i}" for i in range(labels.size)])
     counts = sp.vstack([sp.csr_matrix(cells.X, dtype=np.float64) for cells in samples], format="csr")
-    return make_anndata(counts, obs=obs, var=samples[0].var.copy(), uns={"bulkgen": dict(samples[0].uns["bulkgen"])})
+    # cells of a file have no record of bulkgen's
+    uns = {name: dict(samples[0].uns[name]) for name in ("bulkgen",) if name in samples[0].uns}
+    return make_anndata(counts, obs=obs, var=samples[0].var.copy(), uns=uns)
 
 
 def _plain(tokens: TokenDataset, label: str) -> TokenDataset:
