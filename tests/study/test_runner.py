@@ -16,6 +16,7 @@ import pytest
 from filelock import FileLock
 
 from bulkgen.errors import OutputExistsError, StudyConfigError, StudyInUseError
+from bulkgen.fidelity.results import BenchmarkResults
 from bulkgen.study import StudyConfig, StudyResults, run_study
 from small_study import SMALL, results_of_runs, run_command, study_command, tables, write_small_study
 
@@ -313,3 +314,21 @@ def test_records_say_what_they_are(whole):
         assert record["key"] == path.stem
         assert record["cost"]["seconds"] > 0
         assert "bulkgen" in record["versions"]
+
+
+def test_the_benchmark_of_generators_is_made_once(study, tmp_path):
+    given = {"benchmark": {"seeds": 1, "metrics": ["tokens"]}, "parts.bulkiness.k": [1], "seeds": [0]}
+    config = StudyConfig.from_toml(study, overrides=given)
+    kinds = []
+    for _ in range(2):
+        run_study(config, tmp_path / "out", report=False, on_event=lambda event: kinds.append(event.kind))
+    assert kinds.count("benchmark") == 1
+    benchmark = BenchmarkResults.load(tmp_path / "out" / "benchmark")
+    assert "multinomial" in set(benchmark.results["method"])
+    assert not benchmark.failures
+    # other generators make another benchmark
+    other = StudyConfig.from_toml(
+        study, overrides=given | {"generators.multinomial.parameters": {"concentration": 100.0}}
+    )
+    run_study(other, tmp_path / "out", report=False, on_event=lambda event: kinds.append(event.kind))
+    assert kinds.count("benchmark") == 2
