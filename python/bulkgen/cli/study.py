@@ -44,7 +44,9 @@ def run(
             help="A setting in the place of the study's, as parts.bulkiness.k=[1,10]; may be repeated.",
         ),
     ] = None,
-    only: Annotated[list[str] | None, typer.Option(help="Run only what this part needs; may be repeated.")] = None,
+    only: Annotated[
+        list[str] | None, typer.Option(metavar="PART", help="Run only what this part needs; may be repeated.")
+    ] = None,
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Run again what failed before.")] = False,
     no_report: Annotated[bool, typer.Option("--no-report", help="Leave the report out.")] = False,
     json_: Json = False,
@@ -125,7 +127,7 @@ def read_study(source: str, overrides: dict[str, Any], data: Path | None) -> Stu
 
     if data is None:
         return read(overrides)
-    real = {"data.path": str(data.absolute())}
+    real: dict[str, Any] = {"data.path": str(data.absolute())}
     if overrides.get("data.source") is None and read({}).data.source == "sciplex2_twin":
         # the real data set takes the place of its twin
         real |= {"data.source": "sciplex2", "data.n_cells": None}

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, TypeVar
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SerializeAsAny, ValidationError, model_validator
 
 from bulkgen.errors import StudyConfigError
+from bulkgen.fidelity.metrics import MetricGroup
 from bulkgen.generators.registry import make_generator
 from bulkgen.study.parts import PARTS, Part, Point
 from bulkgen.study.run import ModelSettings
@@ -160,7 +161,7 @@ class BenchmarkSettings(_Settings):
 
     seeds: int = Field(default=3, ge=1)
     models: tuple[str, ...] = ("linear",)
-    metrics: tuple[str, ...] | None = None
+    metrics: tuple[MetricGroup, ...] | None = None
     n_cells: int | None = Field(default=None, ge=1)
     few_cells: tuple[int | Literal["all"], ...] = ()
 

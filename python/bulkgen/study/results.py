@@ -146,7 +146,7 @@ def results_table(points: Sequence[Point], runs: Mapping[str, RunRecord], *, lab
     table = pd.DataFrame(rows, columns=[*columns, *_FIDELITY])
     # numbers stay numbers where no run has one yet
     whole = {"seed": "int64", "cells": "Int64"}
-    return table.astype({column: whole.get(column, "float64") for column in table if column not in _TEXT})
+    return table.astype({column: whole.get(column, "float64") for column in map(str, table) if column not in _TEXT})
 
 
 def write_tables(folder: StudyFolder, config: StudyConfig, data: DataFacts) -> None:

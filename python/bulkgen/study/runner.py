@@ -24,13 +24,12 @@ from bulkgen.study.config import StudyConfig, preset_names
 from bulkgen.study.data import StudyData
 from bulkgen.study.execution import execute
 from bulkgen.study.folder import RunError, StudyFolder
-from bulkgen.study.reporting import write_report
 from bulkgen.study.results import StudyResults, write_tables
 from bulkgen.study.run import Run
 from bulkgen.study.workers import WorkerDied, map_in_processes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Generator, Sequence
 
     from bulkgen.study.parts import Point
 
@@ -176,6 +175,8 @@ def run_study(
                 write_tables(folder, settings, data.facts)
         results = StudyResults.load(folder.path)
         if report and (count == 1 or not results.missing):
+            from bulkgen.study.reporting import write_report
+
             say(StudyEvent("report", "writing the report"))
             with folder.writing():
                 write_report(results)
@@ -270,7 +271,7 @@ def _event(run: Run, name: str, outcome: _Outcome, finished: int, total: int) ->
 
 def _outcomes(
     settings: StudyConfig, data: StudyData, runs: list[Run], *, jobs: int, client: DaskClient | None
-) -> Iterator[tuple[Run, _Outcome]]:
+) -> Generator[tuple[Run, _Outcome]]:
     """Execute runs here, in processes, or on a cluster; yield them as they are done."""
     text = settings.to_toml()
     if client is not None:
@@ -285,7 +286,7 @@ def _outcomes(
                 yield runs[number], _died(outcome) if isinstance(outcome, WorkerDied) else outcome
 
 
-def _on_cluster(client: DaskClient, settings: str, runs: list[Run]) -> Iterator[tuple[Run, _Outcome]]:
+def _on_cluster(client: DaskClient, settings: str, runs: list[Run]) -> Generator[tuple[Run, _Outcome]]:
     ready: queue.SimpleQueue[tuple[Run, Any]] = queue.SimpleQueue()
     futures = []
     try:
@@ -415,7 +416,7 @@ def _benchmark(
             }
             for name in wanted.models
         ],
-        metrics=wanted.metrics,  # type: ignore[arg-type] - the benchmark checks the names
+        metrics=wanted.metrics,
         n_cells=wanted.n_cells,
         few_cells=wanted.few_cells or None,
         vocabulary=data.vocabulary,

@@ -17,7 +17,7 @@ from multiprocessing.connection import wait
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Generator, Sequence
     from multiprocessing.connection import Connection
     from multiprocessing.context import SpawnContext
     from multiprocessing.process import BaseProcess
@@ -53,7 +53,7 @@ class WorkerDied:
 
 def map_in_processes(
     function: Callable[[_Task], _Result], tasks: Sequence[_Task], *, jobs: int
-) -> Iterator[tuple[int, _Result | WorkerDied]]:
+) -> Generator[tuple[int, _Result | WorkerDied]]:
     """Apply a function to tasks in several processes.
 
     Parameters
@@ -83,8 +83,8 @@ def map_in_processes(
             worker = _Worker[_Task](function, context)
             workers[worker.connection] = worker
         while workers:
-            for connection in wait(list(workers)):
-                worker = workers[connection]  # type: ignore[index] - only connections were waited for
+            ready = set(wait(list(workers)))
+            for worker in [worker for connection, worker in workers.items() if connection in ready]:
                 number = worker.task
                 try:
                     outcome = worker.connection.recv()
