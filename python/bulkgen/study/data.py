@@ -37,6 +37,9 @@ __all__ = ["DataFacts", "LabelledCells", "StudyData", "join_tokens", "take_token
 
 Value = TypeVar("Value")
 
+_SCIPLEX2_CITATION = (
+    "Srivatsan et al., Massively multiplex chemical transcriptomics at single-cell resolution, Science 367:45 (2020)"
+)
 #: Columns that the test set is stratified by where the cells have them and the study names none.
 _STRATIFIED_BY = ("replicate", "plate", "batch")
 #: Equalised cells are thinned to this quantile of the training cells' library sizes: nine of ten reach it.
@@ -245,14 +248,14 @@ class StudyData:
             name=name,
             simulated=bool(record.get("simulated", False)),
             note=str(record.get("note", cells.uns.get("note", ""))),
-            citation=str(cells.uns.get("citation", record.get("citation", ""))),
+            citation=str(cells.uns.get("citation", "" if settings.source == "file" else _SCIPLEX2_CITATION)),
             n_cells=cells.n_obs,
             n_genes=cells.n_vars,
             labels={str(label): int(n) for label, n in labels.items()},
             parts=_label_counts(table),
             control=settings.control,
             doses=() if settings.dose is None else tuple(float(dose) for dose in np.unique(table["dose"])),
-            qc=_qc_steps(cells),
+            qc=_qc_steps(cells) if settings.source == "sciplex2" else (),
             sha256=_hashes(cells, table, gene_ids=settings.gene_ids),
             stratified_by=tuple(stratify_by),
             split_sha256=_sha256((table["cell"] + "\0" + table["part"] + "\0").tolist()),
@@ -485,11 +488,10 @@ def _label_counts(table: pd.DataFrame) -> dict[str, dict[str, int]]:
 
 
 def _qc_steps(cells: AnnData) -> tuple[dict[str, Any], ...]:
-    """Return the steps of quality control that a reader noted in ``uns["qc"]``."""
-    steps = cells.uns.get("qc")
-    if not isinstance(steps, pd.DataFrame):
-        return ()
-    return tuple({str(name): value for name, value in row.items()} for row in steps.to_dict("records"))
+    """Return the steps of quality control that the reader noted."""
+    from bulkgen.io import qc_table  # type: ignore[attr-defined]
+
+    return tuple({str(name): value for name, value in row.items()} for row in qc_table(cells).to_dict("records"))
 
 
 def _hashes(cells: AnnData, table: pd.DataFrame, *, gene_ids: str | None) -> dict[str, str]:
