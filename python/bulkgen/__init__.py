@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from bulkgen.aggregate import pseudobulk
     from bulkgen.bulk_input import match_genes, read_bulk
+    from bulkgen.fetching import fetch
     from bulkgen.fidelity.results import BenchmarkResults
     from bulkgen.fidelity.runner import benchmark_generators
     from bulkgen.fidelity.score import score_cells
@@ -41,6 +42,7 @@ __all__ = [
     "benchmark_generators",
     "bulk_profiles",
     "evaluate",
+    "fetch",
     "finetune",
     "fit_generator",
     "load_fit",
@@ -70,6 +72,7 @@ _HOME = {
     "benchmark_generators": "bulkgen.fidelity.runner",
     "bulk_profiles": "bulkgen.profiles",
     "evaluate": "bulkgen.training",
+    "fetch": "bulkgen.fetching",
     "finetune": "bulkgen.training",
     "fit_generator": "bulkgen.fits",
     "load_fit": "bulkgen.fits",

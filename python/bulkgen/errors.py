@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 __all__ = [
     "BulkgenError",
     "CountsError",
+    "DownloadError",
     "GeneOverlapError",
     "InvalidCsrError",
     "LabelError",
@@ -75,6 +76,10 @@ class StudyConfigError(BulkgenError, ValueError):
 
 class StudyInUseError(BulkgenError, RuntimeError):
     """Another runner is at work in a study's folder."""
+
+
+class DownloadError(BulkgenError, OSError):
+    """A file could not be downloaded, or is not what it must be."""
 
 
 class MissingExtraError(BulkgenError, ImportError):

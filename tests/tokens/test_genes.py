@@ -8,8 +8,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from bulkgen.ensembl import strip_version
 from bulkgen.errors import GeneOverlapError
-from bulkgen.tokens.genes import map_genes, resolve, strip_version
+from bulkgen.tokens.genes import map_genes, resolve
 
 GENES = [f"ENSG{i:011d}" for i in range(1, 13)]
 

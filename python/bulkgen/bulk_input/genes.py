@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 import scipy.sparse as sp
 
+from bulkgen.ensembl import has_version, strip_version
 from bulkgen.errors import GeneOverlapError
 from bulkgen.io import canonical_counts, make_anndata
 from bulkgen.tokens.encode import load_vocabulary
-from bulkgen.tokens.genes import MIN_MAPPED, column_ids, has_version, resolve_columns, strip_version
+from bulkgen.tokens.genes import MIN_MAPPED, column_ids, resolve_columns
 from bulkgen.warning import warn
 
 if TYPE_CHECKING:

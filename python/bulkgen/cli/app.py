@@ -30,6 +30,8 @@ app = typer.Typer(
 
 #: Sub-commands in the order of the work; each is the function of the same name in the module of the same name.
 COMMANDS = (
+    "fetch",
+    "sciplex2",
     "split",
     "pseudobulk",
     "thin",

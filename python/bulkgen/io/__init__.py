@@ -6,6 +6,7 @@ from bulkgen.io.atomic import atomic_directory, atomic_file, check_output
 from bulkgen.io.checks import CountMatrix, canonical_counts, compressed_counts, is_integral, library_sizes
 from bulkgen.io.h5ad import check_anndata, check_cells_output, make_anndata, read, write
 from bulkgen.io.provenance import content_hash, provenance, provenance_of
+from bulkgen.io.sciplex2 import qc_table, read_sciplex2
 from bulkgen.io.tables import read_table
 
 __all__ = [
@@ -23,7 +24,9 @@ __all__ = [
     "make_anndata",
     "provenance",
     "provenance_of",
+    "qc_table",
     "read",
+    "read_sciplex2",
     "read_table",
     "write",
 ]

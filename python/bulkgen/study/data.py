@@ -13,8 +13,9 @@ import pandas as pd
 import pyarrow as pa
 from pydantic import BaseModel, ConfigDict
 
+from bulkgen.datasets import SCIPLEX2_CITATION, sciplex2_twin
 from bulkgen.errors import LabelError
-from bulkgen.io import canonical_counts, library_sizes, make_anndata, provenance_of, read
+from bulkgen.io import canonical_counts, library_sizes, make_anndata, provenance_of, qc_table, read, read_sciplex2
 from bulkgen.rng import STREAM_VERSION
 from bulkgen.splits import split_benchmark
 from bulkgen.study.run import RESULT_VERSION, RunContext
@@ -37,9 +38,6 @@ __all__ = ["DataFacts", "LabelledCells", "StudyData", "join_tokens", "take_token
 
 Value = TypeVar("Value")
 
-_SCIPLEX2_CITATION = (
-    "Srivatsan et al., Massively multiplex chemical transcriptomics at single-cell resolution, Science 367:45 (2020)"
-)
 #: Columns that the test set is stratified by where the cells have them and the study names none.
 _STRATIFIED_BY = ("replicate", "plate", "batch")
 #: Equalised cells are thinned to this quantile of the training cells' library sizes: nine of ten reach it.
@@ -248,7 +246,7 @@ class StudyData:
             name=name,
             simulated=bool(record.get("simulated", False)),
             note=str(record.get("note", cells.uns.get("note", ""))),
-            citation=str(cells.uns.get("citation", "" if settings.source == "file" else _SCIPLEX2_CITATION)),
+            citation=str(cells.uns.get("citation", "" if settings.source == "file" else SCIPLEX2_CITATION)),
             n_cells=cells.n_obs,
             n_genes=cells.n_vars,
             labels={str(label): int(n) for label, n in labels.items()},
@@ -386,14 +384,10 @@ def join_tokens(parts: Sequence[TokenDataset]) -> TokenDataset:
 def _read(settings: DataSettings) -> tuple[AnnData, str]:
     """Return the cells and what they are called."""
     if settings.source == "sciplex2_twin":
-        from bulkgen.datasets import sciplex2_twin
-
         doses = (0.0, 10.0) if settings.doses is None else settings.doses
         return sciplex2_twin(settings.n_cells, doses=doses, rng=settings.rng), "simulated twin of sci-Plex2"
     assert settings.path is not None
     if settings.source == "sciplex2":
-        from bulkgen.io import read_sciplex2  # type: ignore[attr-defined]
-
         return read_sciplex2(settings.path), "sci-Plex2"
     return read(settings.path), settings.path.stem
 
@@ -489,8 +483,6 @@ def _label_counts(table: pd.DataFrame) -> dict[str, dict[str, int]]:
 
 def _qc_steps(cells: AnnData) -> tuple[dict[str, Any], ...]:
     """Return the steps of quality control that the reader noted."""
-    from bulkgen.io import qc_table  # type: ignore[attr-defined]
-
     return tuple({str(name): value for name, value in row.items()} for row in qc_table(cells).to_dict("records"))
 
 

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import scipy.sparse as sp
 
+from bulkgen.ensembl import strip_version
 from bulkgen.errors import VocabularyError
 from bulkgen.io import library_sizes
-from bulkgen.tokens.genes import column_ids, strip_version
+from bulkgen.tokens.genes import column_ids
 from bulkgen.tokens.rows import CELLS_PER_BLOCK, TARGET_SUM, row_blocks
 from bulkgen.tokens.vocabulary import Vocabulary
 

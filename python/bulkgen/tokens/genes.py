@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from bulkgen.ensembl import has_version, strip_version
 from bulkgen.errors import GeneOverlapError
 
 if TYPE_CHECKING:
@@ -19,14 +20,12 @@ if TYPE_CHECKING:
 
     from bulkgen.tokens.vocabulary import Vocabulary
 
-__all__ = ["GeneMap", "column_ids", "has_version", "map_genes", "resolve", "resolve_columns", "strip_version"]
+__all__ = ["GeneMap", "column_ids", "map_genes", "resolve", "resolve_columns"]
 
 #: Below this fraction of mapped columns tokens are refused, and below the second they are warned about.
 MIN_MAPPED = 0.1
 FEW_MAPPED = 0.5
 
-# GENCODE marks the copies on the Y chromosome: ENSG00000182378.14_PAR_Y
-_VERSIONED = re.compile(r"(ENS[A-Z]*G[0-9]+)\.[0-9]+(?:_PAR_Y)?", re.IGNORECASE)
 _ENSEMBL = re.compile(r"ENS[A-Z]*G[0-9]+", re.IGNORECASE)
 
 
@@ -61,18 +60,6 @@ class GeneMap:
     def fraction(self) -> float:
         """Columns that carry a gene of the vocabulary, of all columns."""
         return self.mapped / len(self.token) if len(self.token) else 0.0
-
-
-def strip_version(gene: str) -> str:
-    """Return an Ensembl gene id without its version; anything else (``RP11-34P13.7``) as it is."""
-    # nearly no id has a version, and most have no point either
-    match = _VERSIONED.fullmatch(gene) if "." in gene else None
-    return match.group(1) if match else gene
-
-
-def has_version(gene: str) -> bool:
-    """Whether :func:`strip_version` would shorten an id."""
-    return "." in gene and strip_version(gene) != gene
 
 
 def resolve(gene: str, vocabulary: Vocabulary) -> str | None:
