@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from bulkgen.profiles import bulk_profiles
     from bulkgen.rng import STREAM_VERSION
     from bulkgen.splits import BenchmarkSplit, split_benchmark
+    from bulkgen.study import StudyConfig, StudyResults, run_study
     from bulkgen.synthesis import synthesize
     from bulkgen.thinning import thin
     from bulkgen.tokens import TokenDataset, Vocabulary, tokenize
@@ -33,6 +34,8 @@ __all__ = [
     "BenchmarkSplit",
     "Fit",
     "Scores",
+    "StudyConfig",
+    "StudyResults",
     "TokenDataset",
     "Vocabulary",
     "__version__",
@@ -47,6 +50,7 @@ __all__ = [
     "pseudobulk",
     "read",
     "read_bulk",
+    "run_study",
     "score_cells",
     "split_benchmark",
     "synthesize",
@@ -61,6 +65,8 @@ _HOME = {
     "BenchmarkSplit": "bulkgen.splits",
     "Fit": "bulkgen.fits",
     "Scores": "bulkgen.training",
+    "StudyConfig": "bulkgen.study",
+    "StudyResults": "bulkgen.study",
     "TokenDataset": "bulkgen.tokens",
     "Vocabulary": "bulkgen.tokens",
     "benchmark_generators": "bulkgen.fidelity.runner",
@@ -74,6 +80,7 @@ _HOME = {
     "pseudobulk": "bulkgen.aggregate",
     "read": "bulkgen.io",
     "read_bulk": "bulkgen.bulk_input",
+    "run_study": "bulkgen.study",
     "score_cells": "bulkgen.fidelity.score",
     "split_benchmark": "bulkgen.splits",
     "synthesize": "bulkgen.synthesis",

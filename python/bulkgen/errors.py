@@ -7,6 +7,11 @@ from :class:`ValueError` too, so that ``except ValueError`` keeps working.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
 __all__ = [
     "BulkgenError",
     "CountsError",
@@ -16,6 +21,8 @@ __all__ = [
     "LabelError",
     "MissingExtraError",
     "OutputExistsError",
+    "StudyConfigError",
+    "StudyInUseError",
     "UnsafePickleError",
     "VocabularyError",
     "VocabularyMismatchError",
@@ -56,6 +63,19 @@ class UnsafePickleError(BulkgenError, ValueError):
 
 class OutputExistsError(BulkgenError, FileExistsError):
     """An output path exists and overwriting was not asked for."""
+
+
+class StudyConfigError(BulkgenError, ValueError):
+    """The settings of a study are not usable."""
+
+    def __init__(self, source: str, problems: Sequence[str]) -> None:
+        self.problems = tuple(problems)
+        text = f" {problems[0]}" if len(problems) == 1 else "".join(f"\n  {problem}" for problem in problems)
+        super().__init__(f"{source}:{text}")
+
+
+class StudyInUseError(BulkgenError, RuntimeError):
+    """Another runner is at work in a study's folder."""
 
 
 class DownloadError(BulkgenError, OSError):

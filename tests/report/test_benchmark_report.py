@@ -13,7 +13,8 @@ from bulkgen.errors import OutputExistsError
 from bulkgen.fidelity.metrics import METRICS
 from bulkgen.fidelity.results import COLUMNS, FEW_CELLS_COLUMNS, BenchmarkResults, with_gap_closed
 from bulkgen.report import benchmark_figures as draw
-from bulkgen.report.benchmark import findings, number_text, ranked_methods, write_benchmark_report
+from bulkgen.report.benchmark import findings, ranked_methods, write_benchmark_report
+from bulkgen.report.tables import number_text
 
 SCORES = {"real": 0.9, "good": 0.85, "truncated_gaussian": 0.6, "poisson_floor": 0.5}
 ROLES = {"real": "ceiling", "poisson_floor": "floor"}

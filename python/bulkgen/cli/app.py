@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from bulkgen.cli.study import study
+
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import TextIO
@@ -80,6 +82,7 @@ def _interruptible(command: Callable[..., None]) -> Callable[..., None]:
 
 for _name in COMMANDS:
     app.command(_name)(_interruptible(getattr(import_module(f"bulkgen.cli.{_name}"), _name)))
+app.add_typer(study, name="study")
 
 
 def main() -> None:

@@ -210,7 +210,8 @@ def _print_table(results: BenchmarkResults) -> None:
     from rich.table import Table
 
     from bulkgen.fidelity.methods import CEILING, FLOOR, MAJORITY
-    from bulkgen.report.benchmark import failed_wholly, number_text, ranked_methods
+    from bulkgen.report.benchmark import failed_wholly, ranked_methods
+    from bulkgen.report.tables import number_text
 
     console = Console(width=_WIDTH, highlight=False)
     said = results.not_measured

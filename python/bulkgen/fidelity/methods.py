@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from bulkgen.fidelity.tasks import Trial
     from bulkgen.fits import Fit
 
-__all__ = ["BASELINE", "CEILING", "FLOOR", "MAJORITY", "Method", "make_methods"]
+__all__ = ["BASELINE", "CEILING", "FLOOR", "FROM_CELLS", "MAJORITY", "Method", "make_methods"]
 
 #: The generator that the share of the gap closed starts from.
 BASELINE = "truncated_gaussian"
@@ -26,7 +26,7 @@ BASELINE = "truncated_gaussian"
 CEILING, FLOOR, MAJORITY = "real", "poisson_floor", "majority"
 
 #: Methods that see the very cells of every class, not their bulk alone.
-_FROM_CELLS = ("pseudobulk",)
+FROM_CELLS = ("pseudobulk",)
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ class Method:
             raise ValueError(f"a method needs a name, got {value!r}")
         parameters = given.pop("parameters", None) or {}
         shown = given.pop("as_", None) or _shown(name, parameters)
-        reference = given.pop("reference", None) or ("training" if name in _FROM_CELLS else "task")
+        reference = given.pop("reference", None) or ("training" if name in FROM_CELLS else "task")
         if given:
             raise ValueError(f"method {name!r} has {next(iter(given))!r}; it may have name, parameters, as_, reference")
         if not isinstance(parameters, Mapping):

@@ -16,14 +16,16 @@ import pandas as pd
 import scipy.sparse as sp
 
 from bulkgen.errors import LabelError
+from bulkgen.fidelity.sequencing import sequenced_bulk
 from bulkgen.io import canonical_counts, make_anndata, provenance
-from bulkgen.profiles import bulk_profiles, gene_moments
+from bulkgen.profiles import bulk_profiles
 from bulkgen.rng import key_from_rng
 from bulkgen.splits import split_benchmark, strata_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    import numpy.typing as npt
     from anndata import AnnData
 
     from bulkgen.kernels.protocol import Float64Array, Int64Array
@@ -120,17 +122,34 @@ class Trial:
         strata = strata_of(self.train.obs, self.by)
         sizes = np.bincount(strata.codes, minlength=len(strata.table))
         if n_cells is not None:
-            labels = strata.table[self.label].astype(str).to_numpy()
-            for label in np.unique(labels):
-                here = labels == label
-                # differences of the rounded cumulative shares add up to n_cells
-                ends = np.floor(np.cumsum(sizes[here]) / sizes[here].sum() * n_cells + 0.5)
-                sizes[here] = np.diff(ends, prepend=0).astype(np.int64)
+            labels = strata.table[self.label].astype(str).to_numpy(dtype=object)
+            sizes = share_out(sizes, labels, dict.fromkeys(labels, n_cells))
         return {name: int(size) for name, size in zip(strata.names(), sizes, strict=True)}
 
     def some(self, numbers: Mapping[str, int], *, key: int) -> Int64Array:
         """Choose training cells at random, so many of each stratum or all that it has: their rows, ascending."""
         return at_most(strata_of(self.train.obs, self.by), numbers, key=key)
+
+
+def share_out(sizes: Int64Array, labels: npt.NDArray[np.object_], wanted: Mapping[str, int]) -> Int64Array:
+    """Share the cells wanted of each label out to its strata.
+
+    Parameters
+    ----------
+    sizes
+        Cells that each stratum has; its share is in proportion.
+    labels
+        Label of each stratum.
+    wanted
+        Cells by label; none of a label that is not named.
+    """
+    numbers = np.zeros(sizes.size, np.int64)
+    for label, n_cells in wanted.items():
+        here = labels == label
+        # differences of the rounded cumulative shares add up to n_cells
+        ends = np.floor(np.cumsum(sizes[here]) / sizes[here].sum() * n_cells + 0.5)
+        numbers[here] = np.diff(ends, prepend=0).astype(np.int64)
+    return numbers
 
 
 @dataclass(frozen=True)
@@ -305,7 +324,14 @@ class VirtualDrugs(Task):
         test = self._mix(real, counts, test_sources, self.n_test, "test", generator)
         # one factor per gene for all profiles of a seed
         bias = generator.lognormal(0.0, self.platform_bias, real.n_vars)
-        make_bulk = partial(self._bulk, bias=bias, key=int(generator.integers(2**63)), threads=threads)
+        make_bulk = partial(
+            sequenced_bulk,
+            by=_DRUG,
+            reads=self.bulk_reads,
+            bias=bias,
+            key=int(generator.integers(2**63)),
+            threads=threads,
+        )
         reference = _labelled(train, _DRUG, self.control)
         return Trial(train, test, make_bulk(train), reference, _DRUG, (_DRUG,), make_bulk, self.control, _FAMILY)
 
@@ -366,14 +392,6 @@ class VirtualDrugs(Task):
             matrix, obs=table, var=real.var.copy(), uns={"bulkgen": {**record, "simulated": self.mixed}}
         )
 
-    def _bulk(self, train: AnnData, *, bias: Float64Array, key: int, threads: int | None) -> AnnData:
-        """Sequence the training cells of each class: draw reads as from a library of all their molecules."""
-        generator = np.random.default_rng(key)
-        strata = strata_of(train.obs, _DRUG)
-        total = gene_moments(train.X, strata.codes, len(strata.table), threads=threads).sum.astype(np.float64)
-        reads = np.stack([generator.multinomial(self.bulk_reads, row / row.sum()) for row in total * bias])
-        return _profiles(reads, strata.table, train)
-
 
 #: Columns of the virtual drugs' cells: class, source cells of the control and of the other line (empty in controls).
 _DRUG, _SOURCE, _OTHER, _FAMILY = "virtual_drug", "source_cell", "other_source_cell", "family"
@@ -412,17 +430,6 @@ def at_most(strata: Strata, numbers: Mapping[str, int], *, key: int) -> Int64Arr
         for name, rows in zip(strata.names(), strata.rows(), strict=True)
     ]
     return np.sort(np.concatenate(chosen))
-
-
-def _profiles(reads: Int64Array, strata: pd.DataFrame, train: AnnData) -> AnnData:
-    """Profiles as of a sequencer: how many cells were behind them is not known."""
-    obs = strata.copy()
-    obs["n_obs_aggregated"] = 0
-    obs["psbulk_cells"] = 0
-    obs["psbulk_counts"] = reads.sum(axis=1)
-    obs.index = pd.Index([str(name) for name in strata.iloc[:, 0]])
-    record = provenance("bulk_profiles", {"by": list(strata.columns)}, key=None, source=train)
-    return make_anndata(reads, obs=obs, var=train.var.copy(), uns={"bulkgen": record})
 
 
 def _thinned(cells: sp.csr_matrix, targets: Float64Array, generator: np.random.Generator) -> sp.csr_matrix:

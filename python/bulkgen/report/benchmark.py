@@ -11,6 +11,7 @@ from bulkgen.fidelity.measure import MACRO
 from bulkgen.fidelity.methods import CEILING, FLOOR, MAJORITY
 from bulkgen.fidelity.metrics import GROUPS, METRICS
 from bulkgen.report.page import require_report_extra, write_page
+from bulkgen.report.tables import number_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from bulkgen.fidelity.results import BenchmarkResults
     from bulkgen.report.page import Figures
 
-__all__ = ["HEADLINE", "failed_wholly", "findings", "number_text", "ranked_methods", "write_benchmark_report"]
+__all__ = ["HEADLINE", "benchmark_content", "benchmark_figures", "failed_wholly", "findings", "ranked_methods", "write_benchmark_report"]
 
 #: Metrics of the first table after the utility, one of each group that says most, with a short name.
 HEADLINE = {
@@ -65,26 +66,32 @@ def write_benchmark_report(results: BenchmarkResults, folder: str | Path, *, ove
     return write_page(
         folder,
         "benchmark.html.j2",
-        _figures(results),
+        benchmark_figures(results),
         overwrite=overwrite,
         title=_title(results),
         banner=None if said is None else {"title": said["what"].upper(), "note": said["note"]},
-        findings=findings(results),
-        failures=_failures(results),
-        headline=_headline(results),
-        headline_columns=_headline_columns(results),
-        groups=[_group(results, group, heading) for group, heading in GROUPS.items()],
-        recalls=[_recall(results, model) for model in results.models],
-        models=results.models,
-        facts=_facts(results),
-        seeds=results.seeds,
-        has_curve=bool(len(results.few_cells)),
-        weights=_weights(results),
-        cost_note=settings.get("cost", ""),
+        benchmark=benchmark_content(results),
         command=settings.get("command") or "bulkgen.benchmark_generators(...)  # settings.json holds every argument",
         versions=settings["versions"],
         citations=(),
     )
+
+
+def benchmark_content(results: BenchmarkResults) -> dict[str, object]:
+    """What the macro ``benchmark`` of ``benchmark_sections.html.j2`` shows beside :func:`benchmark_figures`."""
+    return {
+        "findings": findings(results),
+        "failures": _failures(results),
+        "headline": _headline(results),
+        "headline_columns": _headline_columns(results),
+        "groups": [_group(results, group, heading) for group, heading in GROUPS.items()],
+        "recalls": [_recall(results, model) for model in results.models],
+        "models": results.models,
+        "facts": _facts(results),
+        "seeds": results.seeds,
+        "has_curve": bool(len(results.few_cells)),
+        "weights": _weights(results),
+    }
 
 
 @dataclass(frozen=True)
@@ -134,21 +141,6 @@ def findings(results: BenchmarkResults) -> list[str]:
             f"cells {results.value(CEILING, 'auroc_linear')[0]:.3f})."
         )
     return sentences
-
-
-def number_text(value: float, deviation: float = float("nan")) -> str:
-    """Write a number, with its standard deviation where there is one, to about three digits."""
-    if np.isnan(value):
-        return "–"
-    size = abs(value)
-    digits = 0 if size >= 100 else 1 if size >= 10 else 2 if size >= 1.995 else 3
-    # a small number keeps three digits of its own, as long as it can be read
-    if 0 < size < 0.01:
-        digits = 4
-    text = f"{value:,.{digits}f}"
-    if not np.isnan(deviation):
-        text += f" ± {deviation:,.{digits}f}"
-    return text.replace("-", "−")
 
 
 def ranked_methods(results: BenchmarkResults) -> list[str]:
@@ -341,7 +333,7 @@ def _said(value: object) -> str:
     return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
 
 
-def _figures(results: BenchmarkResults) -> Figures:
+def benchmark_figures(results: BenchmarkResults) -> Figures:
     """Every figure with its alternative text, in the order of the page."""
     from bulkgen.report import benchmark_figures as draw
 

@@ -16,10 +16,12 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from matplotlib.axes import Axes
     from numpy.typing import NDArray
 
-    from bulkgen.report.content import Report, ResultScores, RunResult
+    from bulkgen.report.content import Report, ResultScores
 
 __all__ = [
     "confusion_matrix",
@@ -30,6 +32,7 @@ __all__ = [
     "look",
     "new_figure",
     "panel",
+    "strip",
     "to_png",
     "to_svg",
 ]
@@ -136,28 +139,30 @@ def ladder(report: Report) -> Figure:
     return figure
 
 
-def confusion_matrix(report: Report, run: RunResult, scores: ResultScores) -> Figure:
-    """Share of each true label's test cells given each label, with the numbers of cells."""
-    figure, axes = panel(mark=_mark(report), height=3.3, width=4.0)
-    confusion, support = scores.confusion, scores.support
+def confusion_matrix(
+    confusion: NDArray[np.int64], labels: Sequence[str], *, title: str, mark: str | None, note: str = ""
+) -> Figure:
+    """Share of each true label's test cells given each label, with the numbers of cells; `note` says of what."""
+    figure, axes = panel(mark=mark, height=3.3, width=4.0)
+    support = confusion.sum(axis=1)
     share = confusion / np.maximum(support, 1)[:, None]
     image = axes.imshow(share, cmap=_BLUES, vmin=0.0, vmax=1.0, aspect="auto")
     for row, column in np.ndindex(*confusion.shape):
         axes.text(
             column,
             row,
-            f"{confusion[row, column]}",
+            f"{confusion[row, column]:,}",
             ha="center",
             va="center",
             fontsize=8.5,
             color="white" if share[row, column] > 0.55 else "black",
         )
-    places = range(len(scores.labels))
-    axes.set_xticks(places, scores.labels, rotation=35, ha="right", rotation_mode="anchor")
-    axes.set_yticks(places, [f"{label} ({n})" for label, n in zip(scores.labels, support, strict=True)])
+    places = range(len(labels))
+    axes.set_xticks(places, labels, rotation=35, ha="right", rotation_mode="anchor")
+    axes.set_yticks(places, [f"{label} ({n:,})" for label, n in zip(labels, support, strict=True)])
     axes.set_xlabel("predicted label")
-    axes.set_ylabel("true label (test cells)")
-    axes.set_title(f"{run.training_set} · {run.model}", fontsize=9.5)
+    axes.set_ylabel(f"true label (test cells{note})")
+    axes.set_title(title, fontsize=9.5)
     bar = figure.colorbar(image, ax=axes, fraction=0.046, pad=0.03)
     bar.set_label("share of the true label's cells", fontsize=8)
     return figure
@@ -170,7 +175,9 @@ def distribution(
     sets = (report.test_set, *report.training_sets)
     figure, axes = panel(mark=_mark(report), height=1.35 + 0.34 * len(sets))
     for place, cells in enumerate(sets):
-        _box(axes, place, np.asarray(getattr(cells, what), dtype=float), KIND_COLOURS[cells.kind])
+        values = np.asarray(getattr(cells, what), dtype=float)
+        if len(values):
+            strip(axes, place, np.quantile(values, np.linspace(0.0, 1.0, 101)), KIND_COLOURS[cells.kind])
     if what != "library_sizes":
         axes.axvline(report.context, color=GREY, linestyle=":", linewidth=1.2)
         axes.annotate(
@@ -226,6 +233,14 @@ def dress(axes: Axes) -> None:
     axes.set_axisbelow(True)
 
 
+def strip(axes: Axes, place: int, quantiles: NDArray[np.float64], colour: str) -> None:
+    """Draw the median, the quartiles and the 5th to 95th percentile of 101 quantiles in one row."""
+    low, first, middle, third, high = quantiles[[5, 25, 50, 75, 95]]
+    axes.plot([low, high], [place, place], color=colour, linewidth=1.2, solid_capstyle="butt")
+    axes.plot([first, third], [place, place], color=colour, linewidth=9, alpha=0.55, solid_capstyle="butt")
+    axes.plot([middle], [place], marker="|", markersize=13, markeredgewidth=2, color=colour)
+
+
 def look(number: int) -> tuple[str, str]:
     """Colour and marker number `number`; the first 36 pairs differ."""
     n = len(MODEL_COLOURS)
@@ -253,12 +268,3 @@ def _floors(axes: Axes, report: Report, metric: Metric, *, vertical: bool = Fals
     draw(majority, color=GREY, linestyle="-.", linewidth=1.2, label=f"{name} ({majority:.2f})")
     if not same:
         draw(chance, color=GREY, linestyle=":", linewidth=1.2, label=f"chance ({chance:.2f})")
-
-
-def _box(axes: Axes, place: int, values: NDArray[np.float64], colour: str) -> None:
-    if not len(values):
-        return
-    low, first, middle, third, high = np.quantile(values, [0.05, 0.25, 0.5, 0.75, 0.95])
-    axes.plot([low, high], [place, place], color=colour, linewidth=1.2, solid_capstyle="butt")
-    axes.plot([first, third], [place, place], color=colour, linewidth=9, alpha=0.55, solid_capstyle="butt")
-    axes.plot([middle], [place], marker="|", markersize=13, markeredgewidth=2, color=colour)

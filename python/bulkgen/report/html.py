@@ -108,7 +108,12 @@ def _figures(report: Report) -> Figures:
             )
     for number, (run, scores) in enumerate(report.scored):
         made[f"confusion_{number:02d}"] = (
-            draw.confusion_matrix(report, run, scores),
+            draw.confusion_matrix(
+                scores.confusion,
+                scores.labels,
+                title=f"{run.training_set} · {run.model}",
+                mark="simulated data" if report.simulated else None,
+            ),
             f"Confusion matrix: {run.training_set}, {run.model}",
         )
     made["token_lengths"] = (draw.distribution(report, "token_lengths"), "Tokens per cell of every set")

@@ -34,8 +34,8 @@ def render_page(template: str, svg: Mapping[str, bytes], descriptions: Mapping[s
     Parameters
     ----------
     template
-        Its name; it extends ``page.html.j2``, which needs ``title``, ``banner`` (a mapping of ``title`` and ``note``,
-        or ``None``), ``command``, ``versions`` and ``citations``.
+        Its name; it extends ``page.html.j2``, which needs ``title``, ``banner`` (a mapping of ``title``, ``note`` and,
+        for real cells, ``measured``; or ``None``), ``command``, ``versions`` and ``citations``.
     svg, descriptions
         Figures and their alternative texts, by name; ``image(name)`` gives the template a figure's address.
     **content

@@ -1,7 +1,10 @@
-"""Studies: grids of training data × model with one frozen test set, and their report."""
+"""Studies: grids of training data × model × seed with one frozen real test set, and their report."""
 
 from __future__ import annotations
 
+from bulkgen.study.config import StudyConfig
 from bulkgen.study.demo import DemoResult, run_demo
+from bulkgen.study.results import StudyResults
+from bulkgen.study.runner import StudyEvent, run_study
 
-__all__ = ["DemoResult", "run_demo"]
+__all__ = ["DemoResult", "StudyConfig", "StudyEvent", "StudyResults", "run_demo", "run_study"]

@@ -1,0 +1,208 @@
+"""``bulkgen study``: a grid of training sets, models and seeds, with one frozen real test set."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import sys
+import time
+import tomllib
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from bulkgen.cli.options import Json
+
+if TYPE_CHECKING:
+    from bulkgen.study import StudyConfig, StudyEvent, StudyResults
+
+__all__ = ["study"]
+
+study = typer.Typer(help="Run the study of the poster and others, and report on them.", no_args_is_help=True)
+
+Folder = Annotated[Path, typer.Argument(metavar="DIR", help="Folder of a study.")]
+
+_WIDTH = 80
+
+
+@study.command()
+def run(
+    source: Annotated[str, typer.Argument(metavar="TOML|PRESET", help="The study's file, or the name of a preset.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the study; an unfinished one is gone on with.")],
+    jobs: Annotated[int, typer.Option("--jobs", "-j", min=1, help="Processes at the same time.")] = 1,
+    shard: Annotated[str, typer.Option(metavar="I/N", help="Only the I-th of N equal shares of the runs.")] = "1/1",
+    data: Annotated[
+        Path | None, typer.Option(help="Real cells for the study: a file of sci-Plex2, or what the TOML's source says.")
+    ] = None,
+    seeds: Annotated[str | None, typer.Option(metavar="0,1,...", help="Seeds in the place of the study's.")] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="KEY=VALUE",
+            help="A setting in the place of the study's, as parts.bulkiness.k=[1,10]; may be repeated.",
+        ),
+    ] = None,
+    only: Annotated[
+        list[str] | None, typer.Option(metavar="PART", help="Run only what this part needs; may be repeated.")
+    ] = None,
+    retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Run again what failed before.")] = False,
+    no_report: Annotated[bool, typer.Option("--no-report", help="Leave the report out.")] = False,
+    json_: Json = False,
+) -> None:
+    """Run what is missing of a study; stop it at any time, the same command goes on."""
+    from bulkgen.study import run_study
+
+    overrides = dict(map(_read_setting, settings or []))
+    if seeds is not None:
+        overrides["seeds"] = _numbers(seeds, "--seeds")
+    config = read_study(source, overrides, data)
+    started = time.perf_counter()
+
+    def say(event: StudyEvent) -> None:
+        count = f"{event.finished}/{event.total} " if event.key else ""
+        seconds = f" ({event.seconds:.1f} s)" if event.seconds is not None else ""
+        typer.echo(f"[{time.perf_counter() - started:4.0f} s] {count}{event.text}{seconds}", err=True)
+
+    try:
+        results = run_study(
+            config,
+            out,
+            jobs=jobs,
+            shard=_shard(shard),
+            only=only,
+            retry_failed=retry_failed,
+            report=not no_report,
+            command=shlex.join(["bulkgen", *sys.argv[1:]]),
+            on_event=say,
+        )
+    except KeyboardInterrupt:
+        typer.echo("bulkgen: interrupted; what is done is kept, and the same command goes on from there", err=True)
+        raise typer.Exit(130) from None
+    finish(results, as_json=json_)
+
+
+@study.command()
+def report(folder: Folder) -> None:
+    """Make the report and its figures again, from the results alone."""
+    from bulkgen.study import StudyResults
+    from bulkgen.study.reporting import write_report
+
+    typer.echo(f"The report: {write_report(StudyResults.load(folder)).absolute()}")
+
+
+@study.command()
+def status(folder: Folder, json_: Json = False) -> None:
+    """Say how far a study is, also while it runs."""
+    from bulkgen.study import StudyResults
+
+    _print_status(StudyResults.load(folder), as_json=json_)
+
+
+@study.command()
+def presets(
+    name: Annotated[str | None, typer.Argument(help="Print this preset's TOML, to change and run it.")] = None,
+) -> None:
+    """List the studies that come with bulkgen, or print one."""
+    from bulkgen.study.config import preset_names, preset_text
+
+    if name is not None:
+        typer.echo(preset_text(name), nl=False)
+        return
+    for known in preset_names():
+        # a preset says in its first line what it is
+        typer.echo(f"{known:<8}{preset_text(known).splitlines()[0].lstrip('# ')}")
+
+
+def read_study(source: str, overrides: dict[str, Any], data: Path | None) -> StudyConfig:
+    """Read a study's file or a preset, with settings in the place of its own."""
+    from bulkgen.study import StudyConfig
+    from bulkgen.study.config import preset_names
+
+    def read(overrides: dict[str, Any]) -> StudyConfig:
+        if source in preset_names():
+            return StudyConfig.preset(source, overrides=overrides)
+        return StudyConfig.from_toml(source, overrides=overrides)
+
+    if data is None:
+        return read(overrides)
+    real: dict[str, Any] = {"data.path": str(data.absolute())}
+    if overrides.get("data.source") is None and read({}).data.source == "sciplex2_twin":
+        # the real data set takes the place of its twin
+        real |= {"data.source": "sciplex2", "data.n_cells": None}
+    return read(overrides | real)
+
+
+def finish(results: StudyResults, *, as_json: bool) -> None:
+    """Say how far the study is; fail if a run of it did."""
+    _print_status(results, as_json=as_json)
+    page = results.folder / "report.html"
+    if page.is_file() and not as_json:
+        typer.echo(f"The report: {page.absolute()}")
+    if results.failed:
+        raise typer.Exit(1)
+
+
+def _print_status(results: StudyResults, *, as_json: bool) -> None:
+    progress = results.progress()
+    failures = [
+        {"key": key, "error": f"{record['error']['type']}: {record['error']['message']}"}
+        for key, record in results.failed.items()
+        if record["error"] is not None
+    ]
+    if as_json:
+        parts = json.loads(progress.to_json(orient="records"))
+        found = {"folder": str(results.folder), "parts": parts, "failures": failures, "missing": len(results.missing)}
+        typer.echo(json.dumps(found))
+        return
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console(width=_WIDTH, highlight=False, markup=False)
+    if results.data.simulated:
+        console.print("SIMULATED data:", results.data.name)
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0))
+    table.add_column("part", max_width=44)
+    for column in ("done", "failed", "missing", "s"):
+        table.add_column(column, justify="right", no_wrap=True)
+    for row in progress.itertuples():
+        table.add_row(f"{row.part}", f"{row.done}", f"{row.failed}", f"{row.missing}", f"{row.seconds:.0f}")
+    console.print(table)
+    for error, keys in _by_error(failures).items():
+        console.print(f"failed ({len(keys)} runs, such as runs/{keys[0]}.json): {error}")
+    if failures:
+        console.print("Run the same command with --retry-failed to try them again.")
+
+
+def _by_error(failures: list[dict[str, str]]) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for failure in failures:
+        found.setdefault(failure["error"], []).append(failure["key"])
+    return found
+
+
+def _read_setting(text: str) -> tuple[str, Any]:
+    """Read KEY=VALUE; the value is TOML where it can be (true, 0.5, [1, 2]), else a string."""
+    key, equals, value = text.partition("=")
+    if not equals or not key.strip():
+        raise typer.BadParameter(f"{text!r} is not of the form KEY=VALUE", param_hint="--set")
+    try:
+        return key.strip(), tomllib.loads(f"value = {value}")["value"]
+    except tomllib.TOMLDecodeError:
+        return key.strip(), value
+
+
+def _shard(text: str) -> tuple[int, int]:
+    number, slash, count = text.partition("/")
+    if not (slash and number.isdigit() and count.isdigit() and 1 <= int(number) <= int(count)):
+        raise typer.BadParameter(f"{text!r} is not of the form I/N, with I from 1 to N", param_hint="--shard")
+    return int(number), int(count)
+
+
+def _numbers(text: str, option: str) -> list[int]:
+    words = [word.strip() for word in text.split(",")]
+    if not all(word.isdigit() for word in words):
+        raise typer.BadParameter(f"{text!r} is no list of numbers, such as 0,1,2", param_hint=option)
+    return list(map(int, words))

@@ -1,0 +1,63 @@
+"""C: synthetic cells of some labels beside all real ones."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+from pydantic import Field
+
+from bulkgen.study.parts.base import ALL_REAL, Part, Point, synthetic
+from bulkgen.study.run import RealCells
+
+if TYPE_CHECKING:
+    from bulkgen.study.config import StudyConfig
+    from bulkgen.study.data import DataFacts
+
+__all__ = ["Mixing"]
+
+
+class Mixing(Part):
+    """Real training cells, alone and with synthetic cells of chosen labels; the trials are the seeds.
+
+    Attributes
+    ----------
+    labels
+        Labels that synthetic cells are added to; ``None`` for the control and the rarest other label.
+    ratio
+        Synthetic cells per real cell of these labels.
+    seeds
+        Trials, five by default.
+    """
+
+    letter: ClassVar = "C"
+    name: ClassVar = "mixing"
+    title: ClassVar = "Mixing"
+    question: ClassVar = "Do synthetic cells of some labels help beside all real training cells?"
+
+    labels: tuple[str, ...] | None = Field(default=None, min_length=1)
+    ratio: float = Field(default=1.0, gt=0)
+    seeds: tuple[int, ...] | None = Field(default=(0, 1, 2, 3, 4), min_length=1)
+
+    def points(self, study: StudyConfig, data: DataFacts) -> list[Point]:
+        """Return the points of the baseline and of every generator."""
+        labels = self.labels or _control_and_rarest(data)
+        unknown = [label for label in labels if label not in data.labels]
+        if unknown:
+            raise ValueError(f"[parts.mixing] labels: {unknown[0]!r} is none of {', '.join(data.labels)}")
+        points = self.expand(study, data, RealCells(), series=ALL_REAL, name=ALL_REAL)
+        for name, generator in self.generators_of(study).items():
+            points += self.expand(
+                study,
+                data,
+                RealCells(),
+                synthetic(generator, labels=labels, ratio=self.ratio),
+                series=f"+ {name}",
+                name=f"{ALL_REAL} + {name} of {' and '.join(labels)}",
+            )
+        return points
+
+
+def _control_and_rarest(data: DataFacts) -> tuple[str, ...]:
+    others = {label: n for label, n in data.labels.items() if label != data.control}
+    rarest = min(others, key=lambda label: (others[label], label))
+    return (rarest,) if data.control is None else (rarest, data.control)

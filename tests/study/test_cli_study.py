@@ -1,0 +1,79 @@
+"""``bulkgen study`` on the command line."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from small_study import SMALL, run_command, write_small_study
+
+FAILING = SMALL + '[generators.mixture]\nparameters = { states = "nothing" }\n'
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    return tmp_path_factory.mktemp("cli")
+
+
+@pytest.fixture(scope="module")
+def first(place):
+    """Part of the small study, with a setting and seeds of the command line's."""
+    study = write_small_study(place)
+    changes = ["--set", "parts.bulkiness.k=[1, 2]", "--set", "parts.bulkiness.strategies=['mean']", "--seeds", "3"]
+    return run_command("run", study, "--out", place / "out", "--no-report", *changes)
+
+
+def test_a_run_says_what_it_does_and_how_far_it_is(first):
+    assert first.returncode == 0, first.stderr
+    lines = first.stderr.splitlines()
+    assert lines[1].endswith("5 runs to do")
+    assert "1/5 linear on real cells, seed 3" in lines[2]
+    assert "5/5 linear on Poisson floor, seed 3" in lines[-1]
+    assert "bulkiness" in first.stdout
+    assert max(map(len, first.stdout.splitlines())) <= 80
+
+
+def test_status_of_a_study(place, first):
+    found = json.loads(run_command("status", place / "out", "--json").stdout)
+    assert {part["part"]: (part["done"], part["failed"], part["missing"]) for part in found["parts"]} == {
+        "bulkiness": (3, 0, 0),
+        "ladder": (3, 0, 0),
+    }
+    assert found["missing"] == 0
+    assert found["failures"] == []
+
+
+def test_a_failed_run_is_reported_and_is_a_failure_of_the_command(tmp_path):
+    study = write_small_study(tmp_path, FAILING)
+    done = run_command("run", study, "--out", tmp_path / "out", "--no-report", "--only", "ladder", "--seeds", "0")
+    assert done.returncode == 1
+    assert "linear on mixture, seed 0: failed:" in done.stderr
+    assert "failed (1 runs" in done.stdout
+    assert "--retry-failed" in done.stdout
+    assert "Traceback" not in done.stderr + done.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (["--shard", "3/2"], 2, "'3/2' is not of the form I/N"),
+        (["--set", "x"], 2, "'x' is not of the form KEY=VALUE"),
+        (["--seeds", "a"], 2, "'a' is no list of numbers"),
+        (["--set", "parts.bulkiness.kk=1"], 1, "[parts.bulkiness] kk: no such key"),
+        (["--only", "bias"], 1, "only: the study has no part 'bias'"),
+    ],
+)
+def test_what_is_wrong_is_said_in_a_line(tmp_path, arguments, code, said):
+    study = write_small_study(tmp_path)
+    done = run_command("run", study, "--out", tmp_path / "out", "--no-report", *arguments)
+    assert done.returncode == code
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "out").exists()
+
+
+def test_presets_are_listed_and_printed():
+    listed = run_command("presets").stdout.splitlines()
+    assert [line.split()[0] for line in listed] == ["beyond", "poster", "quick"]
+    assert "[generators.truncated_gaussian]" in run_command("presets", "poster").stdout

@@ -1,0 +1,334 @@
+"""The runner: what it does again and what not, locks, shards, failures, and kills at any moment."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from filelock import FileLock
+
+from bulkgen.errors import OutputExistsError, StudyConfigError, StudyInUseError
+from bulkgen.fidelity.results import BenchmarkResults
+from bulkgen.study import StudyConfig, StudyResults, run_study
+from small_study import SMALL, results_of_runs, run_command, study_command, tables, write_small_study
+
+N_RUNS = 18
+needs_signals = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signals")
+FAILING = SMALL + '[generators.mixture]\nparameters = { states = "nothing" }\n'
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory) -> Path:
+    return write_small_study(tmp_path_factory.mktemp("study"))
+
+
+@pytest.fixture(scope="module")
+def whole(study, tmp_path_factory) -> StudyResults:
+    """The small study, run in one go."""
+    return run_study(study, tmp_path_factory.mktemp("whole") / "out", report=False)
+
+
+def events_of(*arguments, **options) -> list:
+    events = []
+    run_study(*arguments, report=False, on_event=events.append, **options)
+    return [event for event in events if event.key is not None]
+
+
+def test_a_study_runs_to_its_end(whole):
+    assert len(whole.runs) == N_RUNS
+    assert not whole.failed
+    assert not whole.missing
+    assert set(whole.table["status"]) == {"done"}
+    assert {"study.toml", "data.json", "split.parquet", "runs", "results.parquet", "results.csv", "cost.csv"} == {
+        entry.name for entry in whole.folder.iterdir() if not entry.name.startswith(".")
+    }
+
+
+def test_nothing_is_done_twice(study, whole):
+    before = {path: path.stat().st_mtime_ns for path in (whole.folder / "runs").iterdir()}
+    old = tables(whole.folder)
+    assert events_of(study, whole.folder) == []
+    assert {path: path.stat().st_mtime_ns for path in (whole.folder / "runs").iterdir()} == before
+    assert tables(whole.folder) == old
+
+
+@pytest.mark.parametrize("damage", [Path.unlink, lambda path: path.write_text("{"), lambda path: path.write_text("{}")])
+def test_a_record_that_is_lost_or_broken_is_made_again(study, whole, damage):
+    old = tables(whole.folder)
+    key = whole.missing or next(iter(whole.runs))
+    damage(whole.folder / "runs" / f"{key}.json")
+    assert [event.key for event in events_of(study, whole.folder)] == [key]
+    assert tables(whole.folder) == old
+
+
+def test_processes_give_the_same_table(study, whole, tmp_path):
+    run_study(study, tmp_path / "out", jobs=2, report=False)
+    assert tables(tmp_path / "out") == tables(whole.folder)
+
+
+def test_shards_together_give_the_whole_table(study, whole, tmp_path):
+    first = events_of(study, tmp_path / "out", shard=(1, 2))
+    assert len(StudyResults.load(tmp_path / "out").missing) == N_RUNS - len(first)
+    second = events_of(study, tmp_path / "out", shard=(2, 2))
+    assert abs(len(first) - len(second)) <= 1
+    assert {event.key for event in first}.isdisjoint(event.key for event in second)
+    assert tables(tmp_path / "out") == tables(whole.folder)
+
+
+def test_shards_at_the_same_time_give_the_whole_table(study, whole, tmp_path):
+    with ThreadPoolExecutor() as pool:
+        done = list(
+            pool.map(
+                lambda number: run_command("run", study, "--out", tmp_path / "out", "--no-report", "--shard", number),
+                ["1/3", "2/3", "3/3"],
+            )
+        )
+    assert [process.returncode for process in done] == [0, 0, 0], [process.stderr for process in done]
+    assert tables(tmp_path / "out") == tables(whole.folder)
+
+
+def test_only_the_runs_of_a_part(study, tmp_path):
+    run_study(study, tmp_path / "out", only=["ladder"], report=False)
+    status = StudyResults.load(tmp_path / "out").table.groupby("part")["status"].value_counts()
+    assert status["ladder"]["done"] == 6
+    # the real cells are in both parts
+    assert status["bulkiness"].to_dict() == {"missing": 12, "done": 2}
+    with pytest.raises(ValueError, match="only: the study has no part 'bias'"):
+        run_study(study, tmp_path / "out", only=["bias"], report=False)
+
+
+def test_a_changed_study_does_only_what_is_new(study, tmp_path):
+    config = StudyConfig.from_toml(study, overrides={"parts.bulkiness.k": [1, 2]})
+    assert len(events_of(config, tmp_path / "out")) == 14
+    assert len(events_of(study, tmp_path / "out")) == 4
+
+
+def test_a_failed_run_is_recorded_and_stops_nothing(tmp_path, whole):
+    study = write_small_study(tmp_path, FAILING)
+    results = run_study(study, tmp_path / "out", report=False)
+    assert len(results.runs) == N_RUNS + 2
+    assert len(results.failed) == 2
+    failed = results.table[results.table["status"] == "failed"]
+    assert set(failed["series"]) == {"mixture"}
+    assert failed["accuracy"].isna().all()
+    for record in results.failed.values():
+        assert record["result"] is None
+        assert "nothing" in record["error"]["message"]
+        assert "Traceback" in record["error"]["traceback"]
+    kept = results.table[results.table["series"] != "mixture"].reset_index(drop=True)
+    assert kept.drop(columns="key").equals(whole.table.drop(columns="key"))
+
+
+def test_failed_runs_are_tried_again_when_asked(tmp_path):
+    study = write_small_study(tmp_path, FAILING)
+    failed = {event.key for event in events_of(study, tmp_path / "out") if event.kind == "failed"}
+    assert len(failed) == 2
+    assert events_of(study, tmp_path / "out") == []
+    assert {event.key for event in events_of(study, tmp_path / "out", retry_failed=True)} == failed
+
+
+def test_the_table_is_the_same_with_a_failed_run(tmp_path):
+    study = write_small_study(tmp_path, FAILING)
+    run_study(study, tmp_path / "one", report=False)
+    run_study(study, tmp_path / "two", jobs=2, report=False)
+    assert tables(tmp_path / "one") == tables(tmp_path / "two")
+
+
+@needs_signals
+def test_a_second_runner_stops_and_harms_nothing(study, whole, tmp_path):
+    out = tmp_path / "out"
+    first = subprocess.Popen(study_command("run", study, "--out", out, "--no-report"), stderr=subprocess.PIPE)
+    wait_for(lambda: len(list(out.glob("runs/*.json"))) > 0, first)
+    # in the middle of its work for as long as the second takes
+    first.send_signal(signal.SIGSTOP)
+    second = run_command("run", study, "--out", out, "--no-report")
+    first.send_signal(signal.SIGCONT)
+    first.communicate(timeout=100)
+    assert first.returncode == 0
+    assert second.returncode == 1
+    assert second.stderr.splitlines()[-1].startswith(f"bulkgen: error: another runner is at work in {out}")
+    assert tables(out) == tables(whole.folder)
+
+
+@pytest.mark.parametrize(
+    ("there", "wanted", "allowed"),
+    [
+        ((1, 1), (1, 1), False),
+        ((1, 1), (1, 2), False),
+        ((1, 2), (1, 1), False),
+        ((1, 2), (1, 2), False),
+        ((1, 2), (2, 3), False),
+        ((1, 2), (2, 2), True),
+    ],
+)
+def test_which_shards_may_run_at_the_same_time(study, whole, there, wanted, allowed):
+    with FileLock(whole.folder / ".locks" / f"runner-{there[0]}-of-{there[1]}"):
+        if allowed:
+            assert events_of(study, whole.folder, shard=wanted) == []
+        else:
+            with pytest.raises(StudyInUseError, match=r"another runner.* is at work in"):
+                run_study(study, whole.folder, shard=wanted, report=False)
+    # the lock of a runner that ended is no hindrance
+    assert events_of(study, whole.folder) == []
+
+
+def wait_for(reached, process: subprocess.Popen) -> None:
+    deadline = time.monotonic() + 100
+    while not reached() and process.poll() is None:
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+
+
+@pytest.mark.slow
+@needs_signals
+@pytest.mark.parametrize(("jobs", "enough"), [(1, 10), (2, 3)])
+def test_kills_at_random_moments_do_not_change_a_bit(study, whole, tmp_path, jobs, enough):
+    out = tmp_path / "out"
+    command = study_command("run", study, "--out", out, "--no-report", "--jobs", jobs)
+    chance = random.Random(jobs)
+    kills, when = 0, []
+    while kills < enough:
+        process = subprocess.Popen(command, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+        records = len(list(out.glob("runs/*.json")))
+        # sometimes while it starts, mostly while it is at a run or at a record
+        more = chance.choice([0, 1, 1, 2])
+        wait_for(lambda: len(list(out.glob("runs/*.json"))) >= records + more, process)  # noqa: B023
+        time.sleep(chance.uniform(0, 0.3))
+        process.send_signal(signal.SIGKILL)
+        if process.wait() == -signal.SIGKILL:
+            kills += 1
+            when.append(len(list(out.glob("runs/*.json"))))
+        elif process.returncode == 0:
+            # done before the kill: take some records away, as if they had never been made
+            for path in list(out.glob("runs/*.json"))[:6]:
+                path.unlink()
+    assert len(set(when)) >= min(enough, 4), when
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
+    assert done.returncode == 0, done.stderr
+    assert tables(out) == tables(whole.folder)
+    assert results_of_runs(out) == results_of_runs(whole.folder)
+    assert [path.name for path in (out / "runs").iterdir() if path.name.startswith(".")] == []
+
+
+@needs_signals
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_an_interrupt_keeps_what_is_done_and_says_how_to_go_on(study, whole, tmp_path, jobs):
+    out = tmp_path / "out"
+    process = subprocess.Popen(
+        study_command("run", study, "--out", out, "--no-report", "--jobs", jobs),
+        stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        # as in a terminal: whoever started the tests may have told their children to ignore it
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
+    wait_for(lambda: len(list(out.glob("runs/*.json"))) >= 3, process)
+    # the terminal tells the whole group
+    os.killpg(process.pid, signal.SIGINT)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert said.splitlines()[-1].startswith("bulkgen: interrupted; what is done is kept")
+    assert "Traceback" not in said
+    results = StudyResults.load(out)
+    done = (results.table["status"] == "done").sum()
+    assert done >= 3
+    assert results.missing
+    run_study(study, out, report=False)
+    assert tables(out) == tables(whole.folder)
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc to find the workers")
+def test_a_worker_that_is_killed_fails_its_run_alone(study, tmp_path):
+    out = tmp_path / "out"
+    process = subprocess.Popen(
+        study_command("run", study, "--out", out, "--no-report", "--jobs", 2), stderr=subprocess.PIPE, text=True
+    )
+    wait_for(lambda: len(list(out.glob("runs/*.json"))) >= 1, process)
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    # the first child is the resource tracker of multiprocessing
+    os.kill(int(children[-1]), signal.SIGKILL)
+    process.communicate(timeout=100)
+    assert process.returncode == 1
+    results = StudyResults.load(out)
+    assert not results.missing
+    (record,) = results.failed.values()
+    assert record["error"]["type"] == "WorkerDied"
+    assert "SIGKILL" in record["error"]["message"]
+
+
+def test_dask_runs_a_study(study, whole, tmp_path):
+    distributed = pytest.importorskip("distributed")
+    with (
+        distributed.LocalCluster(n_workers=1, threads_per_worker=1, processes=False, dashboard_address=None) as cluster,
+        distributed.Client(cluster) as client,
+    ):
+        run_study(study, tmp_path / "out", client=client, report=False)
+    assert tables(tmp_path / "out") == tables(whole.folder)
+
+
+def test_another_study_does_not_take_a_folder(study, whole):
+    other = StudyConfig.from_toml(study, overrides={"name": "other"})
+    with pytest.raises(StudyConfigError, match="holds the study 'small', not 'other'"):
+        run_study(other, whole.folder, report=False)
+
+
+def test_other_cells_do_not_take_a_folder(study, whole):
+    for overrides in ({"data.where": {"label": ["A", "B"]}}, {"split.rng": 1}):
+        other = StudyConfig.from_toml(study, overrides=overrides)
+        with pytest.raises(StudyConfigError, match="its runs were made on other cells, or another split of them"):
+            run_study(other, whole.folder, report=False)
+
+
+def test_a_folder_with_something_else_is_refused(study, tmp_path):
+    (tmp_path / "thesis.txt").write_text("mine")
+    with pytest.raises(OutputExistsError, match="exists and holds no study"):
+        run_study(study, tmp_path, report=False)
+    with pytest.raises(OutputExistsError, match="is a file"):
+        run_study(study, tmp_path / "thesis.txt", report=False)
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [({"shard": (0, 2)}, "shard must be"), ({"shard": (3, 2)}, "shard must be"), ({"jobs": 0}, "jobs must be")],
+)
+def test_impossible_numbers_are_refused(study, tmp_path, options, said):
+    with pytest.raises(ValueError, match=said):
+        run_study(study, tmp_path / "out", report=False, **options)
+    assert not (tmp_path / "out").exists()
+
+
+def test_records_say_what_they_are(whole):
+    for path in (whole.folder / "runs").iterdir():
+        record = json.loads(path.read_text(encoding="utf-8"))
+        assert (record["format"], record["version"]) == ("bulkgen-study-run", 1)
+        assert record["key"] == path.stem
+        assert record["cost"]["seconds"] > 0
+        assert "bulkgen" in record["versions"]
+
+
+def test_the_benchmark_of_generators_is_made_once(study, tmp_path):
+    given = {"benchmark": {"seeds": 1, "metrics": ["tokens"]}, "parts.bulkiness.k": [1], "seeds": [0]}
+    config = StudyConfig.from_toml(study, overrides=given)
+    kinds = []
+    for _ in range(2):
+        run_study(config, tmp_path / "out", report=False, on_event=lambda event: kinds.append(event.kind))
+    assert kinds.count("benchmark") == 1
+    benchmark = BenchmarkResults.load(tmp_path / "out" / "benchmark")
+    assert "multinomial" in set(benchmark.results["method"])
+    assert not benchmark.failures
+    # other generators make another benchmark
+    other = StudyConfig.from_toml(
+        study, overrides=given | {"generators.multinomial.parameters": {"concentration": 100.0}}
+    )
+    run_study(other, tmp_path / "out", report=False, on_event=lambda event: kinds.append(event.kind))
+    assert kinds.count("benchmark") == 2
