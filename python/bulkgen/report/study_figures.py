@@ -18,7 +18,18 @@ if TYPE_CHECKING:
 
     from bulkgen.report.tables import Spread
 
-__all__ = ["CEILING_COLOUR", "Line", "Reference", "Rung", "curve", "distributions", "dots", "epochs", "ladder", "mechanism"]
+__all__ = [
+    "CEILING_COLOUR",
+    "Line",
+    "Reference",
+    "Rung",
+    "curve",
+    "distributions",
+    "dots",
+    "epochs",
+    "ladder",
+    "mechanism",
+]
 
 CEILING_COLOUR = "#000000"
 _FAILED = "#a40000"
