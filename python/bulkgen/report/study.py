@@ -11,7 +11,7 @@ import pandas as pd
 
 from bulkgen.report.content import ResultScores
 from bulkgen.report.page import require_report_extra, write_page
-from bulkgen.report.study_content import SCORE, runs_in
+from bulkgen.report.study_content import FLOOR, SCORE, runs_in
 from bulkgen.report.study_findings import levels
 from bulkgen.report.study_sections import Picture, section
 from bulkgen.report.tables import Cell, Row, Spread, Table, number_text
@@ -265,7 +265,7 @@ def _confusions(content: StudyContent) -> list[Picture]:
             last = bulk[(bulk["strategy"] == strategy) & (bulk["x"] == k)]
             chosen[f"{strategy} of {k:g} cells"] = last[last["validation"] == last["validation"].iloc[0]]
         for part in ("ladder", "synthetic"):
-            generators = here[(here["part"] == part) & (here["kind"] == "synthetic")]
+            generators = here[(here["part"] == part) & (here["kind"] == "synthetic") & (here["series"] != FLOOR)]
             if len(generators):
                 means = generators.groupby("series", sort=False)[SCORE].mean()
                 for series in (means.idxmax(), means.idxmin()):

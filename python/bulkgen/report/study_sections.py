@@ -438,7 +438,7 @@ def _problems_table(views: Sequence[_View]) -> Table:
         Row.of(
             name,
             *(
-                score_cell(groups.get(name, views[0].rows[:0]), strong=name == first)
+                score_cell(groups.get(name, views[0].rows[:0]), strong=name in first)
                 for groups, first in zip(by, best, strict=True)
             ),
         )
@@ -453,10 +453,10 @@ def _problems_table(views: Sequence[_View]) -> Table:
     )
 
 
-def _best(groups: dict[str, pd.DataFrame]) -> str:
-    """Return the best series that is not real cells; empty if there is none."""
+def _best(groups: dict[str, pd.DataFrame]) -> list[str]:
+    """Return the best series that are not real cells: several where they are equal."""
     known = {name: _score(rows).mean for name, rows in groups.items() if not _plain(rows) and _score(rows).known}
-    return max(known, key=lambda name: known[name], default="")
+    return [name for name, mean in known.items() if mean == max(known.values())]
 
 
 def _few_cells(views: Sequence[_View]) -> Iterable[Block]:
@@ -600,7 +600,7 @@ def _ladder_table(view: _View, rows: pd.DataFrame) -> Table:
     best = _best(groups)
     made = []
     for name in order:
-        scores = [score_cell(groups[name], column, strong=name == best) for column in SCORE_NAMES]
+        scores = [score_cell(groups[name], column, strong=name in best) for column in SCORE_NAMES]
         known = [Spread.of(groups[name][column]) for column, *_ in measures]
         made.append(Row.of(name, *scores, *(number_text(spread.mean, spread.sd) for spread in known)))
     references = [row for row in _reference_rows(view, 0, len(measures)) if not row.name.startswith(REAL)]
