@@ -1,4 +1,4 @@
-"""A real browser for tests: headless Chromium, driven over its debugging pipe, with nothing but the standard library."""
+"""A real browser for tests: headless Chromium over its debugging pipe, with the standard library alone."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ import shutil
 import subprocess
 import time
 
-CHROMIUM = next((found for name in ("chromium", "chromium-browser", "google-chrome") if (found := shutil.which(name))), None)
+CHROMIUM = next(
+    (found for name in ("chromium", "chromium-browser", "google-chrome") if (found := shutil.which(name))), None
+)
 
 
 class Browser:
@@ -45,9 +47,7 @@ class Browser:
         self._session = self._ask("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
         for domain in ("Page", "Network", "Runtime", "Log"):
             self.ask(f"{domain}.enable")
-        self.ask(
-            "Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=mobile
-        )
+        self.ask("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=mobile)
 
     def __enter__(self):
         return self
@@ -72,14 +72,14 @@ class Browser:
         found = self.ask("Runtime.evaluate", expression=expression, returnByValue=True, awaitPromise=True)
         return found["result"].get("value")
 
-    def screenshot(self, place):
-        """Write the whole page as PNG."""
+    def screenshot(self):
+        """Return the whole page as PNG."""
         # one that is higher than this is cut: the compositor has no larger surface
         height = min(self.run("document.documentElement.scrollHeight"), 16000)
         width = self.run("innerWidth")
         clip = {"x": 0, "y": 0, "width": width, "height": height, "scale": 1}
         found = self.ask("Page.captureScreenshot", captureBeyondViewport=True, clip=clip)
-        place.write_bytes(base64.b64decode(found["data"]))
+        return base64.b64decode(found["data"])
 
     def pdf(self):
         """Return the page as printed."""

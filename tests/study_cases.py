@@ -66,8 +66,8 @@ class _Study:
                 key = hashlib.sha256(json.dumps(run, sort_keys=True).encode()).hexdigest()[:20]
                 if key not in self.runs and status != "missing":
                     self.runs[key] = self._record(key, run, labels, score, validated, status)
-                row = dict(part=part, problem=problem, series=series, name=name, x=x, model=model, seed=seed, key=key)
-                self.rows.append(row | {"status": status} | _columns(self.runs.get(key)))
+                row = {"part": part, "problem": problem, "series": series, "name": name, "x": x, "model": model}
+                self.rows.append(row | {"seed": seed, "key": key, "status": status} | _columns(self.runs.get(key)))
 
     def _record(self, key, run, labels, score, validated, status):
         slow = run["model"]["name"] == "tiny"
@@ -127,13 +127,12 @@ class _Study:
         return Scores.from_dict(plain).to_dict()
 
 
-def make_study(*, seeds=(0, 1, 2), models=MODELS, simulated=True, benchmark=None, without=(), **changes):
+def make_study(*, seeds=(0, 1, 2), models=MODELS, simulated=True):
     """A whole study of all parts; ``copula`` fails for tiny in part E and has not been run for two labels in part B."""
     study = _Study(seeds, models)
     for part in (_bulkiness, _synthetic, _mixing, _thinning, _ladder, _few_cells, _bias, _unseen_dose, _ablations):
         part(study)
     table = pd.DataFrame(study.rows)
-    table = table[~table["part"].isin(without)].reset_index(drop=True)
     content = {
         "name": "poster",
         "data": {
@@ -151,7 +150,7 @@ def make_study(*, seeds=(0, 1, 2), models=MODELS, simulated=True, benchmark=None
         },
         "parts": PARTS,
         "table": table,
-        "runs": {key: study.runs[key] for key in dict.fromkeys(table["key"]) if key in study.runs},
+        "runs": study.runs,
         "split": pd.DataFrame(
             [
                 (part, label)
@@ -165,9 +164,8 @@ def make_study(*, seeds=(0, 1, 2), models=MODELS, simulated=True, benchmark=None
         "settings": 'name = "poster"\nseeds = [0, 1, 2]\n',
         "versions": {"bulkgen": "0.1.0"},
         "citations": ("Someone (2020).",),
-        "benchmark": benchmark,
     }
-    return StudyContent(**content | changes)
+    return StudyContent(**content)
 
 
 def _bulkiness(study):

@@ -93,6 +93,10 @@ def _render(report):
     return render(report, dict.fromkeys(names, b""), dict.fromkeys(names, "picture"))
 
 
+def _confusion(scores):
+    return draw.confusion_matrix(scores.confusion, scores.labels, title="", mark="simulated data")
+
+
 def test_report_needs_nothing_from_outside(html):
     assert "<script" not in html
     assert "<link" not in html
@@ -126,11 +130,10 @@ def test_real_data_is_not_called_simulated(report):
 
 
 def test_every_figure_of_simulated_data_says_so(report):
-    run, scores = report.scored[0]
     made = [
         draw.ladder(report),
         draw.k_curve(report),
-        draw.confusion_matrix(report, run, scores),
+        _confusion(report.scored[0][1]),
         draw.distribution(report, "token_lengths"),
     ]
     assert all(figure.get_suptitle() == "simulated data" for figure in made)
@@ -172,8 +175,7 @@ def test_balanced_accuracy_has_one_floor_where_majority_and_chance_agree(report)
 
 
 def test_every_axis_names_its_quantity(report):
-    run, scores = report.scored[0]
-    for figure in (draw.k_curve(report), draw.confusion_matrix(report, run, scores)):
+    for figure in (draw.k_curve(report), _confusion(report.scored[0][1])):
         assert figure.axes[0].get_xlabel()
         assert figure.axes[0].get_ylabel()
     assert "tokens per cell" in draw.distribution(report, "token_lengths").axes[0].get_xlabel()
@@ -183,8 +185,7 @@ def test_every_axis_names_its_quantity(report):
 
 
 def test_confusion_matrix_shows_the_numbers_of_cells(report):
-    run, scores = report.scored[2]
-    texts = [text.get_text() for text in draw.confusion_matrix(report, run, scores).axes[0].texts]
+    texts = [text.get_text() for text in _confusion(report.scored[2][1]).axes[0].texts]
     assert texts == ["40", "20", "0", "10", "20", "0", "5", "0", "5"]
 
 

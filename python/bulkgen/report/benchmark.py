@@ -21,7 +21,15 @@ if TYPE_CHECKING:
     from bulkgen.fidelity.results import BenchmarkResults
     from bulkgen.report.page import Figures
 
-__all__ = ["HEADLINE", "benchmark_content", "benchmark_figures", "failed_wholly", "findings", "ranked_methods", "write_benchmark_report"]
+__all__ = [
+    "HEADLINE",
+    "benchmark_content",
+    "benchmark_figures",
+    "failed_wholly",
+    "findings",
+    "ranked_methods",
+    "write_benchmark_report",
+]
 
 #: Metrics of the first table after the utility, one of each group that says most, with a short name.
 HEADLINE = {
@@ -78,7 +86,7 @@ def write_benchmark_report(results: BenchmarkResults, folder: str | Path, *, ove
 
 
 def benchmark_content(results: BenchmarkResults) -> dict[str, object]:
-    """What the macro ``benchmark`` of ``benchmark_sections.html.j2`` shows beside :func:`benchmark_figures`."""
+    """Return what the macro of ``benchmark_sections.html.j2`` shows beside :func:`benchmark_figures`."""
     return {
         "findings": findings(results),
         "failures": _failures(results),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +11,7 @@ import pandas as pd
 
 from bulkgen.report.content import ResultScores
 from bulkgen.report.page import require_report_extra, write_page
-from bulkgen.report.study_content import SCORE, runs_in
+from bulkgen.report.study_content import FLOOR, SCORE, runs_in
 from bulkgen.report.study_findings import levels
 from bulkgen.report.study_sections import Picture, section
 from bulkgen.report.tables import Cell, Row, Spread, Table, number_text
@@ -166,10 +167,9 @@ def study_page(content: StudyContent) -> StudyPage:
             "measured": not content.simulated,
         },
         summary=(
-            "Can bulk RNA-seq, as pseudo-bulk or as cells generated from it, stand in for single cells as training data? "
-            "Every model was tested on the same single cells"
-            + (" of the simulation" if content.simulated else "")
-            + ", which took no part in training, estimation or any choice."
+            "Can bulk RNA-seq, as pseudo-bulk or as cells generated from it, stand in for single cells as training "
+            "data? Every model was tested on the same single cells, which took no part in training, estimation or any "
+            "choice." + (" “Real cells” in this report are the simulation's own." if content.simulated else "")
         ),
         runs=_runs(counts, content.seeds, len(content.models)),
         troubled=counts["done"] < counts["all"],
@@ -224,30 +224,29 @@ def _said(value: object) -> str:
             return "yes" if value else "no"
         case int():
             return f"{value:,}"
+        case float():
+            return f"{value:g}"
         case _:
             return str(value)
 
 
 def _split_table(content: StudyContent) -> Table:
-    counts = content.split.groupby(["part", "label"], observed=True).size().unstack("label", fill_value=0)
-    labels = [label for label in content.labels if label in counts]
-    names = {"train": "training", "validation": "validation", "test": "test (frozen, real)"}
-    if content.simulated:
-        names["test"] = "test (frozen, the simulation's own)"
-    rows = [
-        Row.of(name, *(f"{counts.loc[part, label]:,}" for label in labels), f"{counts.loc[part, labels].sum():,}")
-        for part, name in names.items()
-        if part in counts.index
-    ]
-    return Table("Cells of each label in each part of the split.", ("part", *labels, "all"), tuple(rows))
+    counts = Counter(zip(content.split["part"], content.split["label"], strict=True))
+    own = "the simulation's own" if content.simulated else "real"
+    names = {"train": "training", "validation": "validation", "test": f"test (frozen, {own})"}
+    rows = []
+    for part, name in names.items():
+        cells = [counts[part, label] for label in content.labels]
+        rows.append(Row.of(name, *(f"{n:,}" for n in cells), f"{sum(cells):,}"))
+    return Table("Cells of each label in each part of the split.", ("part", *content.labels, "all"), tuple(rows))
 
 
 def _main_problem(content: StudyContent) -> str:
-    return max(dict.fromkeys(content.table["problem"]), key=content.n_labels)
+    return str(max(dict.fromkeys(content.table["problem"]), key=content.n_labels))
 
 
 def _confusions(content: StudyContent) -> list[Picture]:
-    """Draw the matrices of the main runs of each model: real cells, the bulkiest pseudo-bulk, generators' best and worst."""
+    """Draw the matrices of each model's main runs: real cells, the largest k, the best and the worst generator."""
     from bulkgen.report.figures import confusion_matrix
 
     points = content.points
@@ -266,7 +265,7 @@ def _confusions(content: StudyContent) -> list[Picture]:
             last = bulk[(bulk["strategy"] == strategy) & (bulk["x"] == k)]
             chosen[f"{strategy} of {k:g} cells"] = last[last["validation"] == last["validation"].iloc[0]]
         for part in ("ladder", "synthetic"):
-            generators = here[(here["part"] == part) & (here["kind"] == "synthetic")]
+            generators = here[(here["part"] == part) & (here["kind"] == "synthetic") & (here["series"] != FLOOR)]
             if len(generators):
                 means = generators.groupby("series", sort=False)[SCORE].mean()
                 for series in (means.idxmax(), means.idxmin()):
@@ -283,12 +282,13 @@ def _confusions(content: StudyContent) -> list[Picture]:
                 note=f" × {seeds} seeds" if seeds > 1 else "",
             )
             place = content.models.index(model)
-            made.append(Picture(f"confusion_{place}_{number}", figure, f"Confusion matrix of {model} trained on {name}"))
+            description = f"Confusion matrix of {model} trained on {name}"
+            made.append(Picture(f"confusion_{place}_{number}", figure, description, minor=True))
     return made
 
 
 def _distributions(content: StudyContent) -> list[Picture]:
-    """Draw the training sets of the first seed that differ in kind: real, pseudo-bulk of the first strategy, generated."""
+    """Draw training sets of the first seed: real cells, pseudo-bulk of the first strategy or thinned, generated."""
     from bulkgen.report.study_figures import distributions
 
     points = content.points
@@ -319,7 +319,7 @@ def _distributions(content: StudyContent) -> list[Picture]:
         if shown:
             context = content.data.get("vocabulary", {}).get("context") if what == "token_lengths" else None
             figure = distributions(shown, unit=unit, mark=content.mark, context=context)
-            made.append(Picture(f"cells_{what}", figure, f"{words}, of every training set"))
+            made.append(Picture(f"cells_{what}", figure, f"{words}, in training sets"))
     return made
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
     from bulkgen.fidelity.results import BenchmarkResults
 
-__all__ = ["ACCURACY", "FLOOR", "REAL", "SCORE", "PartWords", "StudyContent", "runs_in"]
+__all__ = ["ACCURACY", "FLOOR", "REAL", "SCORE", "PartWords", "StudyContent", "first_of", "runs_in"]
 
 #: Series that stand in many parts: the real training cells, and independent Poisson counts of the bulk's means.
 REAL, FLOOR = "real cells", "Poisson floor"
@@ -51,8 +52,8 @@ class StudyContent:
     parts
         The parts, in the order of the report.
     table
-        One row per point, as in ``results.parquet``: part, problem, series, name, x, model, seed, key, status (``done``,
-        ``failed`` or ``missing``) and the scores.
+        One row per point, as in ``results.parquet``: part, problem, series, name, x, model, seed, key, status
+        (``done``, ``failed`` or ``missing``) and the scores.
     runs
         Results by key, as in ``runs/<key>.json``.
     split
@@ -103,6 +104,10 @@ class StudyContent:
         described = {key: _described(run["run"]) for key, run in self.runs.items()}
         columns = pd.DataFrame([described.get(key, {}) for key in self.table["key"]], index=self.table.index)
         columns = columns.reindex(columns=list(_DESCRIPTION))
+        # what was not run yet is of the kind of its series
+        series = columns.groupby([self.table[name] for name in ("part", "problem", "series")], sort=False)
+        for name in ("kind", "strategy", "generator", "validation", "ablation"):
+            columns[name] = columns[name].fillna(series[name].transform("first"))
         flags = {name: columns[name].eq(other=True) for name in ("plain", "every", "thin")}
         return pd.concat([self.table, columns.assign(**flags)], axis=1)
 
@@ -143,7 +148,7 @@ class StudyContent:
         return tuple(sorted(n_labels, key=lambda problem: -n_labels[problem]))
 
     def n_labels(self, problem: str) -> int:
-        """Number of labels of a problem; 0 while no run of it is done."""
+        """Count the labels of a problem; 0 while no run of it is done."""
         chance = self.chance(problem)
         return 0 if np.isnan(chance) else round(1 / chance)
 
@@ -184,17 +189,23 @@ class StudyContent:
         return Spread.of(found[here].drop_duplicates("seed")[column])
 
     def _first(self, problem: str, column: str) -> float:
-        if column not in self.table:
-            return float("nan")
-        values = self.table.loc[self.table["problem"] == problem, column].dropna()
-        return float(values.iloc[0]) if len(values) else float("nan")
+        found = self.points
+        # a part that tests at one dose may lack a label there
+        here = (found["problem"] == problem) & found["test_dose"].isna()
+        return first_of(found.loc[here if here.any() else found["problem"] == problem], column)
+
+
+def first_of(rows: pd.DataFrame, column: str) -> float:
+    """Return the first value that a column has; NaN if it has none."""
+    values = rows[column].dropna().to_list() if column in rows else []
+    return float(values[0]) if values else float("nan")
 
 
 def runs_in(rows: pd.DataFrame) -> dict[str, int]:
     """Count the runs of some points by status: ``all``, ``done``, ``failed``, ``missing``."""
-    runs = rows.drop_duplicates("key")
-    counts = {status: int((runs["status"] == status).sum()) for status in ("done", "failed", "missing")}
-    return {"all": len(runs)} | counts
+    statuses = dict(zip(rows["key"], rows["status"], strict=True))
+    counts = Counter(statuses.values())
+    return {"all": len(statuses)} | {status: counts[status] for status in ("done", "failed", "missing")}
 
 
 _DESCRIPTION = (

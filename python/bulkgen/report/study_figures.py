@@ -18,7 +18,18 @@ if TYPE_CHECKING:
 
     from bulkgen.report.tables import Spread
 
-__all__ = ["CEILING_COLOUR", "Line", "Reference", "Rung", "curve", "distributions", "dots", "epochs", "ladder", "mechanism"]
+__all__ = [
+    "CEILING_COLOUR",
+    "Line",
+    "Reference",
+    "Rung",
+    "curve",
+    "distributions",
+    "dots",
+    "epochs",
+    "ladder",
+    "mechanism",
+]
 
 CEILING_COLOUR = "#000000"
 _FAILED = "#a40000"
@@ -146,9 +157,9 @@ def ladder(
     _levels(axes, references, vertical=True)
     axes.set_yticks(range(len(rungs)), [rung.name for rung in rungs])
     axes.set_ylim(len(rungs) - 0.4, -0.75)
-    known = [rung.score.mean - (rung.score.bar or 0.0) for rung in rungs if rung.score.known]
-    known += [reference.value for reference in references]
-    axes.set_xlim(max(0.0, min(known, default=0.0) - 0.06), 1.04)
+    ends = [rung.score.mean + sign * (rung.score.bar or 0.0) for rung in rungs if rung.score.known for sign in (-1, 1)]
+    ends += [reference.value for reference in references]
+    axes.set_xlim(max(0.0, min(ends, default=0.0) - 0.06), min(1.04, max(ends, default=1.0) + 0.08))
     axes.set_xlabel(x_name)
     axes.set_title(title, fontsize=9.5)
     axes.grid(axis="x", color="#dddddd", linewidth=0.6)
@@ -326,6 +337,7 @@ def _legend(figure: Figure) -> None:
     """Put the legend below, in as many columns as its longest name leaves room for."""
     names = [name for axes in figure.axes for name in axes.get_legend_handles_labels()[1]]
     columns = 2 if max(map(len, names), default=0) <= 34 else 1
-    if columns == 1:
-        figure.set_figheight(figure.get_figheight() + 0.07 * len(names))
+    # room for three lines is in every figure; the panel must not pay for more
+    lines = -(-len(names) // columns)
+    figure.set_figheight(figure.get_figheight() + 0.16 * max(0, lines - 3))
     figure.legend(loc="outside lower center", ncols=columns, fontsize=7.5, frameon=False)

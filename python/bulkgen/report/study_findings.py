@@ -120,7 +120,7 @@ def _means(rows: pd.DataFrame, column: str = SCORE) -> dict[str, Spread]:
 
 
 def _bulkiness(content: StudyContent, part: str) -> Iterable[Finding]:
-    for problem, model, rows in _each(content, part):
+    for _, model, rows in _each(content, part):
         curves = rows[rows["kind"] == "pseudobulk"]
         for number, strategy in enumerate(dict.fromkeys(curves["strategy"])):
             here = curves[curves["strategy"] == strategy]
@@ -150,7 +150,7 @@ def _validation(rows: pd.DataFrame, cells: str, test: Spread, k: float) -> str:
 
 
 def _thinning(content: StudyContent, part: str) -> Iterable[Finding]:
-    for problem, model, rows in _each(content, part):
+    for _, model, rows in _each(content, part):
         high = rows["x"].max()
         if math.isnan(high):
             continue
@@ -193,11 +193,9 @@ def _mixing(content: StudyContent, part: str) -> Iterable[Finding]:
             if not found.difference.known:
                 continue
             test = "" if math.isnan(found.p) else f", paired t-test p = {found.p_text}".replace("= <", "<")
-            yield Finding(
-                f"{model}: real cells {series} against real cells alone {difference_text(found.difference)} of balanced accuracy, "
-                f"seed by seed (n = {found.difference.n}{test}).",
-                leading=True,
-            )
+            text = f"{model}: real cells {series} against real cells alone {difference_text(found.difference)}"
+            text += f" of balanced accuracy, seed by seed (n = {found.difference.n}{test})."
+            yield Finding(text, leading=True)
 
 
 def _ladder(content: StudyContent, part: str) -> Iterable[Finding]:

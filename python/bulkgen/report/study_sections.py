@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from bulkgen.report.figures import GREY, look
-from bulkgen.report.study_content import ACCURACY, FLOOR, REAL, SCORE, runs_in
+from bulkgen.report.figures import look
+from bulkgen.report.study_content import ACCURACY, FLOOR, REAL, SCORE, first_of, runs_in
 from bulkgen.report.study_figures import CEILING_COLOUR, Line, Reference, Rung, curve, dots, epochs, ladder, mechanism
 from bulkgen.report.study_findings import Finding, adjusted, findings, p_text, paired
 from bulkgen.report.tables import Cell, Row, Spread, Table, difference_text, number_text
@@ -109,7 +109,7 @@ class _View:
         if self.rows["test_dose"].isna().all():
             ceiling = self.content.ceiling(self.problem, self.model, column)
             found.append(Reference("real cells (ceiling)", ceiling.mean, "--", CEILING_COLOUR))
-        chance = self.content.chance(self.problem)
+        chance = first_of(self.rows, "chance")
         if column == SCORE:
             found.append(Reference("commonest label = chance", chance, "-."))
         else:
@@ -127,6 +127,9 @@ def section(content: StudyContent, part: PartWords) -> Section:
         for model in content.models
         if len(rows := points[(points["problem"] == problem) & (points["model"] == model)])
     ]
+    finished = [view for view in views if len(view.done)]
+    blocks = [*_MAKERS.get(part.name, _general)(finished)] if finished else []
+    blocks += [view.block([], [_unfinished_table(view)]) for view in views if not len(view.done)]
     counts = runs_in(points)
     seeds = points["seed"].nunique()
     return Section(
@@ -137,7 +140,7 @@ def section(content: StudyContent, part: PartWords) -> Section:
         runs=_runs_text(counts, seeds),
         troubled=counts["done"] < counts["all"],
         findings=tuple(findings(content, part.name)),
-        blocks=tuple(_MAKERS.get(part.name, _general)(views)),
+        blocks=tuple(blocks),
         note=_NOTES.get(part.name, ""),
     )
 
@@ -168,6 +171,12 @@ def score_cell(rows: pd.DataFrame, column: str = SCORE, *, strong: bool = False,
     return Cell(text, strong=strong, shade=spread.mean if shade and spread.known else None)
 
 
+def _unfinished_table(view: _View) -> Table:
+    """Say of each training set why there is nothing to show."""
+    rows = [Row.of(str(series), score_cell(group)) for series, group in view.rows.groupby("series", sort=False)]
+    return Table(f"{view.title}. No run is done.", ("training set", _ON_TEST), tuple(rows))
+
+
 def _general(views: Sequence[_View]) -> Iterable[Block]:
     """Curves over the axis of the part, and a ladder of what does not stand on it."""
     for view in views:
@@ -192,8 +201,8 @@ def _bulkiness(views: Sequence[_View]) -> Iterable[Block]:
             Picture(
                 view.name(strategy, column),
                 _validation_curve(view, rows, column, strategy),
-                f"Part {view.part.letter}, {view.title}, {strategy} of k cells: {SCORE_NAMES[column]} on real test cells, "
-                "and in validation during training",
+                f"Part {view.part.letter}, {view.title}, {strategy} of k cells: {SCORE_NAMES[column]} on real test "
+                "cells, and in validation during training",
                 minor=column != SCORE,
             )
             for column in (SCORE, ACCURACY)
@@ -208,7 +217,7 @@ def _bulkiness(views: Sequence[_View]) -> Iterable[Block]:
 
 def _validation_curve(view: _View, rows: pd.DataFrame, column: str, strategy: str) -> Figure:
     blue, orange, green, pink = (look(number)[0] for number in range(4))
-    lines = []
+    lines: list[Line] = []
     for validation, test_colour, colour, cells, marker in (
         ("same", blue, orange, "pseudo-bulk", "s"),
         ("mixed", green, pink, "half real", "D"),
@@ -244,7 +253,7 @@ def _same(one: Sequence[Spread], other: Sequence[Spread]) -> bool:
 
 
 def _epochs(view: _View, rows: pd.DataFrame, strategy: str) -> Picture | None:
-    """Validation after each epoch, as training shows it, for the ends and the middle of the curve."""
+    """Draw the validation after each epoch, as training shows it, for the ends and the middle of the curve."""
     rows = rows[(rows["status"] == "done") & (rows["validation"] == "same")]
     column = f"validation_{SCORE}"
     by_k = sorted(rows["x"].unique())
@@ -255,15 +264,14 @@ def _epochs(view: _View, rows: pd.DataFrame, strategy: str) -> Picture | None:
         told = pd.DataFrame([epoch for history in histories for epoch in history])
         if column not in told or told["epoch"].nunique() < 2:
             continue
-        spreads = {float(epoch): Spread.of(group[column]) for epoch, group in told.groupby("epoch")}
+        by_epoch = sorted(told["epoch"].unique())
+        spreads = {float(epoch): Spread.of(told.loc[told["epoch"] == epoch, column]) for epoch in by_epoch}
         colour, marker = look(number)
         lines.append(Line(f"k = {k:g}", list(spreads), list(spreads.values()), colour, marker))
         tests.append(Spread.of(here[SCORE]))
     if not lines:
         return None
-    figure = epochs(
-        lines, tests, view.references(), title=f"{view.title} · {strategy}, epochs", mark=view.content.mark
-    )
+    figure = epochs(lines, tests, view.references(), title=f"{view.title} · {strategy}, epochs", mark=view.content.mark)
     return Picture(
         view.name(strategy, "epochs"),
         figure,
@@ -282,7 +290,9 @@ def _bulkiness_table(view: _View, rows: pd.DataFrame) -> Table:
     for (strategy, k), group in rows.groupby(["strategy", "x"], sort=False):
         by = [group[group["validation"] == validation] for validation in validations]
         values = [score_cell(here, column) for here in by for column in (f"validation_{SCORE}", SCORE)]
-        made.append(Row.of(f"{strategy}, k = {k:g}", *values, score_cell(by[0], "macro_f1"), score_cell(by[0], ACCURACY)))
+        made.append(
+            Row.of(f"{strategy}, k = {k:g}", *values, score_cell(by[0], "macro_f1"), score_cell(by[0], ACCURACY))
+        )
     return Table(
         f"{view.title}. Balanced accuracy in validation during training and on real test cells; mean ± standard "
         "deviation over seeds. Macro-F1 and accuracy are on the test cells of the first test column.",
@@ -306,7 +316,7 @@ def _reference_rows(view: _View, before: int, after: int = 0) -> list[Row]:
 
 
 def _mixing(views: Sequence[_View]) -> Iterable[Block]:
-    """The poster's table: recall of each label and the scores over all, with and without synthetic cells."""
+    """Recall of each label and the scores over all, with and without synthetic cells, as the poster has them."""
     for view in views:
         labels = _labels(view)
         columns = [*(f"recall_{label}" for label in labels), ACCURACY, SCORE, "macro_f1"]
@@ -413,8 +423,8 @@ def _problems(views: Sequence[_View]) -> Picture:
         mark=view.content.mark,
     )
     description = (
-        f"Part {view.part.letter}, {view.model}: balanced accuracy of each problem, as the share of the way from guessing "
-        "to real cells, which makes two labels and more comparable"
+        f"Part {view.part.letter}, {view.model}: balanced accuracy of each problem, as the share of the way from "
+        "guessing to real cells, which makes two labels and more comparable"
     )
     return Picture(view.name("problems"), figure, description)
 
@@ -428,7 +438,7 @@ def _problems_table(views: Sequence[_View]) -> Table:
         Row.of(
             name,
             *(
-                score_cell(groups.get(name, views[0].rows[:0]), strong=name == first)
+                score_cell(groups.get(name, views[0].rows[:0]), strong=name in first)
                 for groups, first in zip(by, best, strict=True)
             ),
         )
@@ -436,17 +446,17 @@ def _problems_table(views: Sequence[_View]) -> Table:
     ]
     chance = [number_text(content.chance(view.problem)) for view in views]
     return Table(
-        f"{model}. Balanced accuracy on real test cells in each problem, mean ± standard deviation over seeds; the best "
-        "generator is bold.",
+        f"{model}. Balanced accuracy on real test cells in each problem, mean ± standard deviation over seeds; the "
+        "best generator is bold.",
         ("training set", *(view.problem for view in views)),
         (*rows, Row.of("commonest label = guessing", *chance, role="floor")),
     )
 
 
-def _best(groups: dict[str, pd.DataFrame]) -> str:
-    """Return the best series that is not real cells; empty if there is none."""
+def _best(groups: dict[str, pd.DataFrame]) -> list[str]:
+    """Return the best series that are not real cells: several where they are equal."""
     known = {name: _score(rows).mean for name, rows in groups.items() if not _plain(rows) and _score(rows).known}
-    return max(known, key=lambda name: known[name], default="")
+    return [name for name, mean in known.items() if mean == max(known.values())]
 
 
 def _few_cells(views: Sequence[_View]) -> Iterable[Block]:
@@ -528,7 +538,7 @@ def _curve(
         # the lines of a panel of one generator are told apart by their ratios
         colour, marker = (CEILING_COLOUR, "o") if alone else look(number) if of else looks[str(series)]
         lines.append(Line(str(series), x, y, colour, marker, "--" if alone else "-", hollow=mixed and not of))
-    x = rows["x"].dropna()
+    places = rows["x"].dropna()
     title = f"{view.title} · {of}" if of else view.title
     return Picture(
         view.name(name),
@@ -539,7 +549,7 @@ def _curve(
             y_name=_ON_TEST,
             title=title,
             mark=view.content.mark,
-            logarithmic=ticks is None and bool(x.min() > 0 and x.max() >= 10 * x.min()),
+            logarithmic=ticks is None and bool(places.min() > 0 and places.max() >= 10 * places.min()),
             ticks=ticks,
         ),
         f"Part {view.part.letter}, {title}: balanced accuracy on real test cells against {view.part.x_name}",
@@ -590,14 +600,18 @@ def _ladder_table(view: _View, rows: pd.DataFrame) -> Table:
     best = _best(groups)
     made = []
     for name in order:
-        scores = [score_cell(groups[name], column, strong=name == best) for column in SCORE_NAMES]
+        scores = [score_cell(groups[name], column, strong=name in best) for column in SCORE_NAMES]
         known = [Spread.of(groups[name][column]) for column, *_ in measures]
         made.append(Row.of(name, *scores, *(number_text(spread.mean, spread.sd) for spread in known)))
     references = [row for row in _reference_rows(view, 0, len(measures)) if not row.name.startswith(REAL)]
     return Table(
         f"{view.title}. Scores on real test cells, mean ± standard deviation over seeds"
-        + ("; tokens off by: Wasserstein distance of tokens per cell; slope and correlation of log2 fold changes "
-           "against real cells (perfect: 1)." if measures else "."),
+        + (
+            "; tokens off by: Wasserstein distance of tokens per cell; slope and correlation of log2 fold changes "
+            "against real cells (perfect: 1)."
+            if measures
+            else "."
+        ),
         ("training set", *SCORE_NAMES.values(), *(heading for _, heading, *_ in measures)),
         (*made, *references),
     )
@@ -653,15 +667,15 @@ _MAKERS: dict[str, Callable[[Sequence[_View]], Iterable[Block]]] = {
 }
 _NOTES = {
     "bulkiness": (
-        "Validation cells are a tenth of the training set as it was made, from cells of their own (pseudo-bulk), or that "
-        "with as many real validation cells (half real). They choose the epoch of a transformer; the linear model has "
-        "none to choose."
+        "Validation cells are a tenth of the training set as it was made, from cells of their own (pseudo-bulk), or "
+        "that with as many real validation cells (half real). They choose the epoch of a transformer; the linear model "
+        "has none to choose."
     ),
     "mixing": (
         "The test is Student's paired t-test of the balanced accuracy over seeds (real cells alone and with synthetic "
-        "cells, same seed, same test cells), two-sided; the last column adjusts its p by Holm's method for the number of "
-        "rows. It asks whether the difference would stay with other synthetic cells and another start of the model; not "
-        "whether it would stay with other test cells, which are the same in every run."
+        "cells, same seed, same test cells), two-sided; the last column adjusts its p by Holm's method for the number "
+        "of rows. It asks whether the difference would stay with other synthetic cells and another start of the model; "
+        "not whether it would stay with other test cells, which are the same in every run."
     ),
     "few_cells": (
         "The bulk is that of all training cells at every number of real cells. Without real cells there are as many "
