@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import re
+import subprocess
+import sys
 from html.parser import HTMLParser
 
 import numpy as np
@@ -11,7 +13,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from bulkgen.errors import OutputExistsError
+from bulkgen.errors import MissingExtraError, OutputExistsError
 from bulkgen.report import figures
 from bulkgen.report.study import study_page, write_study_report
 from bulkgen.report.study_content import PartWords
@@ -325,3 +327,15 @@ def test_a_report_that_exists_is_kept(tmp_path, content, monkeypatch):
     assert (tmp_path / "report.html").read_text() == "mine"
     write_study_report(few, tmp_path, overwrite=True)
     assert "SIMULATED DATA" in (tmp_path / "report.html").read_text()
+
+
+def test_missing_extra_names_the_command_that_mends_it(tmp_path, content, monkeypatch):
+    monkeypatch.setitem(sys.modules, "jinja2", None)
+    with pytest.raises(MissingExtraError, match=r"bulkgen\[report\]"):
+        write_study_report(content, tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_modules_load_without_matplotlib():
+    code = "import sys, bulkgen.report.study, bulkgen.report.study_markdown; sys.exit('matplotlib' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -13,7 +13,6 @@ from bulkgen.report.content import ResultScores
 from bulkgen.report.page import require_report_extra, write_page
 from bulkgen.report.study_content import FLOOR, SCORE, runs_in
 from bulkgen.report.study_findings import levels
-from bulkgen.report.study_sections import Picture, section
 from bulkgen.report.tables import Cell, Row, Spread, Table, number_text
 
 if TYPE_CHECKING:
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
 
     from bulkgen.report.page import Figures
     from bulkgen.report.study_content import StudyContent
-    from bulkgen.report.study_sections import Section
+    from bulkgen.report.study_sections import Picture, Section
 
 __all__ = ["StudyPage", "study_page", "write_study_report"]
 
@@ -154,6 +153,8 @@ def study_page(content: StudyContent) -> StudyPage:
         Without Matplotlib or Jinja2 (``pip install 'bulkgen[report]'``).
     """
     require_report_extra()
+    from bulkgen.report.study_sections import section
+
     in_study = set(content.table["part"])
     # thinning is about the same curve as bulkiness, and stands beside it
     order = sorted(content.parts, key=lambda part: "A1" if part.name == "thinning" else part.letter)
@@ -248,6 +249,7 @@ def _main_problem(content: StudyContent) -> str:
 def _confusions(content: StudyContent) -> list[Picture]:
     """Draw the matrices of each model's main runs: real cells, the largest k, the best and the worst generator."""
     from bulkgen.report.figures import confusion_matrix
+    from bulkgen.report.study_sections import Picture
 
     points = content.points
     problem = _main_problem(content)
@@ -290,6 +292,7 @@ def _confusions(content: StudyContent) -> list[Picture]:
 def _distributions(content: StudyContent) -> list[Picture]:
     """Draw training sets of the first seed: real cells, pseudo-bulk of the first strategy or thinned, generated."""
     from bulkgen.report.study_figures import distributions
+    from bulkgen.report.study_sections import Picture
 
     points = content.points
     here = points[(points["status"] == "done") & (points["problem"] == _main_problem(content))]
