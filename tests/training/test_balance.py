@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import bulkgen as bg
 from bulkgen.training import LinearConfig, finetune
 from bulkgen.training.labels import LabelMap
 from bulkgen.training.linear import LinearClassifier, rank_features
@@ -98,6 +99,28 @@ def test_the_loss_is_the_mean_of_weighted_cross_entropies(unequal, quick):
     # the Trainer takes the mean over steps, of which the last has 18 cells
     assert result.history[0]["training_loss"] == pytest.approx(expected, rel=0.1)
     assert result.history[0]["validation_loss"] == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.real_data
+@pytest.mark.parametrize("seed", range(3))
+def test_balanced_weights_find_more_of_rare_stimulated_cells(shared_data, seed):
+    cells = bg.read(shared_data / "kang_ifnb_2000.h5ad")
+    vocabulary = bg.Vocabulary.load("V1", path=shared_data / "geneformer")
+    generator = np.random.default_rng(seed)
+    control, stimulated = (
+        generator.permutation(np.flatnonzero(cells.obs["condition"] == name)) for name in ("ctrl", "stim")
+    )
+
+    def part(*places):
+        chosen = cells[np.concatenate(places)]
+        return bg.tokenize(chosen, vocabulary=vocabulary, gene_ids="ensembl_id", label="condition")
+
+    # 13 to 1, as untreated cells and the rarest drug of sci-Plex2
+    training, test = part(control[:598], stimulated[:46]), part(control[-300:], stimulated[-300:])
+    plain = finetune(training, model="linear").evaluate(test)
+    balanced = finetune(training, model="linear", class_weights="balanced").evaluate(test)
+    assert balanced.balanced_accuracy > plain.balanced_accuracy + 0.05
+    assert balanced.per_class["stim"]["recall"] > plain.per_class["stim"]["recall"] + 0.1
 
 
 @given(sizes=st.lists(st.integers(1, 60), min_size=1, max_size=6), seed=st.integers(0, 9))

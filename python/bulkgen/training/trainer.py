@@ -11,12 +11,13 @@ import random
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import numpy as np
 import torch
 from torch.nn import functional
 from transformers import EarlyStoppingCallback, Trainer, TrainerCallback, TrainingArguments
+from transformers.modeling_outputs import SequenceClassifierOutput
 from transformers.trainer_callback import PrinterCallback
 
 from bulkgen.io.atomic import check_interrupt
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
     from transformers import EvalPrediction, TrainerControl, TrainerState
-    from transformers.modeling_outputs import SequenceClassifierOutput
+    from transformers.trainer_utils import EvalLoopOutput
 
     from bulkgen.tokens import TokenDataset
     from bulkgen.training.config import TransformerConfig
@@ -289,6 +290,15 @@ class _Trainer(Trainer):
     def get_train_dataloader(self) -> TrainingLoader:
         # not prepared by accelerate, which deals whole batches, and repeats cells until every process has as many
         return self.loader
+
+    def evaluation_loop(self, *args: Any, **options: Any) -> EvalLoopOutput:  # noqa: ANN401 - handed on as they are
+        output = super().evaluation_loop(*args, **options)
+        # the Trainer's own is that of batches, in which cells are repeated until every process has as many
+        logits, labels = (torch.as_tensor(x, device=self.args.device) for x in (output.predictions, output.label_ids))
+        assert self.compute_loss_func is not None
+        assert output.metrics is not None
+        output.metrics["eval_loss"] = self.compute_loss_func(SequenceClassifierOutput(logits=logits), labels).item()
+        return output
 
 
 def _make_loss(weights: npt.NDArray[np.float64] | None, *, device: torch.device) -> Callable[..., torch.Tensor]:
