@@ -82,7 +82,7 @@ def test_lora_and_frozen_layers_adapt_the_others_alone(training_cells, short):
 
 def test_merged_adapters_predict_what_they_did_beside_the_weights(training_cells):
     pytest.importorskip("peft")
-    config = TinyConfig(lora_rank=4, lora_alpha=2.0)
+    config = TinyConfig(lora_rank=4, lora_alpha=2)
     model = new_tiny(config, training_cells.vocabulary, LABELS).eval()
     ids = torch.tensor([[5, 6, 7, 8]])
     with torch.no_grad():

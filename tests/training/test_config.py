@@ -89,7 +89,7 @@ def test_options_of_another_model_are_refused(kind, options, message):
         ("tiny", {"patience": 0}, "patience: "),
         ("linear", {"class_weights": {"a": 0.0}}, "class_weights.*greater than 0"),
         ("linear", {"class_weights": "wavy"}, "class_weights.*'balanced'.*got 'wavy'"),
-        ("tiny", {"lora_alpha": 4.0}, "^lora_alpha and lora_dropout belong to lora_rank, which is not given$"),
+        ("tiny", {"lora_alpha": 4}, "^lora_alpha and lora_dropout belong to lora_rank, which is not given$"),
         ("tiny", {"sampling": "balanced", "class_weights": "balanced"}, "^sampling='balanced' and .* choose one$"),
     ],
 )

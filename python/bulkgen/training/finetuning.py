@@ -306,7 +306,7 @@ def _check_needs(config: TransformerConfig, *, validated: bool, stored: bool) ->
     if config.tensorboard:
         need_extra("tensorboard")
         if not stored:
-            raise ValueError("tensorboard writes into the run folder; name one with out= (--output)")
+            raise ValueError("tensorboard writes into the run folder; name one with out= (--out)")
     if config.patience is not None and not validated:
         raise ValueError("patience needs validation cells; name them with validation= (--validation)")
 
