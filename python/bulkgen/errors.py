@@ -21,6 +21,7 @@ __all__ = [
     "LabelError",
     "MissingExtraError",
     "OutputExistsError",
+    "ResumeError",
     "StudyConfigError",
     "StudyInUseError",
     "UnsafePickleError",
@@ -80,6 +81,10 @@ class StudyInUseError(BulkgenError, RuntimeError):
 
 class DownloadError(BulkgenError, OSError):
     """A file could not be downloaded, or is not what it must be."""
+
+
+class ResumeError(BulkgenError, ValueError):
+    """An interrupted training cannot go on: it was another one, or it is running already."""
 
 
 class MissingExtraError(BulkgenError, ImportError):

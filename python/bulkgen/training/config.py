@@ -223,7 +223,7 @@ class TransformerConfig(FinetuneConfig):
 
     @property
     def cells_per_step(self) -> int:
-        """Cells of a step of the optimizer."""
+        """Cells of a step of the optimizer, in each process."""
         return self.batch_size * self.accumulation
 
     def passes(self, steps_per_epoch: int) -> int:
