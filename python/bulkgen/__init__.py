@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from bulkgen.thinning import thin
     from bulkgen.tokens import TokenDataset, Vocabulary, tokenize
     from bulkgen.training import Scores, evaluate, finetune
+    from bulkgen.training.synthetic_tokens import SyntheticTokens
 
     __version__: str
 
@@ -32,6 +33,7 @@ __all__ = [
     "BenchmarkSplit",
     "Fit",
     "Scores",
+    "SyntheticTokens",
     "TokenDataset",
     "Vocabulary",
     "__version__",
@@ -59,6 +61,7 @@ _HOME = {
     "BenchmarkSplit": "bulkgen.splits",
     "Fit": "bulkgen.fits",
     "Scores": "bulkgen.training",
+    "SyntheticTokens": "bulkgen.training.synthetic_tokens",
     "TokenDataset": "bulkgen.tokens",
     "Vocabulary": "bulkgen.tokens",
     "benchmark_generators": "bulkgen.fidelity.runner",
