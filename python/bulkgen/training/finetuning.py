@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import hashlib
+import sys
 import tempfile
 import time
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Unpack
+from typing import TYPE_CHECKING, TypeGuard, Unpack, cast
 
 import numpy as np
 
+from bulkgen.errors import LabelError
 from bulkgen.io.atomic import atomic_directory, check_output
 from bulkgen.rng import key_from_rng
 from bulkgen.tokens import TokenDataset
@@ -26,9 +28,11 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from bulkgen.rng import RandomState
+    from bulkgen.tokens import Vocabulary
     from bulkgen.training.config import FinetuneConfig, FinetuneOptions, ModelKind
     from bulkgen.training.evaluation import Predictions
     from bulkgen.training.metrics import Scores
+    from bulkgen.training.synthetic_tokens import SyntheticTokens
 
 __all__ = ["FinetuneResult", "finetune"]
 
@@ -80,11 +84,12 @@ class FinetuneResult:
 
 @dataclass(frozen=True, eq=False)
 class _Data:
-    """Cells with their classes, and where they came from."""
+    """Cells with their classes, and where they came from: a file, or what makes them."""
 
     tokens: TokenDataset
     classes: npt.NDArray[np.int64]
     source: str | None
+    synthetic: SyntheticTokens | None = None
 
 
 @dataclass(frozen=True)
@@ -97,7 +102,7 @@ class _Fit:
 
 
 def finetune(
-    tokens: TokenDataset | str | Path,
+    tokens: TokenDataset | SyntheticTokens | str | Path,
     *,
     validation: TokenDataset | str | Path | None = None,
     model: str | Path = "tiny",
@@ -113,7 +118,8 @@ def finetune(
     Parameters
     ----------
     tokens
-        Training cells, or the folder of their token data set. Their labels, sorted, are the classes.
+        Training cells, or the folder of their token data set. Their labels, sorted, are the classes. With
+        :class:`bulkgen.SyntheticTokens` every epoch has fresh cells (``"linear"`` has one epoch).
     validation
         Validation cells: scored after every epoch; the weights of the best macro-F1 are kept, and `patience` may
         end the training. Without them, the last weights are kept.
@@ -162,13 +168,22 @@ def finetune(
         _check_needs(config, validated=validation is not None, stored=out is not None)
     if kind != "checkpoint" and subfolder is not None:
         raise ValueError(f"subfolder belongs to a checkpoint; model is {model!r}")
-    training = _open(tokens)
-    labels = LabelMap.from_tokens(training, label=label)
-    train = _Data(training, labels.classes(training, label=label, what="training"), _source(tokens))
+    train: _Data | SyntheticTokens
+    if _is_synthetic(tokens):
+        _check_synthetic(tokens, config, label=label)
+        train, labels, vocabulary = tokens, tokens.labels, tokens.vocabulary
+        if kind == "linear":
+            made = tokens.materialize(threads=config.threads)
+            train = _Data(made, labels.classes(made, label=None, what="training"), None, tokens)
+    else:
+        stored = cast("TokenDataset | str | Path", tokens)
+        training = _open(stored)
+        labels, vocabulary = LabelMap.from_tokens(training, label=label), training.vocabulary
+        train = _Data(training, labels.classes(training, label=label, what="training"), _source(stored))
     held_out = None
     if validation is not None:
         opened = _open(validation)
-        opened.vocabulary.check_same(training.vocabulary, this="the validation tokens", that="the training tokens")
+        opened.vocabulary.check_same(vocabulary, this="the validation tokens", that="the training tokens")
         held_out = _Data(opened, labels.classes(opened, label=label, what="validation"), _source(validation))
         if not len(opened):
             raise ValueError("there are no validation cells: the data set is empty")
@@ -205,7 +220,7 @@ def finetune(
 def _train(
     kind: ModelKind,
     config: FinetuneConfig,
-    train: _Data,
+    train: _Data | SyntheticTokens,
     validation: _Data | None,
     labels: LabelMap,
     *,
@@ -214,8 +229,10 @@ def _train(
     scratch: Path,
 ) -> tuple[Run, _Fit]:
     """Train a model of any kind."""
-    vocabulary = train.tokens.vocabulary
+    tokens, classes = (train.tokens, train.classes) if isinstance(train, _Data) else (train, None)
+    vocabulary = tokens.vocabulary
     if isinstance(config, LinearConfig):
+        assert isinstance(train, _Data)
         from bulkgen.training.linear import LinearClassifier
 
         linear, linear_fit = LinearClassifier.train(
@@ -240,8 +257,8 @@ def _train(
     with tempfile.TemporaryDirectory(dir=scratch, prefix="checkpoints-") as checkpoints:
         fit = train_transformer(
             network,
-            train.tokens,
-            train.classes,
+            tokens,
+            classes,
             config,
             labels=labels,
             validation=None if validation is None else (validation.tokens, validation.classes),
@@ -278,6 +295,22 @@ def _run_folder(out: str | Path | None, *, overwrite: bool) -> Iterator[Path]:
             yield folder
 
 
+def _is_synthetic(tokens: object) -> TypeGuard[SyntheticTokens]:
+    # its module needs torch; where that was never imported, there is no such object
+    module = sys.modules.get("bulkgen.training.synthetic_tokens")
+    return module is not None and isinstance(tokens, module.SyntheticTokens)
+
+
+def _check_synthetic(tokens: SyntheticTokens, config: FinetuneConfig, *, label: str | None) -> None:
+    """Refuse what is settled in the synthetic cells already."""
+    if label is not None and label != tokens.label:
+        raise ValueError(f"the synthetic cells have the label {tokens.label!r}; choose it with SyntheticTokens(label=)")
+    if isinstance(config, TransformerConfig) and config.sampling == "balanced":
+        raise ValueError("sampling='balanced' draws from stored cells; give SyntheticTokens as many of every class")
+    if len(tokens.labels.names) < 2:
+        raise LabelError(f"a classifier needs cells of two labels or more; all have {tokens.labels.names[0]!r}")
+
+
 def _open(tokens: TokenDataset | str | Path) -> TokenDataset:
     return tokens if isinstance(tokens, TokenDataset) else TokenDataset.load(tokens)
 
@@ -286,8 +319,15 @@ def _source(tokens: TokenDataset | str | Path) -> str | None:
     return None if isinstance(tokens, TokenDataset) else str(tokens)
 
 
-def _provenance(data: _Data, config: FinetuneConfig, labels: LabelMap) -> dict[str, object]:
+def _provenance(data: _Data | SyntheticTokens, config: FinetuneConfig, labels: LabelMap) -> dict[str, object]:
     """Describe the cells of a run: enough to tell whether another run had the same."""
+    if not isinstance(data, _Data):
+        return {
+            "synthetic": data.facts(),
+            "cells": data.cells,
+            "cells_per_label": dict(zip(labels.names, labels.training_counts, strict=True)),
+            "vocabulary": _vocabulary_facts(data.vocabulary),
+        }
     tokens, offsets = data.tokens.flat()
     digest = hashlib.sha256()
     for part in (tokens, offsets, data.classes):
@@ -302,10 +342,12 @@ def _provenance(data: _Data, config: FinetuneConfig, labels: LabelMap) -> dict[s
         "cells_per_label": dict(zip(labels.names, counts, strict=True)),
         "cells_cut": 0 if context is None else int((data.tokens.lengths > context).sum()),
         "sha256": digest.hexdigest(),
-        "vocabulary": {
-            "name": data.tokens.vocabulary.name,
-            "fingerprint": data.tokens.vocabulary.fingerprint,
-        },
+        "vocabulary": _vocabulary_facts(data.tokens.vocabulary),
         "tokenize": data.tokens.summary.to_dict(),
         "made_by": dict(data.tokens.provenance),
+        **({} if data.synthetic is None else {"synthetic": data.synthetic.facts()}),
     }
+
+
+def _vocabulary_facts(vocabulary: Vocabulary) -> dict[str, object]:
+    return {"name": vocabulary.name, "fingerprint": vocabulary.fingerprint}

@@ -144,7 +144,7 @@ class SyntheticTokens(IterableDataset["Cell | dict[str, torch.Tensor]"]):
         self._key = key_from_rng(rng)
         self._gene_ids = gene_ids
         # in shared memory, so that workers that outlive an epoch hear of the next
-        self._epoch = torch.zeros((), dtype=torch.int64).share_memory_()
+        self._epoch = _shared(0)
 
         names = [str(name) for name in self.fit.strata[self.label]]
         real_names = np.empty(0, dtype=object)
@@ -187,7 +187,7 @@ class SyntheticTokens(IterableDataset["Cell | dict[str, torch.Tensor]"]):
         """Return the same cells as batches of so many, cut to a context."""
         other = object.__new__(type(self))
         other.__dict__.update(self.__dict__)
-        other._epoch = self._epoch.clone().share_memory_()
+        other._epoch = _shared(self.epoch)
         other._set_shape(batch_size, context)
         return other
 
@@ -412,11 +412,14 @@ def _unpickled(
 class SyntheticLoader(DataLoader["dict[str, torch.Tensor]"]):
     """The batches of :class:`SyntheticTokens`; knows their epochs, as the Trainer of Hugging Face asks for."""
 
-    dataset: SyntheticTokens
-
     def set_epoch(self, epoch: int) -> None:
         """Choose the epoch of the next iteration."""
-        self.dataset.set_epoch(epoch)
+        cast("SyntheticTokens", self.dataset).set_epoch(epoch)
+
+
+def _shared(number: int) -> torch.Tensor:
+    shared: torch.Tensor = torch.tensor(number).share_memory_()  # type: ignore[no-untyped-call]
+    return shared
 
 
 def _rank() -> tuple[int, int]:

@@ -21,6 +21,7 @@ from transformers.trainer_callback import PrinterCallback
 
 from bulkgen.io.atomic import check_interrupt
 from bulkgen.progress import progress_bar
+from bulkgen.tokens import TokenDataset
 from bulkgen.training.adaptation import adapted
 from bulkgen.training.batches import Cells, LengthGroupedSampler
 from bulkgen.training.device import cpu_threads, pick_device, pick_precision
@@ -39,19 +40,22 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     import numpy.typing as npt
+    from torch.utils.data import DataLoader
     from transformers import EvalPrediction, TrainerControl, TrainerState
     from transformers.modeling_outputs import SequenceClassifierOutput
 
-    from bulkgen.tokens import TokenDataset
     from bulkgen.training.config import TransformerConfig
     from bulkgen.training.labels import LabelMap
     from bulkgen.training.logs import Record
     from bulkgen.training.model import SequenceClassifier
+    from bulkgen.training.synthetic_tokens import SyntheticLoader, SyntheticTokens
 
 __all__ = ["TransformerFit", "train_transformer"]
 
 #: Points of the loss curve in an epoch.
 _LOGS_PER_EPOCH = 10
+#: Processes that make synthetic cells for a GPU: each makes about 10,000 a second.
+_LOADER_WORKERS = 4
 _SCHEDULERS = {"linear": "linear", "cosine": "cosine", "constant": "constant_with_warmup"}
 
 
@@ -103,8 +107,8 @@ class TransformerFit:
 
 def train_transformer(
     model: SequenceClassifier,
-    tokens: TokenDataset,
-    classes: npt.NDArray[np.int64],
+    tokens: TokenDataset | SyntheticTokens,
+    classes: npt.NDArray[np.int64] | None,
     config: TransformerConfig,
     *,
     labels: LabelMap,
@@ -119,7 +123,7 @@ def train_transformer(
     model
         The network; holds the weights of the best epoch afterwards.
     tokens, classes
-        Training cells and the class of each.
+        Training cells and the class of each; synthetic cells, which are other ones in every epoch, know their classes.
     config
         The configuration.
     labels
@@ -140,19 +144,13 @@ def train_transformer(
     place = pick_device(config.device)
     precision = pick_precision(config.precision, place)
     check_attention(config.attention, device=place, precision=precision)
-    steps_per_epoch = math.ceil(len(tokens) / config.cells_per_step)
+    training = _training_cells(tokens, classes, config)
+    steps_per_epoch = math.ceil(training.cells / config.cells_per_step)
     epochs = config.passes(steps_per_epoch)
     steps = steps_per_epoch * epochs
-    cells = Cells(tokens, context=config.context, classes=classes)
     validated = validation is not None
     # sorted by length, because the Trainer evaluates in order
     held_out = validation and Cells(validation[0], context=config.context, classes=validation[1], sort_by_length=True)
-    sampler = LengthGroupedSampler(
-        cells.lengths,
-        batch_size=config.cells_per_step,
-        seed=config.seed,
-        balance=classes if config.sampling == "balanced" else None,
-    )
     with (
         quiet_transformers(),
         _random_state_kept(),
@@ -173,13 +171,13 @@ def train_transformer(
                 model=model,
                 args=arguments,
                 data_collator=make_collator(model, tokens),
-                train_dataset=cells,
+                train_dataset=training.dataset,
                 eval_dataset=held_out,
                 compute_metrics=partial(_validation_scores, labels=labels),
                 compute_loss_func=_make_loss(labels.class_weights(config.class_weights), device=arguments.device),
                 callbacks=callbacks,
             )
-            trainer.sampler = sampler
+            trainer.training = training
             # prints every log as a dictionary on standard output
             trainer.remove_callback(PrinterCallback)
             trainer.train()
@@ -252,13 +250,47 @@ def _arguments(
     return arguments
 
 
+@dataclass(frozen=True)
+class _Training:
+    """Training cells, and what gives them in batches: a sampler of theirs, or a loader that makes them."""
+
+    dataset: Cells | SyntheticTokens
+    cells: int
+    sampler: LengthGroupedSampler | None = None
+    loader: SyntheticLoader | None = None
+
+
+def _training_cells(
+    tokens: TokenDataset | SyntheticTokens, classes: npt.NDArray[np.int64] | None, config: TransformerConfig
+) -> _Training:
+    if isinstance(tokens, TokenDataset):
+        cells = Cells(tokens, context=config.context, classes=classes)
+        sampler = LengthGroupedSampler(
+            cells.lengths,
+            batch_size=config.cells_per_step,
+            seed=config.seed,
+            balance=classes if config.sampling == "balanced" else None,
+        )
+        return _Training(cells, len(cells), sampler=sampler)
+    batches = tokens.batched(config.batch_size, context=config.context)
+    on_cuda = pick_device(config.device) == "cuda"
+    # on a CPU the training takes the processors that workers would need
+    loader = batches.loader(workers=_LOADER_WORKERS if on_cuda else 0, pin_memory=on_cuda)
+    return _Training(batches, tokens.cells, loader=loader)
+
+
 class _Trainer(Trainer):
-    """The Trainer with a sampler that it is given."""
+    """The Trainer with the batches that it is given."""
 
-    sampler: LengthGroupedSampler
+    training: _Training
 
-    def _get_train_sampler(self, *_: object) -> LengthGroupedSampler:
-        return self.sampler
+    def get_train_dataloader(self) -> DataLoader[object]:
+        # not prepared by accelerate, which would deal to the ranks what is dealt to them already
+        loader = self.training.loader
+        return super().get_train_dataloader() if loader is None else cast("DataLoader[object]", loader)
+
+    def _get_train_sampler(self, *_: object) -> LengthGroupedSampler | None:
+        return self.training.sampler
 
 
 def _make_loss(weights: npt.NDArray[np.float64] | None, *, device: torch.device) -> Callable[..., torch.Tensor]:
