@@ -314,15 +314,15 @@ class SyntheticTokens(IterableDataset["Cell | dict[str, torch.Tensor]"]):
         size = cast("int", self.batch_size)
         cells, most = self._cells_of_rank(rank, ranks), -(-self.cells // ranks)
         n = -(-most // size)
-        sizes = [size] * (n - 1) + [cells - size * (n - 1)]
-        if sizes[-1] == 0:
-            # the other ranks have one cell more, and with it a batch more
-            sizes[-2:] = [size - 1, 1]
-        if min(sizes) < 1:
+        if self.cells // ranks < n:
             raise ValueError(
                 f"{self.cells} cells cannot be dealt to {ranks} ranks so that each has as many batches of {size}; make "
                 f"n_cells a multiple of the ranks, or batch_size larger"
             )
+        sizes = [size] * (n - 1) + [cells - size * (n - 1)]
+        if sizes[-1] == 0:
+            # the other ranks have one cell more, and with it a batch more
+            sizes[-2:] = [size - 1, 1]
         return sizes
 
     def _blocks(self, epoch: int, rank: int, ranks: int) -> Iterator[_Share]:
