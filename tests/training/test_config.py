@@ -64,6 +64,8 @@ def test_options_change_a_preset_and_leave_it_alone():
         ("tiny", {"top_k": 3}, "'tiny' has no option top_k"),
         ("checkpoint", {"layers": 3, "heads": 2}, "a checkpoint has no option heads, layers"),
         ("tiny", {"seed": 3}, "no option seed"),
+        ("linear", {"accumulation": 2, "sampling": "balanced"}, "'linear' has no option accumulation, sampling"),
+        ("linear", {"precision": "bf16", "lora_rank": 2, "patience": 1}, "no option lora_rank, patience, precision"),
     ],
 )
 def test_options_of_another_model_are_refused(kind, options, message):
@@ -80,6 +82,15 @@ def test_options_of_another_model_are_refused(kind, options, message):
         ("tiny", {"context": 2}, "context: "),
         ("linear", {"inverse_regularization": 0.0}, "inverse_regularization: "),
         ("checkpoint", {"device": "tpu"}, "device: "),
+        ("tiny", {"accumulation": 0}, "accumulation: "),
+        ("tiny", {"precision": "fp16"}, "precision: .*got 'fp16'"),
+        ("tiny", {"freeze_layers": -1}, "freeze_layers: "),
+        ("tiny", {"lora_rank": 0}, "lora_rank: "),
+        ("tiny", {"patience": 0}, "patience: "),
+        ("linear", {"class_weights": {"a": 0.0}}, "class_weights.*greater than 0"),
+        ("linear", {"class_weights": "wavy"}, "class_weights.*'balanced'.*got 'wavy'"),
+        ("tiny", {"lora_alpha": 4}, "^lora_alpha and lora_dropout belong to lora_rank, which is not given$"),
+        ("tiny", {"sampling": "balanced", "class_weights": "balanced"}, "^sampling='balanced' and .* choose one$"),
     ],
 )
 def test_values_out_of_range_are_refused(kind, options, message):

@@ -123,6 +123,7 @@ def test_the_run_folder_holds_all_there_is_to_know(tiny_run, training_cells):
     files = {str(path.relative_to(tiny_run.path)) for path in tiny_run.path.rglob("*") if path.is_file()}
     assert files == {
         "run.json",
+        "log.csv",
         "labels.json",
         "metrics.json",
         "vocabulary.json",
@@ -143,6 +144,9 @@ def test_the_run_folder_holds_all_there_is_to_know(tiny_run, training_cells):
     assert {"python", "torch", "transformers", "numpy"} <= set(run["versions"])
     assert run["device"] == "cpu"
     assert run["threads"] == 1
+    assert (run["precision"], run["attention"]) == ("float32", "sdpa")
+    assert run["stopped_early"] is False
+    assert run["trained_parameters"] == run["model"]["parameters"]
     labels = json.loads((tiny_run.path / "labels.json").read_text())
     assert labels["names"] == ["alpha", "beta", "gamma"]
     metrics = json.loads((tiny_run.path / "metrics.json").read_text())

@@ -54,6 +54,28 @@ def test_tiny_is_trained_and_evaluated(folders, tmp_path):
     assert json.loads(done.stdout) == evaluate(out, folders / "test").to_dict()
 
 
+def test_every_option_of_a_training_has_a_flag(folders, tmp_path):
+    pytest.importorskip("torch")
+    weights = {"alpha": 1.0, "beta": 2.5, "gamma": 2.0}
+    options = {
+        "accumulation": 2,
+        "precision": "bf16",
+        "attention": "eager",
+        "freeze_layers": 0,
+        "sampling": "balanced",
+        "patience": 1,
+        "class_weights": ",".join(f"{label}={weight}" for label, weight in weights.items()),
+    }
+    flags = [str(part) for name, value in options.items() for part in (f"--{name.replace('_', '-')}", value)]
+    flags += ["--gradient-checkpointing", "--device", "cpu"]
+    arguments = ["finetune", folders / "train", "--validation", folders / "val", *SMALL, *flags]
+    done = run(*arguments, "-o", tmp_path / "run", "--json")
+    assert done.returncode == 0, done.stderr
+    config = json.loads(done.stdout)["config"]
+    assert {name: config[name] for name in options} == {**options, "class_weights": weights}
+    assert config["gradient_checkpointing"] is True
+
+
 def test_linear_is_trained_and_evaluated_for_people_in_80_columns(folders, tmp_path):
     out = tmp_path / "run"
     done = run("finetune", folders / "train", "--validation", folders / "val", "--model", "linear", "-o", out)
@@ -82,6 +104,9 @@ def test_linear_is_trained_and_evaluated_for_people_in_80_columns(folders, tmp_p
     [
         (["--model", "linear", "--epochs", "3"], "model 'linear' has no option epochs"),
         (["--label", "sort"], "no column 'sort'"),
+        (["--model", "linear", "--class-weights", "alpha=x"], "has LABEL=WEIGHT separated by commas, got 'alpha=x'"),
+        (["--model", "linear", "--class-weights", "alpha=2"], "class_weights must name the labels"),
+        (["--patience", "2"], "patience needs validation cells"),
         (["--model", "linear", "--validation", "nothing"], "there is no token data set at nothing"),
     ],
 )

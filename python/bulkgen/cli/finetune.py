@@ -98,7 +98,8 @@ def finetune(
         ),
     ] = None,
     lora_alpha: Annotated[
-        float | None, typer.Option(help="Adapters count alpha / rank (twice the rank).", rich_help_panel=_TRANSFORMER)
+        int | None,
+        typer.Option(min=1, help="Adapters count alpha / rank (twice the rank).", rich_help_panel=_TRANSFORMER),
     ] = None,
     lora_dropout: Annotated[
         float | None, typer.Option(help="Dropout before the adapters (0).", rich_help_panel=_TRANSFORMER)

@@ -15,7 +15,16 @@ if TYPE_CHECKING:
 
     from bulkgen.tokens import TokenDataset
 
-__all__ = ["Cell", "Cells", "LengthGroupedSampler", "balanced_cells", "collate", "cut_lengths", "cut_tokens"]
+__all__ = [
+    "Cell",
+    "Cells",
+    "LengthGroupedSampler",
+    "balanced_cells",
+    "collate",
+    "cut_lengths",
+    "cut_tokens",
+    "padded_length",
+]
 
 #: Batches whose cells are sorted by length together: enough for little padding, few enough to stay random.
 _BATCHES_PER_GROUP = 50
@@ -90,6 +99,11 @@ class Cells(Dataset[Cell]):
         return {"input_ids": ids, "label": -1 if self._classes is None else int(self._classes[cell])}
 
 
+def padded_length(longest: int, *, positions: int) -> int:
+    """Return how wide the rows of a batch are, from its longest cell: a multiple of 8 where the positions allow it."""
+    return min(-(-longest // _PAD_TO_MULTIPLE) * _PAD_TO_MULTIPLE, positions)
+
+
 def collate(cells: Sequence[Cell], *, pad: int, positions: int) -> dict[str, torch.Tensor]:
     """Make a padded batch: to its longest cell, rounded up to a multiple of 8 where the positions allow it.
 
@@ -109,7 +123,7 @@ def collate(cells: Sequence[Cell], *, pad: int, positions: int) -> dict[str, tor
         int64. A cell without tokens is one ``<pad>`` that counts.
     """
     longest = max(1, *(len(cell["input_ids"]) for cell in cells))
-    width = min(-(-longest // _PAD_TO_MULTIPLE) * _PAD_TO_MULTIPLE, positions)
+    width = padded_length(longest, positions=positions)
     ids = np.full((len(cells), width), pad, dtype=np.int64)
     mask = np.zeros((len(cells), width), dtype=np.int64)
     mask[:, 0] = 1

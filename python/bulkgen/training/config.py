@@ -203,7 +203,7 @@ class TransformerConfig(FinetuneConfig):
     patience: int | None = Field(default=None, ge=1)
     freeze_layers: int | None = Field(default=None, ge=0)
     lora_rank: int | None = Field(default=None, ge=1)
-    lora_alpha: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+    lora_alpha: int | None = Field(default=None, ge=1)
     lora_dropout: float = Field(default=0.0, ge=0, lt=1)
     device: Device = "auto"
     precision: Precision = "auto"
@@ -300,7 +300,7 @@ class FinetuneOptions(TypedDict, total=False):
     patience: int | None
     freeze_layers: int | None
     lora_rank: int | None
-    lora_alpha: float | None
+    lora_alpha: int | None
     lora_dropout: float
     device: Device
     precision: Precision

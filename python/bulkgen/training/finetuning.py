@@ -242,11 +242,14 @@ def _train(
         return Run(kind, config, labels, vocabulary, linear), _Fit(facts)
 
     from bulkgen.training.checkpoints import ModelStart, load_checkpoint
-    from bulkgen.training.model import new_tiny
+    from bulkgen.training.device import pick_device, pick_precision
+    from bulkgen.training.model import check_attention, new_tiny
     from bulkgen.training.trainer import train_transformer
     from bulkgen.training.transformer import TransformerClassifier
 
     assert isinstance(config, TransformerConfig)
+    device = pick_device(config.device)
+    check_attention(config.attention, device=device, precision=pick_precision(config.precision, device))
     if isinstance(config, TinyConfig):
         network = new_tiny(config, vocabulary, labels.names)
         start = ModelStart(model, None, ("all",))
@@ -280,7 +283,7 @@ def _check_needs(config: TransformerConfig, *, validated: bool, stored: bool) ->
     if config.tensorboard:
         need_extra("tensorboard")
         if not stored:
-            raise ValueError("tensorboard writes into the run folder; name one with out= (--output)")
+            raise ValueError("tensorboard writes into the run folder; name one with out= (--out)")
     if config.patience is not None and not validated:
         raise ValueError("patience needs validation cells; name them with validation= (--validation)")
 

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 import torch
@@ -139,12 +140,21 @@ def check_attention(attention: Attention, *, device: str, precision: str) -> Non
     Raises
     ------
     ValueError
-        If the device is not CUDA, or the precision not bf16.
+        If the device is not CUDA, the precision not bf16, or FlashAttention not installed.
     """
-    if attention == "flash_attention_2" and (device, precision) != ("cuda", "bf16"):
+    if attention != "flash_attention_2":
+        return
+    instead = "use attention='sdpa' (--attention sdpa)"
+    if (device, precision) != ("cuda", "bf16"):
         raise ValueError(
             f"attention is 'flash_attention_2', which computes in bf16 on CUDA, but this training runs in {precision} "
-            f"on {device}; use attention='sdpa' (--attention sdpa)"
+            f"on {device}; {instead}"
+        )
+    # transformers takes it from either
+    if find_spec("flash_attn") is None and find_spec("kernels") is None:
+        raise ValueError(
+            f"attention is 'flash_attention_2', but the package flash-attn is not installed: "
+            f"pip install flash-attn --no-build-isolation, or {instead}"
         )
 
 

@@ -29,7 +29,6 @@ from bulkgen.training.logs import LOG_FILE, TENSORBOARD_FOLDER, VALIDATION_SCORE
 from bulkgen.training.metrics import score
 from bulkgen.training.model import (
     activations_computed_again,
-    check_attention,
     quiet_transformers,
     without_flash_attention,
 )
@@ -143,7 +142,6 @@ def train_transformer(
     """
     place = pick_device(config.device)
     precision = pick_precision(config.precision, place)
-    check_attention(config.attention, device=place, precision=precision)
     training = _training_cells(tokens, classes, config)
     steps_per_epoch = math.ceil(training.cells / config.cells_per_step)
     epochs = config.passes(steps_per_epoch)
