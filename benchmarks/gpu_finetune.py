@@ -497,7 +497,9 @@ def run_shape(shape: Shape, device: torch.device, given: argparse.Namespace, pea
     ours = Way(
         "bf16" if half or given.toy else "float32", "sdpa", PLAIN_BATCH, workers=given.workers, plain_batches=False
     )
-    best, tried = fastest_way(shape, ours, device, largest=largest, compile_too=not given.no_compile, steps=steps)
+    best, tried = fastest_way(
+        shape, ours, device, largest=largest, compile_too=not (given.no_compile or given.toy), steps=steps
+    )
     real = real_cells(shape, vocabulary, given.data, n_cells)
     stored = {"saturated": saturated_cells(shape, vocabulary, n_cells)} | ({} if real is None else {"real": real})
     ways = {
@@ -535,7 +537,7 @@ def main(arguments: list[str] | None = None) -> Path:
     parser.add_argument("--cells", type=int, default=None, help="cells of each set (default 3072 and 768; toy: 48)")
     parser.add_argument("--workers", type=int, default=None, help="processes of the loader (default 4; toy: 1)")
     parser.add_argument("--peak-tflops", type=float, default=None, help="dense bf16 peak of the device")
-    parser.add_argument("--no-compile", action="store_true", help="do not try torch.compile")
+    parser.add_argument("--no-compile", action="store_true", help="do not try torch.compile (a toy run never does)")
     parser.add_argument("--out", type=Path, default=None, help="folder for the results")
     given = parser.parse_args(arguments)
     shapes = TOY if given.toy else {name: SHAPES[name] for name in given.shape}

@@ -18,9 +18,7 @@ from gpu_finetune import SHAPES, Shape, Training, Way, peak_tflops  # noqa: E402
 @pytest.fixture(scope="module")
 def results(tmp_path_factory):
     out = tmp_path_factory.mktemp("gpu")
-    path = gpu_finetune.main(
-        ["--toy", "--device", "cpu", "--no-compile", "--peak-tflops", "0.5", "--workers", "0", "--out", str(out)]
-    )
+    path = gpu_finetune.main(["--toy", "--device", "cpu", "--peak-tflops", "0.5", "--workers", "0", "--out", str(out)])
     return json.loads(path.read_text())["results"]
 
 
