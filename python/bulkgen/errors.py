@@ -15,6 +15,7 @@ __all__ = [
     "LabelError",
     "MissingExtraError",
     "OutputExistsError",
+    "ResumeError",
     "UnsafePickleError",
     "VocabularyError",
     "VocabularyMismatchError",
@@ -55,6 +56,10 @@ class UnsafePickleError(BulkgenError, ValueError):
 
 class OutputExistsError(BulkgenError, FileExistsError):
     """An output path exists and overwriting was not asked for."""
+
+
+class ResumeError(BulkgenError, ValueError):
+    """An interrupted training cannot go on: it was another one, or it is running already."""
 
 
 class MissingExtraError(BulkgenError, ImportError):

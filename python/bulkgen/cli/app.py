@@ -70,8 +70,8 @@ def _interruptible(command: Callable[..., None]) -> Callable[..., None]:
     def run(*args: object, **options: object) -> None:
         try:
             command(*args, **options)
-        except KeyboardInterrupt:
-            _fail("interrupted; no partial output was left", code=130)
+        except KeyboardInterrupt as interrupt:
+            _fail(f"interrupted; {str(interrupt) or 'no partial output was left'}", code=130)
 
     return run
 

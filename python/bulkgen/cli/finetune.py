@@ -137,6 +137,22 @@ def finetune(
     inverse_regularization: Annotated[
         float | None, typer.Option(help="C of the logistic regression (1).", rich_help_panel=_LINEAR)
     ] = None,
+    resume: Annotated[
+        bool,
+        typer.Option(
+            "--resume",
+            help="Keep checkpoints, and go on from the last of an interrupted training by the same command.",
+            rich_help_panel=_TRANSFORMER,
+        ),
+    ] = False,
+    checkpoint_steps: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Least steps between checkpoints to resume from (the ends of epochs).",
+            rich_help_panel=_TRANSFORMER,
+        ),
+    ] = None,
     rng: Rng = 0,
     threads: Threads = None,
     overwrite: Overwrite = False,
@@ -144,6 +160,7 @@ def finetune(
 ) -> None:
     """Train a classifier of cells on labelled tokens; the run folder holds model, settings and scores."""
     from bulkgen.training import finetune as train
+    from bulkgen.training.distributed import launched
 
     given = {
         "epochs": epochs,
@@ -183,8 +200,12 @@ def finetune(
         label=label,
         rng=rng,
         overwrite=overwrite,
+        resume=resume,
+        checkpoint_steps=checkpoint_steps,
         **options,
     )
+    if not launched().first:
+        return
     if json_:
         print_result(_for_machines(result), as_json=True)
         return

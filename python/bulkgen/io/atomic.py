@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from types import FrameType
 
-__all__ = ["atomic_directory", "atomic_file", "check_interrupt", "check_output"]
+__all__ = ["atomic_directory", "atomic_file", "check_interrupt", "check_output", "sync_folder"]
 
 
 def check_output(path: str | Path, *, overwrite: bool) -> Path:
@@ -47,6 +47,14 @@ def _sync(path: Path) -> None:
         os.close(descriptor)
 
 
+def sync_folder(folder: Path) -> None:
+    """Have the disk hold all files of a folder before anything that comes later."""
+    for item in folder.rglob("*"):
+        if item.is_file():
+            _sync(item)
+    _sync(folder)
+
+
 @contextmanager
 def atomic_file(path: str | Path, *, overwrite: bool = False) -> Iterator[Path]:
     """Yield a temporary path in the same folder; on success it becomes `path`, on any failure it is removed.
@@ -72,23 +80,21 @@ def atomic_file(path: str | Path, *, overwrite: bool = False) -> Iterator[Path]:
 
 
 @contextmanager
-def atomic_directory(path: str | Path, *, overwrite: bool = False) -> Iterator[Path]:
+def atomic_directory(path: str | Path, *, overwrite: bool = False, within: Path | None = None) -> Iterator[Path]:
     """Yield a temporary folder beside `path`; on success it becomes `path`, on any failure it is removed.
 
-    With `overwrite`, an older `path` stays in place until the new folder is complete.
+    With `overwrite`, an older `path` stays in place until the new folder is complete. The temporary folder is made
+    `within` a folder of the same file system, if one is given.
     """
     path = check_output(path, overwrite=overwrite)
     parent = path.absolute().parent
-    temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=parent))
+    temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=within or parent))
     temporary.chmod(0o777 & ~_umask())
     old: Path | None = None
     try:
         with _no_lost_interrupt():
             yield temporary
-        for item in temporary.rglob("*"):
-            if item.is_file():
-                _sync(item)
-        _sync(temporary)
+        sync_folder(temporary)
         if path.exists():
             old = Path(tempfile.mkdtemp(prefix=f".{path.name}.old.", dir=parent))
             path.replace(old / path.name)

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypedDict
+from typing import TYPE_CHECKING, TypedDict, cast
 
 import numpy as np
 import torch
-from torch.utils.data import Dataset, Sampler
+from torch.utils.data import DataLoader, Dataset, Sampler
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     import numpy.typing as npt
 
     from bulkgen.tokens import TokenDataset
+    from bulkgen.training.distributed import Processes
 
 __all__ = [
     "Cell",
     "Cells",
     "LengthGroupedSampler",
+    "ProcessBatches",
+    "TrainingLoader",
     "balanced_cells",
     "collate",
     "cut_lengths",
@@ -36,6 +39,11 @@ class Cell(TypedDict):
 
     input_ids: npt.NDArray[np.integer]
     label: int
+
+
+#: Stands in a batch without cells, for a process that has to go through the model with the others: its class is the
+#: one that torch's cross-entropy leaves out, and the Trainer's number of cells too.
+_NO_CELL: Cell = {"input_ids": np.empty(0, dtype=np.int64), "label": -100}
 
 
 def cut_tokens(tokens: npt.NDArray[np.integer], context: int | None, *, eos: int | None) -> npt.NDArray[np.integer]:
@@ -120,8 +128,10 @@ def collate(cells: Sequence[Cell], *, pad: int, positions: int) -> dict[str, tor
     -------
     dict
         ``input_ids`` and ``attention_mask`` (cells, longest), and ``labels`` (cells,) where cells have classes;
-        int64. A cell without tokens is one ``<pad>`` that counts.
+        int64. A cell without tokens is one ``<pad>`` that counts. A batch without cells is one such cell, of a class
+        that no loss counts.
     """
+    cells = cells or [_NO_CELL]
     longest = max(1, *(len(cell["input_ids"]) for cell in cells))
     width = padded_length(longest, positions=positions)
     ids = np.full((len(cells), width), pad, dtype=np.int64)
@@ -132,7 +142,7 @@ def collate(cells: Sequence[Cell], *, pad: int, positions: int) -> dict[str, tor
         mask[row, : len(cell["input_ids"])] = 1
     batch = {"input_ids": torch.from_numpy(ids), "attention_mask": torch.from_numpy(mask)}
     labels = [cell["label"] for cell in cells]
-    if labels[0] >= 0:
+    if labels[0] != -1:
         batch["labels"] = torch.tensor(labels, dtype=torch.int64)
     return batch
 
@@ -212,7 +222,7 @@ class LengthGroupedSampler(Sampler[int]):
         order = generator.permutation(len(self))
         if self._balance is not None:
             order = balanced_cells(self._balance, generator)
-        # the last, short batch has to stay the last: batches are cut again from this order by the loader
+        # the last, short batch has to stay the last: batches are cut again from this order by ProcessBatches
         whole = len(order) - len(order) % self._batch_size
         order, rest = order[:whole], order[whole:]
         size = self._batch_size * _BATCHES_PER_GROUP
@@ -222,3 +232,84 @@ class LengthGroupedSampler(Sampler[int]):
             batches = np.concatenate(sorted_groups).reshape(-1, self._batch_size)
             order = batches[generator.permutation(len(batches))].ravel()
         yield from np.concatenate((order, rest)).tolist()
+
+
+class ProcessBatches(Sampler[list[int]]):
+    """The batches of one process.
+
+    A step of the optimizer takes ``batch_size * accumulation`` cells in every process. They are the next cells of
+    one order, dealt in turn: cells of like length go to all processes, which then take like time. The processes
+    have disjoint cells, together all, and the same number of batches; where the last step of an epoch has too few
+    cells for that, a process has an empty batch, which counts for nothing. One process has the order as it is.
+
+    Parameters
+    ----------
+    order
+        The order of all cells, for steps of all processes.
+    batch_size
+        Cells that go through the model of a process together.
+    accumulation
+        Batches per step and process.
+    processes
+        The processes.
+    """
+
+    def __init__(
+        self, order: LengthGroupedSampler, *, batch_size: int, accumulation: int, processes: Processes
+    ) -> None:
+        self._order = order
+        self._batch_size = batch_size
+        self._per_step = batch_size * accumulation * processes.count
+        self._processes = processes
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the epoch of the next iteration."""
+        self._order.set_epoch(epoch)
+
+    def __len__(self) -> int:
+        """Return the batches of an epoch."""
+        steps, rest = divmod(len(self._order), self._per_step)
+        return steps * self._batches(self._per_step) + self._batches(rest)
+
+    def __iter__(self) -> Iterator[list[int]]:
+        cells = list(self._order)
+        for start in range(0, len(cells), self._per_step):
+            step = cells[start : start + self._per_step]
+            mine = step[self._processes.rank :: self._processes.count]
+            for batch in range(self._batches(len(step))):
+                yield mine[batch * self._batch_size : (batch + 1) * self._batch_size]
+
+    def _batches(self, cells: int) -> int:
+        """Return the batches of a process in a step of so many cells: those of the process that has most."""
+        most = -(-cells // self._processes.count)
+        return -(-most // self._batch_size)
+
+
+class TrainingLoader(DataLoader["Cell"]):
+    """The batches of one process as tensors.
+
+    Parameters
+    ----------
+    cells
+        The training cells.
+    batches
+        Which of them are a batch.
+    collate
+        Makes the tensors of a batch.
+    pin_memory
+        Whether they are on their way to a CUDA device.
+    """
+
+    def __init__(
+        self,
+        cells: Cells,
+        batches: ProcessBatches,
+        *,
+        collate: Callable[[list[Cell]], dict[str, torch.Tensor]],
+        pin_memory: bool,
+    ) -> None:
+        super().__init__(cells, batch_sampler=batches, collate_fn=collate, pin_memory=pin_memory)
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the epoch of the next iteration."""
+        cast("ProcessBatches", self.batch_sampler).set_epoch(epoch)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 import sys
 import tempfile
 import time
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeGuard, Unpack, cast
@@ -18,9 +19,11 @@ from bulkgen.io.atomic import atomic_directory, check_output
 from bulkgen.rng import key_from_rng
 from bulkgen.tokens import TokenDataset
 from bulkgen.training.config import LinearConfig, TinyConfig, TransformerConfig, make_config, model_kind
+from bulkgen.training.distributed import Processes, join_processes, launched
 from bulkgen.training.evaluation import evaluate, predict
 from bulkgen.training.labels import LabelMap
 from bulkgen.training.run import Run, need_extra, package_versions
+from bulkgen.warning import warn
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -32,6 +35,8 @@ if TYPE_CHECKING:
     from bulkgen.training.config import FinetuneConfig, FinetuneOptions, ModelKind
     from bulkgen.training.evaluation import Predictions
     from bulkgen.training.metrics import Scores
+    from bulkgen.training.model import SequenceClassifier
+    from bulkgen.training.resume import Checkpoints, PartialRun
     from bulkgen.training.synthetic_tokens import SyntheticTokens
 
 __all__ = ["FinetuneResult", "finetune"]
@@ -101,6 +106,16 @@ class _Fit:
     loss_curve: tuple[dict[str, float], ...] = ()
 
 
+@dataclass(frozen=True)
+class _Session:
+    """Where a training runs: its processes, its run folder in the making, and what it may go on from."""
+
+    processes: Processes
+    folder: Path
+    partial: PartialRun | None
+    checkpoint_steps: int | None
+
+
 def finetune(
     tokens: TokenDataset | SyntheticTokens | str | Path,
     *,
@@ -111,9 +126,14 @@ def finetune(
     label: str | None = None,
     rng: RandomState = 0,
     overwrite: bool = False,
+    resume: bool = False,
+    checkpoint_steps: int | None = None,
     **options: Unpack[FinetuneOptions],
 ) -> FinetuneResult:
     """Train a classifier of cells on labelled tokens.
+
+    Under torchrun, every process calls this; they train one model together, on ``batch_size * accumulation`` cells per
+    step each. The first writes `out`, and all have the same result.
 
     Parameters
     ----------
@@ -136,6 +156,13 @@ def finetune(
         Seed. The same seed gives the same weights on the same CPU with the same number of threads.
     overwrite
         Replace a run folder that exists.
+    resume
+        Keep checkpoints in ``.NAME.partial`` beside the run folder NAME while the training runs, and go on from the
+        last one where an interrupted training of the same cells, model and configuration left any. On a CPU the
+        weights and scores are those of an uninterrupted training, bit by bit.
+    checkpoint_steps
+        Least steps from one checkpoint to the next within an epoch; they are made where the loss curve has a point,
+        about ten times per epoch. ``None``: at the ends of epochs alone.
     **options
         Changes of the model's preset: :class:`~bulkgen.training.config.LinearConfig`,
         :class:`~bulkgen.training.config.TinyConfig`, :class:`~bulkgen.training.config.CheckpointConfig`.
@@ -148,6 +175,8 @@ def finetune(
     ------
     OutputExistsError
         If `out` exists and `overwrite` is false.
+    ResumeError
+        If what is to go on was another training, or is still running.
     LabelError
         If cells have no label, training cells have only one, or validation cells have one that training lacks.
     VocabularyMismatchError
@@ -166,6 +195,7 @@ def finetune(
     config = make_config(kind, seed=key_from_rng(rng) & 0xFFFF_FFFF, options=options)
     if isinstance(config, TransformerConfig):
         _check_needs(config, validated=validation is not None, stored=out is not None)
+    _check_resume(kind, out=out, resume=resume, checkpoint_steps=checkpoint_steps)
     if kind != "checkpoint" and subfolder is not None:
         raise ValueError(f"subfolder belongs to a checkpoint; model is {model!r}")
     train: _Data | SyntheticTokens
@@ -187,24 +217,29 @@ def finetune(
         held_out = _Data(opened, labels.classes(opened, label=label, what="validation"), _source(validation))
         if not len(opened):
             raise ValueError("there are no validation cells: the data set is empty")
-    with _run_folder(out, overwrite=overwrite) as folder:
-        run, fit = _train(kind, config, train, held_out, labels, model=str(model), subfolder=subfolder, scratch=folder)
+    data = {
+        "training": _provenance(train, config, labels),
+        "validation": None if held_out is None else _provenance(held_out, config, labels),
+    }
+    with _session(config, out, overwrite=overwrite, resume=resume, checkpoint_steps=checkpoint_steps) as session:
+        run, fit = _train(
+            kind, config, train, held_out, labels, model=str(model), subfolder=subfolder, data=data, session=session
+        )
         scores = None if held_out is None else evaluate(run, held_out.tokens, label=label)
         facts: dict[str, object] = {
             **fit.facts,
-            "training": _provenance(train, config, labels),
-            "validation": None if held_out is None else _provenance(held_out, config, labels),
+            **data,
             "versions": package_versions(),
             "seconds": round(time.perf_counter() - started, 3),
         }
-        if out is not None:
+        if out is not None and session.processes.first:
             metrics = {
                 "validation": None if scores is None else scores.to_dict(),
                 "best_epoch": fit.facts.get("best_epoch"),
                 "history": list(fit.history),
                 "loss_curve": list(fit.loss_curve),
             }
-            run.save(folder, facts=facts, metrics=metrics)
+            run.save(session.folder, facts=facts, metrics=metrics)
     return FinetuneResult(
         path=None if out is None else Path(out),
         validation=scores,
@@ -226,7 +261,8 @@ def _train(
     *,
     model: str,
     subfolder: str | None,
-    scratch: Path,
+    data: Mapping[str, object],
+    session: _Session,
 ) -> tuple[Run, _Fit]:
     """Train a model of any kind."""
     tokens, classes = (train.tokens, train.classes) if isinstance(train, _Data) else (train, None)
@@ -257,7 +293,8 @@ def _train(
         network, start = load_checkpoint(
             model, subfolder=subfolder, config=config, vocabulary=vocabulary, labels=labels.names
         )
-    with tempfile.TemporaryDirectory(dir=scratch, prefix="checkpoints-") as checkpoints:
+    with _checkpoints(session, network, start=asdict(start), config=config, labels=labels, data=data) as checkpoints:
+        partial = session.partial if session.processes.first else None
         fit = train_transformer(
             network,
             tokens,
@@ -265,9 +302,12 @@ def _train(
             config,
             labels=labels,
             validation=None if validation is None else (validation.tokens, validation.classes),
-            checkpoints=Path(checkpoints),
-            records=scratch,
+            checkpoints=checkpoints,
+            records=session.folder if partial is None else partial.records,
+            processes=session.processes,
         )
+        if partial is not None:
+            shutil.copytree(partial.records, session.folder, dirs_exist_ok=True)
     parameters = sum(parameter.numel() for parameter in network.parameters())
     facts = {"model": {**asdict(start), "parameters": parameters}, **asdict(fit)}
     del facts["history"], facts["loss_curve"]
@@ -288,14 +328,85 @@ def _check_needs(config: TransformerConfig, *, validated: bool, stored: bool) ->
         raise ValueError("patience needs validation cells; name them with validation= (--validation)")
 
 
+def _check_resume(kind: ModelKind, *, out: str | Path | None, resume: bool, checkpoint_steps: int | None) -> None:
+    """Refuse to resume what leaves no checkpoints, and processes that have nothing to share."""
+    if kind == "linear" and launched().count > 1:
+        raise ValueError("model 'linear' is trained by one process; start it without torchrun")
+    if kind == "linear" and resume:
+        raise ValueError("resume belongs to transformers; model 'linear' has no checkpoints to go on from")
+    if resume and out is None:
+        raise ValueError("resume finds the checkpoints by the run folder; name it with out= (--output)")
+    if checkpoint_steps is not None and not resume:
+        raise ValueError("checkpoint_steps belongs to resume, which is not asked for; add resume=True (--resume)")
+    if checkpoint_steps is not None and checkpoint_steps < 1:
+        raise ValueError(f"checkpoint_steps must be 1 or more, got {checkpoint_steps}")
+
+
 @contextmanager
-def _run_folder(out: str | Path | None, *, overwrite: bool) -> Iterator[Path]:
-    if out is None:
-        with tempfile.TemporaryDirectory(prefix="bulkgen-") as folder:
-            yield Path(folder)
-    else:
-        with atomic_directory(out, overwrite=overwrite) as folder:
-            yield folder
+def _session(
+    config: FinetuneConfig,
+    out: str | Path | None,
+    *,
+    overwrite: bool,
+    resume: bool,
+    checkpoint_steps: int | None,
+) -> Iterator[_Session]:
+    """Yield what a training runs in; when the body has finished, the run folder is in place for every process."""
+    processes = Processes()
+    if isinstance(config, TransformerConfig):
+        from bulkgen.training.device import pick_device
+        from bulkgen.training.resume import partial_path, partial_run
+
+        processes = join_processes(pick_device(config.device))
+        if out is not None and not resume and partial_path(out).exists():
+            warn(f"{partial_path(out)} holds an interrupted training of {out}; resume=True (--resume) goes on with it")
+    with ExitStack() as stack:
+        partial = stack.enter_context(partial_run(out, processes=processes)) if resume and out is not None else None
+        if out is None or not processes.first:
+            folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bulkgen-")))
+        else:
+            within = None if partial is None else partial.folder
+            folder = stack.enter_context(atomic_directory(out, overwrite=overwrite, within=within))
+        yield _Session(processes, folder, partial, checkpoint_steps)
+    processes.wait()
+
+
+@contextmanager
+def _checkpoints(
+    session: _Session,
+    network: SequenceClassifier,
+    *,
+    start: Mapping[str, object],
+    config: TransformerConfig,
+    labels: LabelMap,
+    data: Mapping[str, object],
+) -> Iterator[Checkpoints]:
+    """Yield where the checkpoints go, and what the training goes on from."""
+    import torch
+
+    from bulkgen.training.device import pick_device
+    from bulkgen.training.resume import Checkpoints, weights_sha256
+
+    if session.partial is None:
+        with tempfile.TemporaryDirectory(dir=session.folder, prefix="checkpoints-") as folder:
+            yield Checkpoints(session.processes.share(Path(folder)))
+        return
+    determines = {
+        "model": {**start, "sha256": weights_sha256(network)},
+        "config": config.model_dump(mode="json"),
+        "labels": list(labels.names),
+        # where the cells lie does not matter, nor how they were made
+        **{
+            part: {name: facts[name] for name in facts.keys() - {"source", "tokenize", "made_by"}}
+            for part, facts in data.items()
+            if isinstance(facts, dict)
+        },
+        "device": pick_device(config.device),
+        "threads": config.threads or torch.get_num_threads(),
+        "processes": session.processes.count,
+        "versions": {name: package_versions()[name] for name in ("bulkgen", "torch", "transformers")},
+    }
+    yield session.partial.begin(determines, every_steps=session.checkpoint_steps)
 
 
 def _is_synthetic(tokens: object) -> TypeGuard[SyntheticTokens]:

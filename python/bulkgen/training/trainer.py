@@ -11,19 +11,20 @@ import random
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import numpy as np
 import torch
 from torch.nn import functional
 from transformers import EarlyStoppingCallback, Trainer, TrainerCallback, TrainingArguments
+from transformers.modeling_outputs import SequenceClassifierOutput
 from transformers.trainer_callback import PrinterCallback
 
 from bulkgen.io.atomic import check_interrupt
 from bulkgen.progress import progress_bar
 from bulkgen.tokens import TokenDataset
 from bulkgen.training.adaptation import adapted
-from bulkgen.training.batches import Cells, LengthGroupedSampler
+from bulkgen.training.batches import Cells, LengthGroupedSampler, ProcessBatches, TrainingLoader
 from bulkgen.training.device import cpu_threads, pick_device, pick_precision
 from bulkgen.training.logs import LOG_FILE, TENSORBOARD_FOLDER, VALIDATION_SCORES, EpochLog, history, tensorboard_log
 from bulkgen.training.metrics import score
@@ -32,6 +33,7 @@ from bulkgen.training.model import (
     quiet_transformers,
     without_flash_attention,
 )
+from bulkgen.training.resume import CheckpointKeeper
 from bulkgen.training.transformer import make_collator
 
 if TYPE_CHECKING:
@@ -39,14 +41,15 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     import numpy.typing as npt
-    from torch.utils.data import DataLoader
     from transformers import EvalPrediction, TrainerControl, TrainerState
-    from transformers.modeling_outputs import SequenceClassifierOutput
+    from transformers.trainer_utils import EvalLoopOutput
 
     from bulkgen.training.config import TransformerConfig
+    from bulkgen.training.distributed import Processes
     from bulkgen.training.labels import LabelMap
     from bulkgen.training.logs import Record
     from bulkgen.training.model import SequenceClassifier
+    from bulkgen.training.resume import Checkpoints
     from bulkgen.training.synthetic_tokens import SyntheticLoader, SyntheticTokens
 
 __all__ = ["TransformerFit", "train_transformer"]
@@ -88,7 +91,11 @@ class TransformerFit:
     attention
         What computed the attention.
     threads
-        Threads of torch.
+        Threads of torch, in each process.
+    processes
+        Processes that trained together: a step took so many times ``batch_size * accumulation`` cells.
+    resumed_step
+        Steps that an interrupted training had made already; ``None`` for none.
     """
 
     history: tuple[Record, ...]
@@ -102,6 +109,8 @@ class TransformerFit:
     precision: str
     attention: str
     threads: int
+    processes: int
+    resumed_step: int | None
 
 
 def train_transformer(
@@ -112,8 +121,9 @@ def train_transformer(
     *,
     labels: LabelMap,
     validation: tuple[TokenDataset, npt.NDArray[np.int64]] | None,
-    checkpoints: Path,
+    checkpoints: Checkpoints,
     records: Path,
+    processes: Processes,
 ) -> TransformerFit:
     """Train a model in place.
 
@@ -130,9 +140,11 @@ def train_transformer(
     validation
         Validation cells and the class of each, scored after every epoch.
     checkpoints
-        Folder for the weights of the best and the latest epoch.
+        Where the best and the latest checkpoint go, and the one to go on from.
     records
         Folder for ``log.csv`` and ``tensorboard/``.
+    processes
+        The processes that train it together.
 
     Raises
     ------
@@ -142,8 +154,9 @@ def train_transformer(
     """
     place = pick_device(config.device)
     precision = pick_precision(config.precision, place)
-    training = _training_cells(tokens, classes, config)
-    steps_per_epoch = math.ceil(training.cells / config.cells_per_step)
+    cells_per_step = config.cells_per_step * processes.count
+    n_cells = len(tokens) if isinstance(tokens, TokenDataset) else tokens.cells
+    steps_per_epoch = math.ceil(n_cells / cells_per_step)
     epochs = config.passes(steps_per_epoch)
     steps = steps_per_epoch * epochs
     validated = validation is not None
@@ -158,27 +171,45 @@ def train_transformer(
         activations_computed_again(model) if config.gradient_checkpointing else nullcontext(),
     ):
         arguments = _arguments(config, checkpoints, epochs=epochs, steps=steps, validate=validated)
+        if checkpoints.stopped:
+            # all that is left to do is to load the best weights
+            arguments.max_steps = cast("int", checkpoints.step)
         trained_parameters = sum(weights.numel() for weights in model.parameters() if weights.requires_grad)
-        with progress_bar("fine-tuning", steps) as advance:
+        with progress_bar("fine-tuning", steps, enabled=processes.first) as advance:
             callbacks: list[TrainerCallback] = [_Watch(advance), EpochLog(records / LOG_FILE, validated=validated)]
+            if checkpoints.complete:
+                callbacks.append(CheckpointKeeper(checkpoints, processes=processes, steps_per_epoch=steps_per_epoch))
             if config.patience is not None:
                 callbacks.append(EarlyStoppingCallback(config.patience))
-            if config.tensorboard:
+            if config.tensorboard and processes.first:
                 callbacks.append(tensorboard_log(records / TENSORBOARD_FOLDER))
+            collate = make_collator(model, tokens)
+            loader = _training_loader(
+                tokens,
+                classes,
+                config,
+                processes=processes,
+                collate=collate,
+                pin_memory=arguments.dataloader_pin_memory,
+            )
             trainer = _Trainer(
                 model=model,
                 args=arguments,
-                data_collator=make_collator(model, tokens),
-                train_dataset=training.dataset,
+                data_collator=collate,
+                train_dataset=loader.dataset,
                 eval_dataset=held_out,
                 compute_metrics=partial(_validation_scores, labels=labels),
                 compute_loss_func=_make_loss(labels.class_weights(config.class_weights), device=arguments.device),
                 callbacks=callbacks,
             )
-            trainer.training = training
+            trainer.loader = loader
             # prints every log as a dictionary on standard output
             trainer.remove_callback(PrinterCallback)
-            trainer.train()
+            # all processes were seeded alike; their cells are others, and so shall be what dropout drops
+            torch.manual_seed(config.seed + processes.rank)
+            trainer.train(resume_from_checkpoint=None if checkpoints.last is None else str(checkpoints.last))
+        # the first process may remove the checkpoints when all have the best weights
+        processes.wait()
         # for mixed precision accelerate has put a forward of its own in the model's place
         trainer.accelerator.unwrap_model(trainer.model_wrapped, keep_fp32_wrapper=False)
         attention = without_flash_attention(model)
@@ -196,17 +227,19 @@ def train_transformer(
         precision="tf32" if place == "cuda" and precision == "float32" and _tf32() else precision,
         attention=attention,
         threads=threads,
+        processes=processes.count,
+        resumed_step=checkpoints.step,
     )
 
 
 def _arguments(
-    config: TransformerConfig, folder: Path, *, epochs: int, steps: int, validate: bool
+    config: TransformerConfig, checkpoints: Checkpoints, *, epochs: int, steps: int, validate: bool
 ) -> TrainingArguments:
     on_cpu = pick_device(config.device) == "cpu"
     precision = pick_precision(config.precision, "cpu" if on_cpu else "cuda")
     each = "epoch" if validate else "no"
     arguments = TrainingArguments(
-        output_dir=str(folder),
+        output_dir=str(checkpoints.folder),
         num_train_epochs=epochs,
         # transformers 4 would count too few where the last step of an epoch is a short one
         max_steps=steps,
@@ -228,8 +261,10 @@ def _arguments(
         bf16=precision == "bf16",
         eval_strategy=each,
         save_strategy=each,
-        save_total_limit=1,
-        save_only_model=True,
+        # complete checkpoints are removed by their keeper
+        save_total_limit=None if checkpoints.complete else 1,
+        save_only_model=not checkpoints.complete,
+        restore_callback_states_from_checkpoint=True,
         load_best_model_at_end=validate,
         metric_for_best_model="macro_f1" if validate else None,
         greater_is_better=True if validate else None,
@@ -242,53 +277,59 @@ def _arguments(
         remove_unused_columns=False,
         dataloader_num_workers=0,
         dataloader_pin_memory=not on_cpu,
+        # the loss of a step is the mean over the cells of all processes
+        average_tokens_across_devices=True,
+        ddp_find_unused_parameters=False,
     )
-    # one device: DataParallel would multiply the batch size by the number of GPUs
+    # one device per process: DataParallel would multiply the batch size by the number of GPUs
     arguments._n_gpu = min(arguments.n_gpu, 1)
     return arguments
 
 
-@dataclass(frozen=True)
-class _Training:
-    """Training cells, and what gives them in batches: a sampler of theirs, or a loader that makes them."""
-
-    dataset: Cells | SyntheticTokens
-    cells: int
-    sampler: LengthGroupedSampler | None = None
-    loader: SyntheticLoader | None = None
-
-
-def _training_cells(
-    tokens: TokenDataset | SyntheticTokens, classes: npt.NDArray[np.int64] | None, config: TransformerConfig
-) -> _Training:
+def _training_loader(
+    tokens: TokenDataset | SyntheticTokens,
+    classes: npt.NDArray[np.int64] | None,
+    config: TransformerConfig,
+    *,
+    processes: Processes,
+    collate: Callable[..., dict[str, torch.Tensor]],
+    pin_memory: bool,
+) -> TrainingLoader | SyntheticLoader:
+    """Return this process's batches of every epoch."""
     if isinstance(tokens, TokenDataset):
         cells = Cells(tokens, context=config.context, classes=classes)
-        sampler = LengthGroupedSampler(
+        order = LengthGroupedSampler(
             cells.lengths,
-            batch_size=config.cells_per_step,
+            batch_size=config.cells_per_step * processes.count,
             seed=config.seed,
             balance=classes if config.sampling == "balanced" else None,
         )
-        return _Training(cells, len(cells), sampler=sampler)
-    batches = tokens.batched(config.batch_size, context=config.context)
-    on_cuda = pick_device(config.device) == "cuda"
+        batches = ProcessBatches(
+            order, batch_size=config.batch_size, accumulation=config.accumulation, processes=processes
+        )
+        return TrainingLoader(cells, batches, collate=collate, pin_memory=pin_memory)
     # on a CPU the training takes the processors that workers would need
-    loader = batches.loader(workers=_LOADER_WORKERS if on_cuda else 0, pin_memory=on_cuda)
-    return _Training(batches, tokens.cells, loader=loader)
+    workers = 0 if pick_device(config.device) == "cpu" else _LOADER_WORKERS
+    return tokens.batched(config.batch_size, context=config.context).loader(workers=workers, pin_memory=pin_memory)
 
 
 class _Trainer(Trainer):
-    """The Trainer with the batches that it is given."""
+    """The Trainer with a loader that it is given."""
 
-    training: _Training
+    loader: TrainingLoader | SyntheticLoader
 
-    def get_train_dataloader(self) -> DataLoader[object]:
-        # not prepared by accelerate, which would deal to the ranks what is dealt to them already
-        loader = self.training.loader
-        return super().get_train_dataloader() if loader is None else cast("DataLoader[object]", loader)
+    def get_train_dataloader(self) -> TrainingLoader | SyntheticLoader:
+        # not prepared by accelerate, which deals whole batches, and repeats cells until every process has as many
+        return self.loader
 
-    def _get_train_sampler(self, *_: object) -> LengthGroupedSampler | None:
-        return self.training.sampler
+    def evaluation_loop(self, *args: Any, **options: Any) -> EvalLoopOutput:  # noqa: ANN401 - handed on as they are
+        output = super().evaluation_loop(*args, **options)
+        # the Trainer's own is that of batches, in which cells are repeated until every process has as many
+        logits, labels = (torch.as_tensor(x, device=self.args.device) for x in (output.predictions, output.label_ids))
+        assert self.compute_loss_func is not None
+        assert output.metrics is not None
+        output.metrics["eval_loss"] = self.compute_loss_func(SequenceClassifierOutput(logits=logits), labels).item()
+        return output
 
 
 def _make_loss(weights: npt.NDArray[np.float64] | None, *, device: torch.device) -> Callable[..., torch.Tensor]:
@@ -314,6 +355,11 @@ class _Watch(TrainerCallback):
 
     def __init__(self, advance: Callable[[int], None]) -> None:
         self._advance = advance
+
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: object
+    ) -> None:
+        self._advance(state.global_step)
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: object) -> None:
         # an interrupt that arrives in a callback of the garbage collector is swallowed: a step is where it is found
