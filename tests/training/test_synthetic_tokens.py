@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import pickle
+import subprocess
+import sys
 from collections import Counter
 from types import SimpleNamespace
 
@@ -289,7 +292,7 @@ def drug_tokens(drugs):
     learned_from, others = drugs
     vocabulary = bulkgen.Vocabulary.fit(learned_from, context=40)
     fit = bulkgen.fit_generator(learned_from, by="condition", method="negative_binomial")
-    synthetic = bulkgen.SyntheticTokens(fit, 48, vocabulary=vocabulary, rng=1)
+    synthetic = bulkgen.SyntheticTokens(fit, 48, vocabulary=vocabulary, rng=7)
     return synthetic, bulkgen.tokenize(others, vocabulary=vocabulary, label="condition")
 
 
@@ -315,6 +318,69 @@ def test_training_sees_fresh_cells_in_every_epoch_and_learns(drug_tokens, quick,
     again = bulkgen.finetune(synthetic, validation=real, model="tiny", rng=3, **quick)
     assert again.history == result.history
     assert synthetic.epoch == 0
+
+
+def test_an_interrupted_training_goes_on_with_the_cells_that_were_to_come(drug_tokens, quick, tmp_path, monkeypatch):
+    from bulkgen.training import trainer
+
+    class Stopping(trainer._Watch):
+        def on_step_end(self, args, state, control, **_):
+            super().on_step_end(args, state, control)
+            if state.global_step == 9:
+                raise RuntimeError("stopped")
+
+    synthetic, real = drug_tokens
+    options = {"validation": real, "model": "tiny", "rng": 3, **quick, "epochs": 3}
+    whole = bulkgen.finetune(synthetic, **options)
+    resumed = {**options, "out": tmp_path / "run", "resume": True, "checkpoint_steps": 1}
+    with monkeypatch.context() as patch:
+        patch.setattr(trainer, "_Watch", Stopping)
+        with pytest.raises(RuntimeError, match="stopped"):
+            bulkgen.finetune(synthetic, **resumed)
+    again = bulkgen.finetune(synthetic, **resumed)
+    # in the middle of the second epoch of six steps
+    assert 6 < again.facts["resumed_step"] <= 9
+    weights = [result.run.classifier.model.state_dict() for result in (whole, again)]
+    assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
+
+
+@pytest.mark.slow
+def test_two_processes_train_on_disjoint_cells(drug_tokens, quick, tmp_path):
+    synthetic, real = drug_tokens
+    (tmp_path / "data.pickle").write_bytes(pickle.dumps((synthetic, real)))
+    script = tmp_path / "train.py"
+    script.write_text(TRAIN_IN_EVERY_PROCESS)
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", str(script)]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    reports = [pickle.loads((tmp_path / f"seen-{rank}").read_bytes()) for rank in range(2)]
+    assert [report["steps"] for report in reports] == [6, 6]
+    found = [cell for report in reports for cell in report["seen"]]
+    assert Counter(found) == Counter(expected(synthetic, 0)) + Counter(expected(synthetic, 1))
+    assert reports[0]["weights"] == reports[1]["weights"]
+
+
+TRAIN_IN_EVERY_PROCESS = """
+import os, pickle
+from pathlib import Path
+import numpy as np
+import bulkgen
+from bulkgen.training import synthetic_tokens
+
+collate, seen = synthetic_tokens.collate, []
+
+def watched(cells, **options):
+    seen.extend((bytes(np.asarray(cell["input_ids"])), cell["label"]) for cell in cells)
+    return collate(cells, **options)
+
+synthetic_tokens.collate = watched
+synthetic, real = pickle.loads(Path("data.pickle").read_bytes())
+result = bulkgen.finetune(synthetic, validation=real, model="tiny", epochs=2, batch_size=16, threads=1, device="cpu")
+weights = {name: tensor.numpy().tobytes() for name, tensor in result.run.classifier.model.state_dict().items()}
+report = {"seen": seen, "steps": result.facts["steps"], "weights": weights}
+Path(f"seen-{os.environ['RANK']}").write_bytes(pickle.dumps(report))
+"""
 
 
 def test_a_linear_model_trains_on_one_epoch(drug_tokens):

@@ -203,6 +203,8 @@ def train_transformer(
                 callbacks=callbacks,
             )
             trainer.loader = loader
+            # where batches of an epoch are skipped, transformers does not tell fresh cells which epoch it is
+            loader.set_epoch((checkpoints.step or 0) // steps_per_epoch)
             # prints every log as a dictionary on standard output
             trainer.remove_callback(PrinterCallback)
             # all processes were seeded alike; their cells are others, and so shall be what dropout drops
