@@ -160,6 +160,13 @@ def test_alone_one_cuda_device_of_several_is_used_and_said_so(monkeypatch):
     assert join_processes("cpu") == Processes(0, 1)
 
 
+def test_torchrun_leaves_the_number_of_threads_alone(monkeypatch):
+    monkeypatch.setenv("LOCAL_RANK", "0")
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    assert join_processes("cpu") == Processes(0, 1)
+    assert os.environ["OMP_NUM_THREADS"] == str(torch.get_num_threads())
+
+
 def test_more_processes_than_devices_are_refused(monkeypatch):
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     for name, value in {"LOCAL_RANK": 1, "RANK": 1, "WORLD_SIZE": 4, "LOCAL_WORLD_SIZE": 4}.items():

@@ -21,6 +21,7 @@ from transformers import TrainerCallback  # noqa: E402
 
 from bulkgen.errors import ResumeError  # noqa: E402
 from bulkgen.training import finetune  # noqa: E402
+from bulkgen.training import resume as resume_module  # noqa: E402
 from bulkgen.training import trainer as trainer_module  # noqa: E402
 
 
@@ -215,6 +216,15 @@ def test_a_failure_without_a_checkpoint_leaves_nothing(arguments, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_transformers_4_does_not_go_on_in_the_wrong_place(arguments, monkeypatch, tmp_path):
+    monkeypatch.setattr(resume_module, "_RESUMES_SHORT_STEPS", False)
+    arguments = {**arguments, "batch_size": 4, "accumulation": 3, "epochs": 1}
+    with pytest.raises(ValueError, match="cannot resume epochs of 38 batches with accumulation=3"):
+        finetune(resume=True, **arguments)
+    assert list(tmp_path.iterdir()) == []
+    finetune(resume=True, **{**arguments, "accumulation": 2})
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
@@ -233,7 +243,7 @@ def test_what_cannot_be_resumed_is_refused(training_cells, tmp_path, changes, me
 def test_kills_at_any_moment_change_nothing(training_cells, validation_cells, quick, tmp_path):
     training_cells.save(tmp_path / "train")
     validation_cells.save(tmp_path / "val")
-    options = {"validation": tmp_path / "val", "model": "tiny", **quick, "batch_size": 4, "epochs": 30}
+    options = {"validation": tmp_path / "val", "model": "tiny", **quick, "batch_size": 4, "epochs": 12}
     # a server that has torch loaded, and forks
     processes = multiprocessing.get_context("forkserver")
     processes.set_forkserver_preload(["bulkgen.training.trainer", "bulkgen.training.checkpoints"])
@@ -248,7 +258,7 @@ def test_kills_at_any_moment_change_nothing(training_cells, validation_cells, qu
             before = set(tmp_path.glob(".run.partial/checkpoint-*"))
             while process.is_alive() and set(tmp_path.glob(".run.partial/checkpoint-*")) <= before:
                 time.sleep(0.005)
-            time.sleep(generator.uniform(0, 0.5))
+            time.sleep(generator.uniform(0, 0.3))
             process.kill()
         process.join()
         kills += process.exitcode == -signal.SIGKILL

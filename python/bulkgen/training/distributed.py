@@ -82,6 +82,9 @@ def join_processes(device: str) -> Processes:
     from torch import distributed
 
     processes = launched()
+    if "LOCAL_RANK" in os.environ:
+        # accelerate would choose another number of threads, and warn of it
+        os.environ.setdefault("OMP_NUM_THREADS", str(torch.get_num_threads()))
     devices = torch.cuda.device_count() if device == "cuda" else 0
     if processes.count == 1:
         if devices > 1:

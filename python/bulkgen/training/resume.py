@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
+import transformers
 from filelock import FileLock, Timeout
 from transformers import TrainerCallback
 
@@ -27,7 +28,15 @@ if TYPE_CHECKING:
 
     from bulkgen.training.model import SequenceClassifier
 
-__all__ = ["CheckpointKeeper", "Checkpoints", "PartialRun", "partial_path", "partial_run", "weights_sha256"]
+__all__ = [
+    "CheckpointKeeper",
+    "Checkpoints",
+    "PartialRun",
+    "check_resumable",
+    "partial_path",
+    "partial_run",
+    "weights_sha256",
+]
 
 _TRAINING_FILE = "training.json"
 _LOCK_FILE = "lock"
@@ -38,6 +47,8 @@ _STATE_FILE = "trainer_state.json"
 #: Says that all files of a checkpoint are on the disk.
 _SEAL = "complete"
 _DIFFERENCES_SHOWN = 5
+#: transformers 4 counts epochs by whole steps, and goes on in the wrong place where the last one is short of batches.
+_RESUMES_SHORT_STEPS = int(transformers.__version__.partition(".")[0]) >= 5
 
 
 @dataclass(frozen=True)
@@ -242,6 +253,28 @@ def partial_run(out: str | Path, *, processes: Processes) -> Iterator[PartialRun
         lock.release()
         if finished or not _any_sealed(folder):
             shutil.rmtree(folder, ignore_errors=True)
+
+
+def check_resumable(batches: int, *, accumulation: int) -> None:
+    """Refuse what the installed transformers would resume to other weights.
+
+    Parameters
+    ----------
+    batches
+        Batches of an epoch.
+    accumulation
+        Batches of a step.
+
+    Raises
+    ------
+    ValueError
+        If an epoch ends with a step of fewer batches.
+    """
+    if batches % accumulation and not _RESUMES_SHORT_STEPS:
+        raise ValueError(
+            f"transformers {transformers.__version__} cannot resume epochs of {batches} batches with accumulation="
+            f"{accumulation}, which does not divide them; pip install 'transformers>=5', or use accumulation=1"
+        )
 
 
 def weights_sha256(model: SequenceClassifier) -> str:

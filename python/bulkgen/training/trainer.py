@@ -33,7 +33,7 @@ from bulkgen.training.model import (
     quiet_transformers,
     without_flash_attention,
 )
-from bulkgen.training.resume import CheckpointKeeper
+from bulkgen.training.resume import CheckpointKeeper, check_resumable
 from bulkgen.training.transformer import make_collator
 
 if TYPE_CHECKING:
@@ -178,6 +178,7 @@ def train_transformer(
         with progress_bar("fine-tuning", steps, enabled=processes.first) as advance:
             callbacks: list[TrainerCallback] = [_Watch(advance), EpochLog(records / LOG_FILE, validated=validated)]
             if checkpoints.complete:
+                check_resumable(len(batches), accumulation=config.accumulation)
                 callbacks.append(CheckpointKeeper(checkpoints, processes=processes, steps_per_epoch=steps_per_epoch))
             if config.patience is not None:
                 callbacks.append(EarlyStoppingCallback(config.patience))
