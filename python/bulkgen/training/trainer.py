@@ -175,24 +175,24 @@ def train_transformer(
             # all that is left to do is to load the best weights
             arguments.max_steps = cast("int", checkpoints.step)
         trained_parameters = sum(weights.numel() for weights in model.parameters() if weights.requires_grad)
+        collate = make_collator(model, tokens)
+        loader = _training_loader(
+            tokens,
+            classes,
+            config,
+            processes=processes,
+            collate=collate,
+            pin_memory=arguments.dataloader_pin_memory,
+        )
         with progress_bar("fine-tuning", steps, enabled=processes.first) as advance:
             callbacks: list[TrainerCallback] = [_Watch(advance), EpochLog(records / LOG_FILE, validated=validated)]
             if checkpoints.complete:
-                check_resumable(len(batches), accumulation=config.accumulation)
+                check_resumable(len(loader), accumulation=config.accumulation)
                 callbacks.append(CheckpointKeeper(checkpoints, processes=processes, steps_per_epoch=steps_per_epoch))
             if config.patience is not None:
                 callbacks.append(EarlyStoppingCallback(config.patience))
             if config.tensorboard and processes.first:
                 callbacks.append(tensorboard_log(records / TENSORBOARD_FOLDER))
-            collate = make_collator(model, tokens)
-            loader = _training_loader(
-                tokens,
-                classes,
-                config,
-                processes=processes,
-                collate=collate,
-                pin_memory=arguments.dataloader_pin_memory,
-            )
             trainer = _Trainer(
                 model=model,
                 args=arguments,
