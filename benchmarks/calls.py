@@ -6,8 +6,9 @@ import importlib.util
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 
@@ -195,6 +196,30 @@ def tokens_of_fit(
     """Draw cells of one stratum straight to tokens in memory."""
     return bulkgen.synthesize(
         fitted=fit, n_cells={label: cells}, rng=1, threads=threads, to="tokens", vocabulary=vocabulary
+    )
+
+
+def synthetic_tokens(
+    fit: bulkgen.Fit, cells_per_label: int, vocabulary: bulkgen.Vocabulary, *, batch_size: int
+) -> bulkgen.SyntheticTokens:
+    """Make fresh cells inside a loader."""
+    return bulkgen.SyntheticTokens(fit, cells_per_label, vocabulary=vocabulary, rng=1, batch_size=batch_size)
+
+
+def stored_loader(tokens: bulkgen.TokenDataset, *, batch_size: int, workers: int) -> Iterable[dict[str, object]]:
+    """Read a token data set in batches of like lengths, as a training does."""
+    from torch.utils.data import DataLoader
+
+    from bulkgen.training.batches import Cells, LengthGroupedSampler, collate
+
+    cells = Cells(tokens, context=None)
+    return DataLoader(
+        cells,
+        batch_size=batch_size,
+        sampler=LengthGroupedSampler(cells.lengths, batch_size=batch_size, seed=1),
+        collate_fn=partial(collate, pad=tokens.vocabulary.pad, positions=tokens.vocabulary.context),
+        num_workers=workers,
+        persistent_workers=workers > 0,
     )
 
 

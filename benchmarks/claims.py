@@ -222,6 +222,11 @@ def _figures() -> Iterator[Figure]:
     yield Memory(job, "two_steps", "peak of the process, through h5ad, 5,000 cells", "peak")
     yield Ratio(job, job, "through h5ad", "straight to tokens")
 
+    job = "synthetic_tokens"
+    yield Rate(job, job, "1 worker", "cells/s", Bound(at_least=10_000))
+    yield Rate(job, job, "no worker", "cells/s")
+    yield Rate(job, job, "stored cells, 1 worker", "cells/s")
+
     job = "generators"
     for method in GENERATORS:
         race, fast = f"generator_{method}", method in FAST

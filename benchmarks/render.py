@@ -47,6 +47,12 @@ HEADINGS = {
         "Synthesis to tokens",
         "Truncated normals of 20,000 genes to tokens on disk, V1 vocabulary: straight, and through an h5ad file.",
     ),
+    "synthetic_tokens": (
+        "Fresh cells in a data loader",
+        "Truncated normals of 20,000 genes, made by `bulkgen.SyntheticTokens` inside a torch data loader and padded to "
+        "batches of 64 cells of 2,048 tokens (V1 vocabulary); and the same cells read from a token data set in memory, "
+        "as training on stored cells does. Rates are of the process that trains.",
+    ),
     "generators": (
         "Generators of counts",
         "Treated cells of 20,000 genes, 4,800 molecules and 2,300 expressed genes, from a fit to 10,000 control cells "

@@ -31,6 +31,7 @@ JOBS: dict[str, tuple[str, ...]] = {
     "gene_moments": (),
     "tokenize": (),
     "synthesize": ("fused", "two_steps"),
+    "synthetic_tokens": (),
     "generators": (),
     "import": (),
     "kernels": (),

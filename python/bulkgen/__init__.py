@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from bulkgen.thinning import thin
     from bulkgen.tokens import TokenDataset, Vocabulary, tokenize
     from bulkgen.training import Scores, evaluate, finetune
+    from bulkgen.training.synthetic_tokens import SyntheticTokens
 
     __version__: str
 
@@ -36,6 +37,7 @@ __all__ = [
     "Scores",
     "StudyConfig",
     "StudyResults",
+    "SyntheticTokens",
     "TokenDataset",
     "Vocabulary",
     "__version__",
@@ -67,6 +69,7 @@ _HOME = {
     "Scores": "bulkgen.training",
     "StudyConfig": "bulkgen.study",
     "StudyResults": "bulkgen.study",
+    "SyntheticTokens": "bulkgen.training.synthetic_tokens",
     "TokenDataset": "bulkgen.tokens",
     "Vocabulary": "bulkgen.tokens",
     "benchmark_generators": "bulkgen.fidelity.runner",

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,7 +22,7 @@ from bulkgen.splits import strata_of
 from bulkgen.warning import warn
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
     from anndata import AnnData
@@ -62,6 +65,14 @@ class Fit:
         """Name of the generator and its parameters."""
         return {"method": self.method, **self.generator.model_dump(mode="json")}
 
+    @cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 (hexadecimal) of everything that decides the cells: the generator, what was learned, the genes."""
+        digest = hashlib.sha256(json.dumps(self.parameters, sort_keys=True).encode())
+        digest.update(json.dumps([self.strata.index.tolist(), self.var.index.tolist()]).encode())
+        _add_to_digest(digest, self.fitted.state())
+        return digest.hexdigest()
+
     def save(self, path: str | Path, *, overwrite: bool = False) -> None:
         """Write to ``.h5ad`` or ``.zarr``: strata x genes without values, and what was learned in ``uns``.
 
@@ -85,6 +96,22 @@ class Fit:
             uns={"bulkgen": dict(self.record), _LEARNED: learned},
         )
         write(stored, path, overwrite=overwrite)
+
+
+def _add_to_digest(digest: hashlib._Hash, state: object) -> None:
+    """Hash nested dictionaries of arrays, numbers and text; one byte order, whatever the machine's."""
+    if isinstance(state, Mapping):
+        for name in sorted(state):
+            digest.update(f"{name}:".encode())
+            _add_to_digest(digest, state[name])
+        return
+    values = np.asarray(state)
+    if values.dtype.kind in "OU":
+        digest.update(json.dumps(values.tolist()).encode())
+        return
+    values = np.ascontiguousarray(values, dtype=values.dtype.newbyteorder("<"))
+    digest.update(f"{values.dtype.str}{values.shape}".encode())
+    digest.update(values.data)
 
 
 def load_fit(path: str | Path) -> Fit:

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from bulkgen.tokens import TokenDataset, Vocabulary
     from bulkgen.tokens.dictionaries import VocabularyPath
 
-__all__ = ["synthesize"]
+__all__ = ["CellRequest", "cells_per_stratum", "synthesize", "synthesize_tokens"]
 
 
 @overload
@@ -166,17 +166,101 @@ def synthesize(
                 f"{named[0]!r} is an argument of tokens: pass to='tokens' too (cells are written with bulkgen.write)"
             )
 
-    def request() -> _Request:
+    def request() -> CellRequest:
         fit = _fit(fitted, bulk, reference=reference, by=by, method=method, threads=threads, parameters=parameters)
-        return _Request(fit, _cells_per_stratum(n_cells, list(fit.strata.index)))
+        return CellRequest(fit, cells_per_stratum(n_cells, list(fit.strata.index)))
 
     if to == "cells":
         return _synthesize_cells(request(), key=key_from_rng(rng), threads=threads)
     if out is not None:
         check_output(out, overwrite=overwrite)
     loaded = load_vocabulary("V1" if vocabulary is None else vocabulary, vocabulary_path)
-    cells = request()
-    fit, key = cells.fit, key_from_rng(rng)
+    return synthesize_tokens(
+        request(),
+        key=key_from_rng(rng),
+        vocabulary=loaded,
+        label=label,
+        columns=columns,
+        gene_ids=gene_ids,
+        keep_empty=keep_empty,
+        threads=threads,
+        out=out,
+        overwrite=overwrite,
+    )
+
+
+@dataclass(frozen=True)
+class CellRequest:
+    """Cells asked for of a fit: of every stratum so many, from the cell of a number on.
+
+    Attributes
+    ----------
+    fit
+        What they are drawn from.
+    numbers
+        Cells of each stratum.
+    epoch
+        The cells are those of this epoch of a training that never sees a cell twice: of a stratum with n cells in an
+        epoch those from ``epoch * n`` on.
+    """
+
+    fit: Fit
+    numbers: list[int]
+    epoch: int = 0
+
+    def strata(self) -> pd.DataFrame:
+        """Return the ``obs`` row of the cells of each stratum."""
+        strata = self.fit.strata.copy()
+        strata["synthetic"] = True
+        return strata
+
+    def segments(self, first: int, last: int) -> Iterator[tuple[int, int, int]]:
+        """Yield stratum, first cell within it and number of cells of the parts of ``[first, last)`` in one stratum."""
+        end = 0
+        for stratum, number in enumerate(self.numbers):
+            begin, end = end, end + number
+            if max(first, begin) < min(last, end):
+                start = max(first, begin)
+                yield stratum, self.epoch * number + start - begin, min(last, end) - start
+
+    def record(self, key: int) -> dict[str, str | int]:
+        """Return the provenance of the cells."""
+        parameters = {
+            **self.fit.parameters,
+            "n_cells": dict(zip(self.fit.strata.index, self.numbers, strict=True)),
+        }
+        if self.epoch:
+            parameters["epoch"] = self.epoch
+        made = provenance("synthetic", parameters, key=key, source=None)
+        learned_from = {name: self.fit.record[name] for name in _SOURCE if name in self.fit.record}
+        return {**made, **learned_from, "synthetic": 1}
+
+
+def synthesize_tokens(
+    cells: CellRequest,
+    *,
+    key: int,
+    vocabulary: Vocabulary,
+    label: str | None = None,
+    columns: Sequence[str] | None = None,
+    gene_ids: str | None = None,
+    keep_empty: bool = False,
+    threads: int | None = None,
+    out: str | Path | None = None,
+    overwrite: bool = False,
+) -> TokenDataset:
+    """Draw cells straight to tokens, as :func:`synthesize` does.
+
+    Parameters
+    ----------
+    cells
+        Which.
+    key
+        64-bit key of the random streams.
+    vocabulary, label, columns, gene_ids, keep_empty, threads, out, overwrite
+        As in :func:`synthesize`.
+    """
+    fit = cells.fit
 
     def draw(first: int, encoding: RowEncoding, tokens: TokenArray, lengths: Int64Array, genes: Int64Array) -> None:
         start = done = 0
@@ -195,7 +279,7 @@ def synthesize(
         cell_name=_cell_name,
         var=fit.var,
         provenance=cells.record(key),
-        vocabulary=loaded,
+        vocabulary=vocabulary,
         label=label,
         columns=columns,
         gene_ids=gene_ids,
@@ -230,43 +314,11 @@ def _fit(
     return fit_made(generator, method, bulk, reference=reference, by=by, threads=threads)
 
 
-@dataclass(frozen=True)
-class _Request:
-    """Cells asked for of a fit."""
-
-    fit: Fit
-    numbers: list[int]
-
-    def strata(self) -> pd.DataFrame:
-        """Return the ``obs`` row of the cells of each stratum."""
-        strata = self.fit.strata.copy()
-        strata["synthetic"] = True
-        return strata
-
-    def segments(self, first: int, last: int) -> Iterator[tuple[int, int, int]]:
-        """Yield stratum, first cell within it and number of cells of the parts of ``[first, last)`` in one stratum."""
-        end = 0
-        for stratum, number in enumerate(self.numbers):
-            begin, end = end, end + number
-            if max(first, begin) < min(last, end):
-                yield stratum, max(first, begin) - begin, min(last, end) - max(first, begin)
-
-    def record(self, key: int) -> dict[str, str | int]:
-        """Return the provenance of the cells."""
-        parameters = {
-            **self.fit.parameters,
-            "n_cells": dict(zip(self.fit.strata.index, self.numbers, strict=True)),
-        }
-        made = provenance("synthetic", parameters, key=key, source=None)
-        learned_from = {name: self.fit.record[name] for name in _SOURCE if name in self.fit.record}
-        return {**made, **learned_from, "synthetic": 1}
-
-
 #: What a fit's record says of the reference.
 _SOURCE = ("input_hash", "history", "simulated")
 
 
-def _synthesize_cells(request: _Request, *, key: int, threads: int | None) -> AnnData:
+def _synthesize_cells(request: CellRequest, *, key: int, threads: int | None) -> AnnData:
     fit = request.fit
     cells = fit.fitted.sample_strata(request.numbers, n_genes=len(fit.var), key=key, threads=threads)
     obs = request.strata().iloc[np.repeat(np.arange(len(request.numbers)), request.numbers)]
@@ -285,7 +337,16 @@ def _cell_name(number: int) -> str:
     return f"synthetic-{number}"
 
 
-def _cells_per_stratum(n_cells: int | Mapping[str, int], names: Sequence[str]) -> list[int]:
+def cells_per_stratum(n_cells: int | Mapping[str, int], names: Sequence[str]) -> list[int]:
+    """Return the cells of each stratum, from the same number for all or a mapping.
+
+    Raises
+    ------
+    LabelError
+        If the mapping names a stratum that there is not.
+    TypeError, ValueError
+        If a number is no integer, or negative, or there are no cells at all.
+    """
     if _is_count(n_cells):
         numbers = [int(n_cells)] * len(names)
     elif not isinstance(n_cells, Mapping):

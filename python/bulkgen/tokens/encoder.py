@@ -75,7 +75,7 @@ class Encoder:
     def schema(self, obs: pa.Schema) -> pa.Schema:
         """Return the columns of the token data set, given those of `obs`."""
         fields = [
-            pa.field("input_ids", pa.list_(self._token_type)),
+            pa.field("input_ids", pa.list_(self.token_type)),
             pa.field("length", pa.int64()),
         ]
         if self.counts:
@@ -83,7 +83,8 @@ class Encoder:
         return pa.schema([*fields, *obs])
 
     @property
-    def _token_type(self) -> pa.DataType:
+    def token_type(self) -> pa.DataType:
+        """Arrow's type of a token: the smaller of int16 and int32 that holds the vocabulary."""
         small = self.vocabulary.size <= np.iinfo(np.int16).max + 1
         return pa.int16() if small else pa.int32()
 
@@ -110,7 +111,7 @@ class Encoder:
         lengths, genes = np.empty((2, block.shape[0]), dtype=np.int64)
 
         def rank(rows: slice) -> _Ranked:
-            tokens = np.empty(int(room[rows].sum()), dtype=self._token_type.to_pandas_dtype())
+            tokens = np.empty(int(room[rows].sum()), dtype=self.token_type.to_pandas_dtype())
             values = np.empty(len(tokens) if self.counts else 0, dtype=np.float32)
             kernels.rank_tokens(
                 indptr,
@@ -147,7 +148,7 @@ class Encoder:
 
         def rank(rows: slice) -> _Ranked:
             n = rows.stop - rows.start
-            tokens = np.empty(n * room, dtype=self._token_type.to_pandas_dtype())
+            tokens = np.empty(n * room, dtype=self.token_type.to_pandas_dtype())
             lengths, genes = np.empty((2, n), dtype=np.int64)
             draw(rows.start, encoding, tokens, lengths, genes)
             return _Ranked(obs_of(rows.start, rows.stop), genes, lengths, tokens, np.empty(0, np.float32))

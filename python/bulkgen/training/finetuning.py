@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import shutil
+import sys
 import tempfile
 import time
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Unpack
+from typing import TYPE_CHECKING, TypeGuard, Unpack, cast
 
 import numpy as np
 
+from bulkgen.errors import LabelError
 from bulkgen.io.atomic import atomic_directory, check_output
 from bulkgen.rng import key_from_rng
 from bulkgen.tokens import TokenDataset
@@ -29,11 +31,13 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from bulkgen.rng import RandomState
+    from bulkgen.tokens import Vocabulary
     from bulkgen.training.config import FinetuneConfig, FinetuneOptions, ModelKind
     from bulkgen.training.evaluation import Predictions
     from bulkgen.training.metrics import Scores
     from bulkgen.training.model import SequenceClassifier
     from bulkgen.training.resume import Checkpoints, PartialRun
+    from bulkgen.training.synthetic_tokens import SyntheticTokens
 
 __all__ = ["FinetuneResult", "finetune"]
 
@@ -85,11 +89,12 @@ class FinetuneResult:
 
 @dataclass(frozen=True, eq=False)
 class _Data:
-    """Cells with their classes, and where they came from."""
+    """Cells with their classes, and where they came from: a file, or what makes them."""
 
     tokens: TokenDataset
     classes: npt.NDArray[np.int64]
     source: str | None
+    synthetic: SyntheticTokens | None = None
 
 
 @dataclass(frozen=True)
@@ -112,7 +117,7 @@ class _Session:
 
 
 def finetune(
-    tokens: TokenDataset | str | Path,
+    tokens: TokenDataset | SyntheticTokens | str | Path,
     *,
     validation: TokenDataset | str | Path | None = None,
     model: str | Path = "tiny",
@@ -133,7 +138,8 @@ def finetune(
     Parameters
     ----------
     tokens
-        Training cells, or the folder of their token data set. Their labels, sorted, are the classes.
+        Training cells, or the folder of their token data set. Their labels, sorted, are the classes. With
+        :class:`bulkgen.SyntheticTokens` every epoch has fresh cells (``"linear"`` has one epoch).
     validation
         Validation cells: scored after every epoch; the weights of the best macro-F1 are kept, and `patience` may
         end the training. Without them, the last weights are kept.
@@ -192,13 +198,22 @@ def finetune(
     _check_resume(kind, out=out, resume=resume, checkpoint_steps=checkpoint_steps)
     if kind != "checkpoint" and subfolder is not None:
         raise ValueError(f"subfolder belongs to a checkpoint; model is {model!r}")
-    training = _open(tokens)
-    labels = LabelMap.from_tokens(training, label=label)
-    train = _Data(training, labels.classes(training, label=label, what="training"), _source(tokens))
+    train: _Data | SyntheticTokens
+    if _is_synthetic(tokens):
+        _check_synthetic(tokens, config, label=label)
+        train, labels, vocabulary = tokens, tokens.labels, tokens.vocabulary
+        if kind == "linear":
+            made = tokens.materialize(threads=config.threads)
+            train = _Data(made, labels.classes(made, label=None, what="training"), None, tokens)
+    else:
+        stored = cast("TokenDataset | str | Path", tokens)
+        training = _open(stored)
+        labels, vocabulary = LabelMap.from_tokens(training, label=label), training.vocabulary
+        train = _Data(training, labels.classes(training, label=label, what="training"), _source(stored))
     held_out = None
     if validation is not None:
         opened = _open(validation)
-        opened.vocabulary.check_same(training.vocabulary, this="the validation tokens", that="the training tokens")
+        opened.vocabulary.check_same(vocabulary, this="the validation tokens", that="the training tokens")
         held_out = _Data(opened, labels.classes(opened, label=label, what="validation"), _source(validation))
         if not len(opened):
             raise ValueError("there are no validation cells: the data set is empty")
@@ -240,7 +255,7 @@ def finetune(
 def _train(
     kind: ModelKind,
     config: FinetuneConfig,
-    train: _Data,
+    train: _Data | SyntheticTokens,
     validation: _Data | None,
     labels: LabelMap,
     *,
@@ -250,8 +265,10 @@ def _train(
     session: _Session,
 ) -> tuple[Run, _Fit]:
     """Train a model of any kind."""
-    vocabulary = train.tokens.vocabulary
+    tokens, classes = (train.tokens, train.classes) if isinstance(train, _Data) else (train, None)
+    vocabulary = tokens.vocabulary
     if isinstance(config, LinearConfig):
+        assert isinstance(train, _Data)
         from bulkgen.training.linear import LinearClassifier
 
         linear, linear_fit = LinearClassifier.train(
@@ -280,8 +297,8 @@ def _train(
         partial = session.partial if session.processes.first else None
         fit = train_transformer(
             network,
-            train.tokens,
-            train.classes,
+            tokens,
+            classes,
             config,
             labels=labels,
             validation=None if validation is None else (validation.tokens, validation.classes),
@@ -392,6 +409,22 @@ def _checkpoints(
     yield session.partial.begin(determines, every_steps=session.checkpoint_steps)
 
 
+def _is_synthetic(tokens: object) -> TypeGuard[SyntheticTokens]:
+    # its module needs torch; where that was never imported, there is no such object
+    module = sys.modules.get("bulkgen.training.synthetic_tokens")
+    return module is not None and isinstance(tokens, module.SyntheticTokens)
+
+
+def _check_synthetic(tokens: SyntheticTokens, config: FinetuneConfig, *, label: str | None) -> None:
+    """Refuse what is settled in the synthetic cells already."""
+    if label is not None and label != tokens.label:
+        raise ValueError(f"the synthetic cells have the label {tokens.label!r}; choose it with SyntheticTokens(label=)")
+    if isinstance(config, TransformerConfig) and config.sampling == "balanced":
+        raise ValueError("sampling='balanced' draws from stored cells; give SyntheticTokens as many of every class")
+    if len(tokens.labels.names) < 2:
+        raise LabelError(f"a classifier needs cells of two labels or more; all have {tokens.labels.names[0]!r}")
+
+
 def _open(tokens: TokenDataset | str | Path) -> TokenDataset:
     return tokens if isinstance(tokens, TokenDataset) else TokenDataset.load(tokens)
 
@@ -400,8 +433,15 @@ def _source(tokens: TokenDataset | str | Path) -> str | None:
     return None if isinstance(tokens, TokenDataset) else str(tokens)
 
 
-def _provenance(data: _Data, config: FinetuneConfig, labels: LabelMap) -> dict[str, object]:
+def _provenance(data: _Data | SyntheticTokens, config: FinetuneConfig, labels: LabelMap) -> dict[str, object]:
     """Describe the cells of a run: enough to tell whether another run had the same."""
+    if not isinstance(data, _Data):
+        return {
+            "synthetic": data.facts(),
+            "cells": data.cells,
+            "cells_per_label": dict(zip(labels.names, labels.training_counts, strict=True)),
+            "vocabulary": _vocabulary_facts(data.vocabulary),
+        }
     tokens, offsets = data.tokens.flat()
     digest = hashlib.sha256()
     for part in (tokens, offsets, data.classes):
@@ -416,10 +456,12 @@ def _provenance(data: _Data, config: FinetuneConfig, labels: LabelMap) -> dict[s
         "cells_per_label": dict(zip(labels.names, counts, strict=True)),
         "cells_cut": 0 if context is None else int((data.tokens.lengths > context).sum()),
         "sha256": digest.hexdigest(),
-        "vocabulary": {
-            "name": data.tokens.vocabulary.name,
-            "fingerprint": data.tokens.vocabulary.fingerprint,
-        },
+        "vocabulary": _vocabulary_facts(data.tokens.vocabulary),
         "tokenize": data.tokens.summary.to_dict(),
         "made_by": dict(data.tokens.provenance),
+        **({} if data.synthetic is None else {"synthetic": data.synthetic.facts()}),
     }
+
+
+def _vocabulary_facts(vocabulary: Vocabulary) -> dict[str, object]:
+    return {"name": vocabulary.name, "fingerprint": vocabulary.fingerprint}

@@ -22,6 +22,7 @@ from transformers.trainer_callback import PrinterCallback
 
 from bulkgen.io.atomic import check_interrupt
 from bulkgen.progress import progress_bar
+from bulkgen.tokens import TokenDataset
 from bulkgen.training.adaptation import adapted
 from bulkgen.training.batches import Cells, LengthGroupedSampler, ProcessBatches, TrainingLoader
 from bulkgen.training.device import cpu_threads, pick_device, pick_precision
@@ -43,18 +44,20 @@ if TYPE_CHECKING:
     from transformers import EvalPrediction, TrainerControl, TrainerState
     from transformers.trainer_utils import EvalLoopOutput
 
-    from bulkgen.tokens import TokenDataset
     from bulkgen.training.config import TransformerConfig
     from bulkgen.training.distributed import Processes
     from bulkgen.training.labels import LabelMap
     from bulkgen.training.logs import Record
     from bulkgen.training.model import SequenceClassifier
     from bulkgen.training.resume import Checkpoints
+    from bulkgen.training.synthetic_tokens import SyntheticLoader, SyntheticTokens
 
 __all__ = ["TransformerFit", "train_transformer"]
 
 #: Points of the loss curve in an epoch.
 _LOGS_PER_EPOCH = 10
+#: Processes that make synthetic cells for a GPU: each makes about 10,000 a second.
+_LOADER_WORKERS = 4
 _SCHEDULERS = {"linear": "linear", "cosine": "cosine", "constant": "constant_with_warmup"}
 
 
@@ -112,8 +115,8 @@ class TransformerFit:
 
 def train_transformer(
     model: SequenceClassifier,
-    tokens: TokenDataset,
-    classes: npt.NDArray[np.int64],
+    tokens: TokenDataset | SyntheticTokens,
+    classes: npt.NDArray[np.int64] | None,
     config: TransformerConfig,
     *,
     labels: LabelMap,
@@ -129,7 +132,7 @@ def train_transformer(
     model
         The network; holds the weights of the best epoch afterwards.
     tokens, classes
-        Training cells and the class of each.
+        Training cells and the class of each; synthetic cells, which are other ones in every epoch, know their classes.
     config
         The configuration.
     labels
@@ -152,20 +155,13 @@ def train_transformer(
     place = pick_device(config.device)
     precision = pick_precision(config.precision, place)
     cells_per_step = config.cells_per_step * processes.count
-    steps_per_epoch = math.ceil(len(tokens) / cells_per_step)
+    n_cells = len(tokens) if isinstance(tokens, TokenDataset) else tokens.cells
+    steps_per_epoch = math.ceil(n_cells / cells_per_step)
     epochs = config.passes(steps_per_epoch)
     steps = steps_per_epoch * epochs
-    cells = Cells(tokens, context=config.context, classes=classes)
     validated = validation is not None
     # sorted by length, because the Trainer evaluates in order
     held_out = validation and Cells(validation[0], context=config.context, classes=validation[1], sort_by_length=True)
-    order = LengthGroupedSampler(
-        cells.lengths,
-        batch_size=cells_per_step,
-        seed=config.seed,
-        balance=classes if config.sampling == "balanced" else None,
-    )
-    batches = ProcessBatches(order, batch_size=config.batch_size, accumulation=config.accumulation, processes=processes)
     with (
         quiet_transformers(),
         _random_state_kept(),
@@ -179,27 +175,37 @@ def train_transformer(
             # all that is left to do is to load the best weights
             arguments.max_steps = cast("int", checkpoints.step)
         trained_parameters = sum(weights.numel() for weights in model.parameters() if weights.requires_grad)
+        collate = make_collator(model, tokens)
+        loader = _training_loader(
+            tokens,
+            classes,
+            config,
+            processes=processes,
+            collate=collate,
+            pin_memory=arguments.dataloader_pin_memory,
+        )
         with progress_bar("fine-tuning", steps, enabled=processes.first) as advance:
             callbacks: list[TrainerCallback] = [_Watch(advance), EpochLog(records / LOG_FILE, validated=validated)]
             if checkpoints.complete:
-                check_resumable(len(batches), accumulation=config.accumulation)
+                check_resumable(len(loader), accumulation=config.accumulation)
                 callbacks.append(CheckpointKeeper(checkpoints, processes=processes, steps_per_epoch=steps_per_epoch))
             if config.patience is not None:
                 callbacks.append(EarlyStoppingCallback(config.patience))
             if config.tensorboard and processes.first:
                 callbacks.append(tensorboard_log(records / TENSORBOARD_FOLDER))
-            collate = make_collator(model, tokens)
             trainer = _Trainer(
                 model=model,
                 args=arguments,
                 data_collator=collate,
-                train_dataset=cells,
+                train_dataset=loader.dataset,
                 eval_dataset=held_out,
                 compute_metrics=partial(_validation_scores, labels=labels),
                 compute_loss_func=_make_loss(labels.class_weights(config.class_weights), device=arguments.device),
                 callbacks=callbacks,
             )
-            trainer.loader = TrainingLoader(cells, batches, collate=collate, pin_memory=arguments.dataloader_pin_memory)
+            trainer.loader = loader
+            # where batches of an epoch are skipped, transformers does not tell fresh cells which epoch it is
+            loader.set_epoch((checkpoints.step or 0) // steps_per_epoch)
             # prints every log as a dictionary on standard output
             trainer.remove_callback(PrinterCallback)
             # all processes were seeded alike; their cells are others, and so shall be what dropout drops
@@ -283,12 +289,39 @@ def _arguments(
     return arguments
 
 
+def _training_loader(
+    tokens: TokenDataset | SyntheticTokens,
+    classes: npt.NDArray[np.int64] | None,
+    config: TransformerConfig,
+    *,
+    processes: Processes,
+    collate: Callable[..., dict[str, torch.Tensor]],
+    pin_memory: bool,
+) -> TrainingLoader | SyntheticLoader:
+    """Return this process's batches of every epoch."""
+    if isinstance(tokens, TokenDataset):
+        cells = Cells(tokens, context=config.context, classes=classes)
+        order = LengthGroupedSampler(
+            cells.lengths,
+            batch_size=config.cells_per_step * processes.count,
+            seed=config.seed,
+            balance=classes if config.sampling == "balanced" else None,
+        )
+        batches = ProcessBatches(
+            order, batch_size=config.batch_size, accumulation=config.accumulation, processes=processes
+        )
+        return TrainingLoader(cells, batches, collate=collate, pin_memory=pin_memory)
+    # on a CPU the training takes the processors that workers would need
+    workers = 0 if pick_device(config.device) == "cpu" else _LOADER_WORKERS
+    return tokens.batched(config.batch_size, context=config.context).loader(workers=workers, pin_memory=pin_memory)
+
+
 class _Trainer(Trainer):
     """The Trainer with a loader that it is given."""
 
-    loader: TrainingLoader
+    loader: TrainingLoader | SyntheticLoader
 
-    def get_train_dataloader(self) -> TrainingLoader:
+    def get_train_dataloader(self) -> TrainingLoader | SyntheticLoader:
         # not prepared by accelerate, which deals whole batches, and repeats cells until every process has as many
         return self.loader
 

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from bulkgen.tokens import TokenDataset
     from bulkgen.training.config import Device, TransformerConfig
     from bulkgen.training.model import SequenceClassifier
+    from bulkgen.training.synthetic_tokens import SyntheticTokens
 
 __all__ = ["TransformerClassifier", "make_collator"]
 
@@ -93,6 +94,8 @@ class TransformerClassifier:
         return cls(load_trained(folder, attention=config.attention), config)
 
 
-def make_collator(model: SequenceClassifier, tokens: TokenDataset) -> Callable[..., dict[str, torch.Tensor]]:
+def make_collator(
+    model: SequenceClassifier, tokens: TokenDataset | SyntheticTokens
+) -> Callable[..., dict[str, torch.Tensor]]:
     """Return what makes a padded batch of cells for this model."""
     return partial(collate, pad=tokens.vocabulary.pad, positions=model.config.max_position_embeddings)
