@@ -25,6 +25,7 @@ TITLES = {
     "drugs_linear": "Five virtual drugs",
     "drugs_bias_linear": "Five virtual drugs, bulk with a platform bias",
     "drugs_tiny": "Five virtual drugs, a small transformer",
+    "drugs_tiny_long": "Five virtual drugs, the small transformer trained longer",
     "drugs_few_cells": "Few real cells: virtual drugs",
     "kang_few_cells": "Few real cells: interferon",
 }
