@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from bulkgen.fits import fit_generator
 from bulkgen.generators import make_generator
+from bulkgen.generators.registry import generator_class
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -18,15 +19,12 @@ if TYPE_CHECKING:
     from bulkgen.fidelity.tasks import Trial
     from bulkgen.fits import Fit
 
-__all__ = ["BASELINE", "CEILING", "FLOOR", "FROM_CELLS", "MAJORITY", "Method", "make_methods"]
+__all__ = ["BASELINE", "CEILING", "FLOOR", "MAJORITY", "Method", "make_methods"]
 
 #: The generator that the share of the gap closed starts from.
 BASELINE = "truncated_gaussian"
 #: Names of the rows that are no generator: real training cells, independent Poisson counts, and the commonest label.
 CEILING, FLOOR, MAJORITY = "real", "poisson_floor", "majority"
-
-#: Methods that see the very cells of every class, not their bulk alone.
-FROM_CELLS = ("pseudobulk",)
 
 
 @dataclass(frozen=True)
@@ -67,7 +65,7 @@ class Method:
             raise ValueError(f"a method needs a name, got {value!r}")
         parameters = given.pop("parameters", None) or {}
         shown = given.pop("as_", None) or _shown(name, parameters)
-        reference = given.pop("reference", None) or ("training" if name in FROM_CELLS else "task")
+        reference = given.pop("reference", None) or ("training" if generator_class(name).from_cells else "task")
         if given:
             raise ValueError(f"method {name!r} has {next(iter(given))!r}; it may have name, parameters, as_, reference")
         if not isinstance(parameters, Mapping):

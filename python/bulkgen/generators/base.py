@@ -385,6 +385,8 @@ class Generator(BaseModel):
 
     #: What :meth:`fit` returns, so that a stored one can be read back.
     fitted_type: ClassVar[type[FittedGenerator]]
+    #: Whether its cells are made of single cells of every class that it makes, and not of the class's bulk.
+    from_cells: ClassVar[bool] = False
 
     def reference_columns(self, grouping: Sequence[str]) -> list[str]:
         """Return the columns of ``obs`` that tell strata of the reference apart: those of the bulk, as a rule."""

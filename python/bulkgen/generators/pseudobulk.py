@@ -75,6 +75,7 @@ class Pseudobulk(Generator):
     """
 
     fitted_type: ClassVar = FittedPseudobulk
+    from_cells: ClassVar = True
 
     k: int = Field(10, ge=1)
     thin: bool = False

@@ -13,11 +13,11 @@ from bulkgen.fidelity import MACRO, Cells, Space, measure
 from bulkgen.io import canonical_counts, library_sizes
 from bulkgen.rng import Purpose, key_from_rng
 from bulkgen.splits import shuffled
-from bulkgen.study.data import join_tokens
 from bulkgen.study.run import PseudobulkCells, SyntheticCells, digest
 from bulkgen.study.selection import Selection, run_rng
-from bulkgen.study.training_sets import make_training_set
+from bulkgen.study.training_sets import HeldOut, make_training_set
 from bulkgen.training import finetune
+from bulkgen.training.evaluation import evaluate_and_predict
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -59,11 +59,14 @@ def execute(run: Run, data: StudyData) -> dict[str, Any]:
     Returns
     -------
     dict
-        Plain data for JSON. ``test``: scores on the frozen test cells. ``validation``: scores of the same weights on
-        the cells that chose the epoch, ``None`` without such cells. ``validation_real``: on the real validation cells,
-        whatever chose the epoch. ``history``: per epoch. ``training_set``: its cells, and quantiles (0 to 100 %) of
-        tokens, counts and genes per cell. ``fidelity``: the training set against the real *test* cells, a mean over
-        classes (``None`` where it has no value); for the report, it decides nothing.
+        Plain data for JSON. ``test``: scores on the frozen test cells; ``test_true`` and ``test_predictions``: the
+        class of each of them, as a place in the labels of ``test``, in the same order in all runs of a problem.
+        ``validation``: scores of the same weights on the cells that chose the epoch, ``None`` without such cells;
+        ``validation_cells``: their number; ``validation_samples``: the ``cells`` behind each of them (``fewest``,
+        ``mean``, ``most``), and how many are ``small``, of fewer than k/2. ``validation_real``: scores on the real
+        validation cells, whatever chose the epoch. ``history``: per epoch. ``training_set``: its cells, and quantiles
+        (0 to 100 %) of tokens, counts and genes per cell. ``fidelity``: the training set against the real *test* cells,
+        a mean over classes (``None`` where it has no value); for the report, it decides nothing.
 
     Raises
     ------
@@ -81,18 +84,28 @@ def execute(run: Run, data: StudyData) -> dict[str, Any]:
     assert test is not None
     real = _real_tokens(run, data, "validation")
     validation = _validation(run, data, training)
+    options = dict(run.model.options)
+    if validation is None and options.get("patience") is not None:
+        # with no cells to wait for, all epochs are trained
+        options["patience"] = None
     trained = finetune(
         training.tokens,
-        validation=validation,
+        validation=None if validation is None else validation.tokens,
         model=run.model.source,
         subfolder=run.model.subfolder,
         rng=run_rng(run, "MODEL"),
         threads=data.facts.threads,
-        **run.model.options,
+        **options,
     )
+    scores, predictions = evaluate_and_predict(trained.run, test)
+    place = {label: number for number, label in enumerate(scores.labels)}
     return {
-        "test": trained.evaluate(test).to_dict(),
+        "test": scores.to_dict(),
+        "test_true": [place[label] for label in test.label_values.tolist()],
+        "test_predictions": predictions.classes.tolist(),
         "validation": None if trained.validation is None else trained.validation.to_dict(),
+        "validation_cells": None if validation is None else len(validation.tokens),
+        "validation_samples": None if validation is None else _samples(validation),
         "validation_real": None if real is None else trained.evaluate(real).to_dict(),
         "history": [dict(epoch) for epoch in trained.history],
         "training_set": _described(training, data),
@@ -129,27 +142,35 @@ def _real_tokens(run: Run, data: StudyData, name: str) -> TokenDataset | None:
     return found[0].tokens_of(found[1])
 
 
-def _validation(run: Run, data: StudyData, training: TrainingSet) -> TokenDataset | None:
+def _validation(run: Run, data: StudyData, training: TrainingSet) -> HeldOut | None:
+    """Return what chooses the epoch, or ``None``: also where the training set is too small to hold anything out."""
     if run.validation == "real":
-        return _real_tokens(run, data, "validation")
-    if run.validation == "same":
-        return training.held_out
-    return _mixed(run, data, training.held_out)
+        real = _real_tokens(run, data, "validation")
+        return None if real is None else HeldOut.of_cells(real)
+    if training.held_out is None or not len(training.held_out.tokens):
+        return None
+    return training.held_out if run.validation == "same" else _mixed(run, data, training.held_out)
 
 
-def _mixed(run: Run, data: StudyData, held_out: TokenDataset | None) -> TokenDataset | None:
+def _mixed(run: Run, data: StudyData, held_out: HeldOut) -> HeldOut:
     """Put as many real validation cells of each class beside those held out of the training set."""
     found = _real_rows(run, data, "validation")
-    if held_out is None or found is None:
+    if found is None:
         return held_out
     part, rows = found
     key = key_from_rng(run_rng(run, "VALIDATION"))
-    wanted = Counter(held_out.label_values.tolist())
+    wanted = Counter(held_out.tokens.label_values.tolist())
     chosen = [
         shuffled(rows[part.labels[rows] == label], key=key, purpose=Purpose.SPLIT, stratum=number)[: wanted[label]]
         for number, label in enumerate(data.facts.labels)
     ]
-    return join_tokens([held_out, part.tokens_of(np.sort(np.concatenate(chosen)))])
+    return HeldOut.joined([held_out, HeldOut.of_cells(part.tokens_of(np.sort(np.concatenate(chosen))))])
+
+
+def _samples(validation: HeldOut) -> dict[str, Any]:
+    cells = validation.cells
+    behind = {"fewest": int(cells.min()), "mean": float(cells.mean()), "most": int(cells.max())}
+    return {"cells": behind, "small": validation.small}
 
 
 def _described(training: TrainingSet, data: StudyData) -> dict[str, Any]:

@@ -64,19 +64,15 @@ class Generation:
         """Fit a generator to the bulk and the reference cells of a side of the training cells."""
         same = self.settings.model_dump(mode="json", exclude={"per_class", "ratio", "labels"})
         seeded = self.settings.bulk_reads is not None or self.settings.donors is not None or side != "all"
-        key = digest([same, self.selection.labels, side, self.run.seed if seeded else None])
+        beside = None
+        if self.settings.reference == "seen":
+            seeded = True
+            beside = [cells.model_dump(mode="json") for cells in self.run.training if isinstance(cells, RealCells)]
+        key = digest([same, self.selection.labels, side, beside, self.run.seed if seeded else None])
         return self.data.shared("fit", key, lambda: self._new_fit(side), most=_KEPT_FITS)
 
     def _new_fit(self, side: Side) -> Fit:
-        part, control = self.selection.cells, self.data.facts.control
-        of_control = self.settings.reference == "control"
-        if of_control and control is None:
-            raise LabelError(
-                f"{self.settings.method} learns from the control's cells, but the study has no control: name it with "
-                "control= in [data], or set reference = 'all'"
-            )
-        held = () if self.settings.held_dose is None else (self.settings.held_dose,)
-        rows = part.rows([control] if of_control and control is not None else self.selection.labels, without_doses=held)
+        part, rows = self.selection.cells, self._reference_rows()
         if self.settings.donors is not None:
             rows = self._first_donors(rows, self.settings.donors)
         rows = self.selection.of_side(rows, side)
@@ -88,14 +84,30 @@ class Generation:
             **self._settled(),
         )
 
+    def _reference_rows(self) -> Int64Array:
+        """Return the training cells that the generator may learn from."""
+        part, control, reference = self.selection.cells, self.data.facts.control, self.settings.reference
+        held = () if self.settings.held_dose is None else (self.settings.held_dose,)
+        if reference == "all":
+            return part.rows(self.selection.labels, without_doses=held)
+        if reference == "control" and control is None:
+            raise LabelError(
+                f"{self.settings.method} learns from the control's cells, but the study has no control: name it with "
+                "control= in [data], or set reference = 'all'"
+            )
+        rows = part.rows(() if control is None else (control,), without_doses=held)
+        if reference == "seen":
+            own = self.selection.own_rows()
+            rows = np.union1d(rows, own[~np.isin(part.doses[own], held)])
+        return rows
+
     def numbers(self, side: Side) -> dict[str, int]:
         """Return the cells to make of each stratum: those of a class in proportion to its real training cells."""
         part = self.selection.cells
         rows = part.rows(self.selection.labels, dose=self.settings.held_dose, control=self.data.facts.control)
         wanted = Counter(part.labels[rows].tolist())
         if self.settings.ratio is not None:
-            real = next(cells for cells in self.run.training if isinstance(cells, RealCells))
-            beside = Counter(part.labels[self.selection.real_rows(real)].tolist())
+            beside = Counter(part.labels[self.selection.own_rows()].tolist())
             wanted = Counter({label: max(1, round(self.settings.ratio * n)) for label, n in beside.items()})
         elif self.settings.per_class is not None:
             wanted = Counter(dict.fromkeys(wanted, self.settings.per_class))
@@ -123,12 +135,12 @@ class Generation:
     def _settled(self) -> dict[str, Any]:
         """Return a generator's parameters with what the study settles, where they are left at their defaults.
 
-        The control is the study's; variances are the control's where not every class has reference cells.
+        The control is the study's; variances are the control's where other classes have few reference cells or none.
         """
         settled: dict[str, str] = {}
         if self.data.facts.control is not None:
             settled["control"] = self.data.facts.control
-            if self.settings.reference == "control" or self.settings.held_dose is not None:
+            if self.settings.reference != "all" or self.settings.held_dose is not None:
                 settled["variance_from"] = "control"
         fields = generator_class(self.settings.method).model_fields
         parameters = dict(self.settings.parameters)
@@ -141,7 +153,7 @@ class Generation:
         """Return the profiles of the problem's classes, and of the control."""
         control = self.data.facts.control
         labels = {*self.selection.labels}
-        if self.settings.reference == "control" and control is not None:
+        if self.settings.reference != "all" and control is not None:
             labels.add(control)
         settings = self.settings
         seed = None if settings.bulk_reads is None and side == "all" else self.run.seed

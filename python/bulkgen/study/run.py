@@ -6,7 +6,7 @@ import hashlib
 import json
 from typing import Annotated, Any, Literal, Self, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 __all__ = [
     "RESULT_VERSION",
@@ -16,6 +16,8 @@ __all__ = [
     "RealCells",
     "Run",
     "RunContext",
+    "Seed",
+    "Seeds",
     "Strategy",
     "SyntheticCells",
     "TrainingCells",
@@ -23,11 +25,22 @@ __all__ = [
 ]
 
 #: Version of how a run is executed. A release in which the same run may give other results bumps it.
-RESULT_VERSION = 1
+RESULT_VERSION = 2
 
 Ablation: TypeAlias = Literal["none", "shuffled_labels", "permuted_genes", "equal_library_sizes"]
 Strategy: TypeAlias = Literal["sum", "mean_k", "mean"]
-Validation: TypeAlias = Literal["same", "real", "mixed"]
+Validation: TypeAlias = Literal["none", "same", "real", "mixed"]
+
+Seed: TypeAlias = Annotated[int, Field(ge=0, lt=2**32)]
+
+
+def _each_once(seeds: tuple[int, ...]) -> tuple[int, ...]:
+    if len(set(seeds)) < len(seeds):
+        raise ValueError(f"each seed once, got {list(seeds)}")
+    return seeds
+
+
+Seeds: TypeAlias = Annotated[tuple[Seed, ...], Field(min_length=1), AfterValidator(_each_once)]
 
 
 class _Frozen(BaseModel):
@@ -44,6 +57,8 @@ class RealCells(_Frozen):
         are among those of a larger one.
     share
         Share of each class's training cells, at least one cell; nested like `per_class`.
+    labels
+        Cells of these classes; ``None`` for all of the problem.
     without_dose
         Cells of this dose are left out.
     """
@@ -51,6 +66,7 @@ class RealCells(_Frozen):
     kind: Literal["real"] = "real"
     per_class: int | None = Field(default=None, ge=1)
     share: float = Field(default=1.0, gt=0, le=1)
+    labels: tuple[str, ...] | None = None
     without_dose: float | None = None
 
     @model_validator(mode="after")
@@ -93,11 +109,12 @@ class SyntheticCells(_Frozen):
     method, parameters
         The generator; ``control`` and what follows from the reference are settled by the study.
     reference
-        Single cells that it learns from: the training cells of the ``control``, or of ``all`` classes.
+        Single cells that it learns from: the training cells of the ``control``, those and the real cells of the same
+        training set (``seen``), or the training cells of ``all`` classes.
     per_class
         Cells of each class; ``None`` for as many as the class has real training cells.
     ratio
-        Instead: times the number of real cells of the class in the same training set.
+        Instead: times the number of different real cells of the class in the same training set.
     labels
         Classes to make; ``None`` for all of the problem.
     bias_sd
@@ -114,7 +131,7 @@ class SyntheticCells(_Frozen):
     kind: Literal["synthetic"] = "synthetic"
     method: str
     parameters: dict[str, Any] = Field(default_factory=dict)
-    reference: Literal["control", "all"] = "control"
+    reference: Literal["control", "seen", "all"] = "control"
     per_class: int | None = Field(default=None, ge=1)
     ratio: float | None = Field(default=None, gt=0, allow_inf_nan=False)
     labels: tuple[str, ...] | None = None
@@ -200,18 +217,19 @@ class Run(_Frozen):
     Attributes
     ----------
     training
-        What the training set is made of, end to end.
+        What the training set is made of, end to end. A real cell that two components hold is there twice.
     labels
         The problem: the classes to tell apart, sorted; ``None`` for all.
     validation
-        The cells that choose the best epoch: a tenth of the training set as it was made, which is then not trained on
-        (``same``); the real validation cells (``real``); or as many real ones of each class beside that tenth
-        (``mixed``).
+        The cells that choose the best epoch: none, so that the last weights are kept (``none``); a tenth of the
+        training set as it was made, which is then not trained on (``same``); the real validation cells (``real``); or
+        as many real ones of each class beside that tenth (``mixed``).
     ablation
         What is taken away: the labels of the training cells are shuffled; their genes change names; or all cells, also
         those tested, are thinned to one library size.
     test_dose
-        Test on the cells of this dose and the control alone.
+        Test on the cells of this dose and the control alone; classes without training cells at this dose or at another
+        are left out.
     model
         The model.
     seed
@@ -222,20 +240,21 @@ class Run(_Frozen):
 
     training: tuple[TrainingCells, ...] = Field(min_length=1)
     labels: tuple[str, ...] | None = None
-    validation: Validation = "real"
+    validation: Validation = "none"
     ablation: Ablation = "none"
     test_dose: float | None = None
     model: ModelSettings
-    seed: int = Field(ge=0)
+    seed: Seed
     context: RunContext
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        real = [part for part in self.training if isinstance(part, RealCells)]
-        if len(real) > 1:
-            raise ValueError("a training set has real cells once at most")
-        if not real and any(isinstance(part, SyntheticCells) and part.ratio is not None for part in self.training):
-            raise ValueError("ratio= is of the real cells of the training set, but it has none")
+        if not any(isinstance(part, RealCells) for part in self.training):
+            made = [part for part in self.training if isinstance(part, SyntheticCells)]
+            if any(part.ratio is not None for part in made):
+                raise ValueError("ratio= is of the real cells of the training set, but it has none")
+            if any(part.reference == "seen" for part in made):
+                raise ValueError("reference='seen' is of the real cells of the training set, but it has none")
         if self.labels is not None and (len(self.labels) < 2 or list(self.labels) != sorted(set(self.labels))):
             raise ValueError(f"labels must be two or more, sorted, each once, got {self.labels}")
         return self
@@ -246,10 +265,14 @@ class Run(_Frozen):
         return digest(self.model_dump(mode="json"))
 
     @property
+    def holds_out(self) -> bool:
+        """Whether a tenth of the training set is held out."""
+        return self.validation in ("same", "mixed")
+
+    @property
     def training_key(self) -> str:
         """Hash of what determines the training set, which models share."""
-        held_out = self.validation != "real"
-        return digest({**self.model_dump(mode="json", exclude={"model", "validation"}), "held_out": held_out})
+        return digest({**self.model_dump(mode="json", exclude={"model", "validation"}), "held_out": self.holds_out})
 
 
 def digest(values: object) -> str:

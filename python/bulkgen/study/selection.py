@@ -6,23 +6,23 @@ a smaller number are among those of a larger one, and every problem, component a
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import numpy as np
-import pandas as pd
 
+from bulkgen.errors import LabelError
 from bulkgen.rng import Purpose, key_from_rng
 from bulkgen.splits import shuffled
+from bulkgen.study.run import RealCells
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
     from bulkgen.kernels.protocol import Int64Array
     from bulkgen.study.data import LabelledCells, StudyData
-    from bulkgen.study.run import RealCells, Run
+    from bulkgen.study.run import Run
 
 __all__ = ["Selection", "Side", "held_out_of", "n_held_out", "run_rng"]
 
@@ -68,13 +68,24 @@ class Selection:
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """The classes of the problem."""
-        return tuple(self.data.facts.labels) if self.run.labels is None else self.run.labels
+        """The classes of the problem; of one tested at a dose, those that can be learned without it and tested at it.
 
-    @property
-    def holds_out(self) -> bool:
-        """Whether a tenth of the training set is held out."""
-        return self.run.validation != "real"
+        Raises
+        ------
+        LabelError
+            If there are fewer than two.
+        """
+        labels = tuple(self.data.facts.labels) if self.run.labels is None else self.run.labels
+        if self.run.test_dose is None:
+            return labels
+        here = self.cells.doses == self.run.test_dose
+        both = {*self.cells.labels[here]} & {*self.cells.labels[~here]} | {self.data.facts.control}
+        labels = tuple(label for label in labels if label in both)
+        if len(labels) < 2:
+            raise LabelError(
+                f"no label beside the control has training cells at dose {self.run.test_dose:g} and at another one"
+            )
+        return labels
 
     @property
     def cells(self) -> LabelledCells:
@@ -91,8 +102,9 @@ class Selection:
 
     def real_rows(self, settings: RealCells) -> Int64Array:
         """Return the rows of the real cells, those of a class in the seed's order."""
+        labels = self.labels if settings.labels is None else settings.labels
         rows = []
-        for label in self.labels:
+        for label in (label for label in labels if label in self.labels):
             order = self.order(label)
             if settings.without_dose is not None:
                 order = order[self.cells.doses[order] != settings.without_dose]
@@ -100,9 +112,14 @@ class Selection:
             rows.append(order[:n])
         return np.concatenate(rows)
 
+    def own_rows(self) -> Int64Array:
+        """Return the rows of all real cells of the training set, each once, ascending."""
+        real = [self.real_rows(cells) for cells in self.run.training if isinstance(cells, RealCells)]
+        return np.unique(np.concatenate([np.empty(0, np.int64), *real]))
+
     def divided(self, rows: Int64Array) -> tuple[Int64Array, Int64Array]:
         """Divide cells into those to train on and those held out, if any are."""
-        if not self.holds_out:
+        if not self.run.holds_out:
             return rows, rows[:0]
         held = held_out_of(self.cells.labels[rows])
         return rows[~held], rows[held]
@@ -117,14 +134,19 @@ class Selection:
 
 
 def n_held_out(n: int) -> int:
-    """Return how many of n cells of a label are held out: a tenth, one of fewer than ten, unless it is the only one."""
-    return n // _HELD_OUT if n >= _HELD_OUT else int(n > 1)
+    """Return how many of n cells of a label are held out."""
+    return _held_places(n).size
 
 
 def held_out_of(labels: npt.NDArray[np.object_]) -> npt.NDArray[np.bool_]:
-    """Mark every tenth cell of each label; the last of a label with fewer."""
-    number = pd.Series(labels).groupby(labels, sort=False).cumcount().to_numpy()
-    sizes = Counter(labels.tolist())
-    size = np.array([sizes[label] for label in labels.tolist()])
-    held = np.where(size >= _HELD_OUT, number % _HELD_OUT == _HELD_OUT - 1, (number == size - 1) & (size > 1))
-    return np.asarray(held, dtype=bool)
+    """Mark the cells of each label that are held out."""
+    held = np.zeros(labels.size, dtype=bool)
+    for label in dict.fromkeys(labels.tolist()):
+        rows = np.flatnonzero(labels == label)
+        held[rows[_held_places(rows.size)]] = True
+    return held
+
+
+def _held_places(n: int) -> Int64Array:
+    """Return which of n cells are held out: every tenth; of fewer than ten the last, unless it is the only one."""
+    return np.arange(_HELD_OUT - 1, n, _HELD_OUT) if n >= _HELD_OUT else np.arange(max(n - 1, 1), n)

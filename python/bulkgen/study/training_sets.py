@@ -16,7 +16,7 @@ import pyarrow as pa
 import scipy.sparse as sp
 
 from bulkgen.aggregate import pseudobulk
-from bulkgen.fidelity.methods import FROM_CELLS
+from bulkgen.generators.registry import generator_class
 from bulkgen.io import make_anndata, provenance
 from bulkgen.study.data import join_tokens, take_tokens
 from bulkgen.study.generation import Generation
@@ -31,17 +31,50 @@ if TYPE_CHECKING:
     from anndata import AnnData
 
     from bulkgen.kernels.protocol import Int64Array
+    from bulkgen.splits import Remainder
     from bulkgen.study.data import StudyData
     from bulkgen.study.run import Run, SyntheticCells
     from bulkgen.study.selection import Side
     from bulkgen.tokens import TokenDataset
 
-__all__ = ["SAMPLE", "TrainingSet", "make_training_set"]
+__all__ = ["SAMPLE", "HeldOut", "TrainingSet", "make_training_set"]
 
 #: Cells of a training set, at most about, that it is described and compared with real cells by.
 SAMPLE = 2000
+#: Column of pseudo-bulk with the cells behind each sample.
+_CELLS = "n_obs_aggregated"
 #: Training sets that a process keeps.
 _KEPT_SETS = 2
+
+
+@dataclass(frozen=True, eq=False)
+class HeldOut:
+    """A tenth of a training set, of each class, made of other cells than those trained on.
+
+    Attributes
+    ----------
+    tokens
+        The samples: single cells, or pseudo-bulk.
+    cells
+        Cells behind each sample, shape (samples,).
+    small
+        Samples of fewer than k/2 cells, where a label and dose has no larger one; others of that size are left out.
+    """
+
+    tokens: TokenDataset
+    cells: Int64Array
+    small: int = 0
+
+    @classmethod
+    def of_cells(cls, tokens: TokenDataset) -> HeldOut:
+        """Return single cells."""
+        return cls(tokens, np.ones(len(tokens), dtype=np.int64))
+
+    @classmethod
+    def joined(cls, parts: Sequence[HeldOut]) -> HeldOut:
+        """Put what several components hold out end to end."""
+        cells = np.concatenate([part.cells for part in parts])
+        return cls(join_tokens([part.tokens for part in parts]), cells, sum(part.small for part in parts))
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,13 +86,13 @@ class TrainingSet:
     tokens
         The training cells.
     held_out
-        A tenth of the set, of each class, made of other cells than those trained on; ``None`` where none was asked for.
+        What is validated on; ``None`` where nothing was asked for.
     sample
         Counts of some of the training cells, each component and class in proportion.
     """
 
     tokens: TokenDataset
-    held_out: TokenDataset | None
+    held_out: HeldOut | None
     sample: AnnData
 
 
@@ -91,7 +124,7 @@ class _Component:
     """
 
     tokens: TokenDataset
-    held_out: TokenDataset | None
+    held_out: HeldOut | None
     n_cells: int
     some: Callable[[float], AnnData]
 
@@ -123,10 +156,13 @@ class _Maker:
                 components.append(self._synthetic(cells, made[cells.method]))
                 made[cells.method] += 1
         share = min(1.0, SAMPLE / max(1, sum(component.n_cells for component in components)))
-        sample = _stacked([component.some(share) for component in components], self.data.label)
+        sample = _stacked([component.some(share) for component in components], [self.data.label])
         tokens = self._ablated(join_tokens([component.tokens for component in components]), 0)
         held = [component.held_out for component in components if component.held_out is not None]
-        return TrainingSet(tokens, self._ablated(join_tokens(held), 1) if held else None, sample)
+        if not held:
+            return TrainingSet(tokens, None, sample)
+        held_out = HeldOut.joined(held)
+        return TrainingSet(tokens, replace(held_out, tokens=self._ablated(held_out.tokens, 1)), sample)
 
     def _real(self, settings: RealCells) -> _Component:
         part = self.data.real("train", equal=self.equal)
@@ -134,7 +170,7 @@ class _Maker:
         train, held = self.selection.divided(self.selection.real_rows(settings))
         return _Component(
             part.tokens_of(np.sort(train)),
-            part.tokens_of(np.sort(held)) if self.selection.holds_out else None,
+            HeldOut.of_cells(part.tokens_of(np.sort(held))) if self.run.holds_out else None,
             train.size,
             lambda share: part.cells[np.sort(_first_share(train, part.labels[train], share))],
         )
@@ -146,29 +182,43 @@ class _Maker:
         train, held = self.selection.divided(np.concatenate([self.selection.order(label) for label in labels]))
 
         def aggregated(rows: Int64Array, side: int) -> AnnData:
+            """Aggregate the cells of each label and dose; one with fewer than k of them still gives one sample."""
             cells = part.cells[np.sort(rows)]
-            fewest = cells.obs.groupby(list(self.data.by), observed=True).size().min()
-            samples = pseudobulk(
-                cells,
-                by=self.data.by,
-                k=settings.k,
-                strategy=settings.strategy,
-                cv=settings.cv,
-                # a label (at a dose) with fewer cells than k still gives one sample
-                remainder="keep" if fewest < settings.k else "merge",
-                thin=settings.thin,
-                rng=run_rng(self.run, "AGGREGATE", number, side),
-                threads=self.data.facts.threads,
-            )
-            return self._equalised(samples, number, side)
+            sizes = cells.obs.groupby(list(self.data.by), observed=True)[self.data.label].transform("size")
+            few = sizes.to_numpy(dtype=np.int64) < settings.k
+            sides: tuple[tuple[Remainder, npt.NDArray[np.bool_]], ...] = (("merge", ~few), ("keep", few))
+            samples = [
+                pseudobulk(
+                    cells[chosen],
+                    by=self.data.by,
+                    k=settings.k,
+                    strategy=settings.strategy,
+                    cv=0.0 if remainder == "keep" else settings.cv,
+                    remainder=remainder,
+                    thin=settings.thin,
+                    rng=run_rng(self.run, "AGGREGATE", number, side),
+                    threads=self.data.facts.threads,
+                )
+                for remainder, chosen in sides
+                if chosen.any()
+            ]
+            return self._equalised(_stacked(samples, [*self.data.by, _CELLS]), number, side)
 
         made = aggregated(train, 0)
         return _Component(
             _plain(self.data.tokens_of(made), self.data.label),
-            _plain(self.data.tokens_of(aggregated(held, 1)), self.data.label) if self.selection.holds_out else None,
+            self._held_samples(aggregated(held, 1), settings.k) if self.run.holds_out else None,
             made.n_obs,
             lambda share: made[_first_share(np.arange(made.n_obs), _labels_of(made, self.data.label), share)],
         )
+
+    def _held_samples(self, samples: AnnData, k: float) -> HeldOut:
+        """Leave out samples of fewer than k/2 cells, unless a label (at a dose) has no larger one."""
+        cells = samples.obs[_CELLS]
+        most = samples.obs.groupby(list(self.data.by), observed=True)[_CELLS].transform("max")
+        tokens = self.data.tokens_of(samples[((cells >= k / 2) | (most < k / 2)).to_numpy()])
+        behind = cells[tokens.column("cell_id").tolist()].to_numpy(dtype=np.int64)
+        return HeldOut(_plain(tokens, self.data.label), behind, int((behind < k / 2).sum()))
 
     def _synthetic(self, settings: SyntheticCells, number: int) -> _Component:
         generation = Generation(self.selection, settings)
@@ -196,15 +246,25 @@ class _Maker:
             )
             return _plain(made, self.data.label)
 
-        if self.selection.holds_out and settings.method in FROM_CELLS:
+        if self.run.holds_out and generator_class(settings.method).from_cells:
             # what regroups real cells regroups those to train on and those held out apart
             tokens = tokens_of("train")
-            return _Component(tokens, tokens_of("held out"), len(tokens), lambda share: cells("train", share))
-        tokens, held_out = tokens_of("all"), None
-        if self.selection.holds_out:
-            held = held_out_of(tokens.label_values)
-            tokens, held_out = (take_tokens(tokens, np.flatnonzero(side)) for side in (~held, held))
-        return _Component(tokens, held_out, len(tokens), lambda share: cells("all", share))
+            held_out = self._regrouped(tokens_of("held out"), settings)
+            return _Component(tokens, held_out, len(tokens), lambda share: cells("train", share))
+        tokens = tokens_of("all")
+        if not self.run.holds_out:
+            return _Component(tokens, None, len(tokens), lambda share: cells("all", share))
+        held = held_out_of(tokens.label_values)
+        train, held_tokens = (take_tokens(tokens, np.flatnonzero(side)) for side in (~held, held))
+        return _Component(train, HeldOut.of_cells(held_tokens), len(train), lambda share: cells("all", share))
+
+    def _regrouped(self, tokens: TokenDataset, settings: SyntheticCells) -> HeldOut:
+        """Count the different cells behind samples of k held-out cells: at most all that the class has of them."""
+        k = int(settings.parameters.get("k", 1))
+        rows = self.selection.of_side(self.selection.cells.rows(self.selection.labels), "held out")
+        there = Counter(self.selection.cells.labels[rows].tolist())
+        cells = np.array([min(k, there[label]) for label in tokens.label_values.tolist()], dtype=np.int64)
+        return HeldOut(tokens, cells, int((cells < k / 2).sum()))
 
     def _equalised(self, cells: AnnData, number: int, side: int) -> AnnData:
         return self.data.equalised(cells, rng=run_rng(self.run, "EQUALISE", number, side)) if self.equal else cells
@@ -241,10 +301,12 @@ def _labels_of(cells: AnnData, label: str) -> npt.NDArray[np.object_]:
     return np.asarray(cells.obs[label].astype(str).to_numpy(dtype=object))
 
 
-def _stacked(samples: Sequence[AnnData], label: str) -> AnnData:
-    """Put cells of the same genes below each other."""
-    labels = np.concatenate([_labels_of(cells, label) for cells in samples])
-    obs = pd.DataFrame({label: pd.Categorical(labels)}, index=[f"cell-{i}" for i in range(labels.size)])
+def _stacked(samples: Sequence[AnnData], columns: Sequence[str]) -> AnnData:
+    """Put cells of the same genes below each other, with some of their columns; the first is the label."""
+    obs = pd.concat([cells.obs[list(columns)].astype({columns[0]: str}) for cells in samples])
+    obs[columns[0]] = pd.Categorical(obs[columns[0]])
+    if not obs.index.is_unique:
+        obs.index = pd.Index([f"cell-{i}" for i in range(len(obs))])
     counts = sp.vstack([sp.csr_matrix(cells.X, dtype=np.float32) for cells in samples], format="csr")
     # averages among them are fractions, which cells of unknown origin may not be
     record = provenance("training_sample", {}, key=None, source=None)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from bulkgen.study.parts.ablations import Ablations
-from bulkgen.study.parts.base import ALL_REAL, Part, Point, Problem
+from bulkgen.study.parts.base import ALL_REAL, FLOOR, Part, Point, Problem
 from bulkgen.study.parts.bias import Bias
 from bulkgen.study.parts.bulkiness import Bulkiness
 from bulkgen.study.parts.few_cells import FewCells
-from bulkgen.study.parts.ladder import FLOOR, Ladder
+from bulkgen.study.parts.ladder import Ladder
 from bulkgen.study.parts.mixing import Mixing
 from bulkgen.study.parts.synthetic import Synthetic
 from bulkgen.study.parts.thinning import Thinning

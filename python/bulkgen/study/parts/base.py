@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from bulkgen.study.run import Run, SyntheticCells
+from bulkgen.study.run import RealCells, Run, Seeds, SyntheticCells
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -17,10 +17,15 @@ if TYPE_CHECKING:
     from bulkgen.study.data import DataFacts
     from bulkgen.study.run import Ablation, TrainingCells, Validation
 
-__all__ = ["ALL_REAL", "Part", "Point", "Problem"]
+__all__ = ["ALL_REAL", "FLOOR", "Balance", "BalancedPart", "Part", "Point", "Problem"]
 
-#: Series of the real training cells, the ceiling of every part.
-ALL_REAL = "real cells"
+#: Series of the real training cells, the ceiling of every part, and of independent Poisson counts of the bulk's means.
+ALL_REAL, FLOOR = "real cells", "Poisson floor"
+
+Balance: TypeAlias = Literal["natural", "equal"]
+
+#: Classes are unequal where the largest has more than so many times the training cells of the smallest.
+_UNEQUAL = 1.5
 
 
 @dataclass(frozen=True)
@@ -33,10 +38,18 @@ class Problem:
         What it is called in tables and figures.
     labels
         The classes, sorted; ``None`` for all.
+    per_class
+        Training cells of each class; ``None`` for as many as there are, in natural proportions.
     """
 
     name: str
     labels: tuple[str, ...] | None = None
+    per_class: int | None = None
+
+    @property
+    def real_cells(self) -> RealCells:
+        """All real training cells, or equal numbers of each class: the problem's ceiling."""
+        return RealCells(per_class=self.per_class)
 
 
 @dataclass(frozen=True)
@@ -87,12 +100,14 @@ class Part(BaseModel, ABC):
     title: ClassVar[str]
     #: What the part asks, in a sentence.
     question: ClassVar[str]
+    #: What a reader has to know to compare its runs, in a few sentences.
+    note: ClassVar[str] = ""
     #: What `x` is, with its unit; empty where points have none.
     x_name: ClassVar[str] = ""
 
     models: tuple[str, ...] | None = None
     generators: tuple[str, ...] | None = None
-    seeds: tuple[int, ...] | None = Field(default=None, min_length=1)
+    seeds: Seeds | None = None
 
     @abstractmethod
     def points(self, study: StudyConfig, data: DataFacts) -> list[Point]:
@@ -113,7 +128,7 @@ class Part(BaseModel, ABC):
         name: str,
         x: float | None = None,
         problem: Problem | None = None,
-        validation: Validation = "real",
+        validation: Validation = "none",
         ablation: Ablation = "none",
         test_dose: float | None = None,
     ) -> list[Point]:
@@ -138,6 +153,9 @@ class Part(BaseModel, ABC):
     def generators_of(self, study: StudyConfig) -> dict[str, GeneratorSettings]:
         """Return the generators of this part by their names in the study."""
         chosen = self._chosen(self.generators, study.generators, what="generator")
+        for name in chosen:
+            if name in (ALL_REAL, FLOOR):
+                raise ValueError(f"[generators.{name!r}]: {name!r} is a series of every study; call it something else")
         return {name: study.generators[name] for name in chosen}
 
     def _chosen(self, wanted: Sequence[str] | None, known: Mapping[str, object], *, what: str) -> list[str]:
@@ -150,6 +168,33 @@ class Part(BaseModel, ABC):
                     f"add [{what}s.{name}]"
                 )
         return list(wanted)
+
+
+class BalancedPart(Part):
+    """A part that is asked with classes as they are and with as many cells of each.
+
+    Attributes
+    ----------
+    balance
+        ``natural``: as many cells of a class as there are. ``equal``: of each class as many as the rarest has. By
+        default both, unless the largest class has at most 1.5 times the cells of the rarest: then ``natural`` alone.
+    """
+
+    balance: tuple[Balance, ...] | None = Field(default=None, min_length=1)
+
+    def balanced(self, problem: Problem, data: DataFacts) -> list[Problem]:
+        """Return a problem in each balance."""
+        sizes = sizes_of(problem, data)
+        unequal = max(sizes) > _UNEQUAL * min(sizes)
+        wanted = dict.fromkeys(self.balance or (("natural", "equal") if unequal else ("natural",)))
+        equal = Problem(f"{problem.name}, equal classes", problem.labels, min(sizes))
+        return [problem if balance == "natural" else equal for balance in wanted]
+
+
+def sizes_of(problem: Problem, data: DataFacts) -> list[int]:
+    """Return the training cells of each class of a problem."""
+    train = data.parts["train"]
+    return [train[label] for label in problem.labels or data.labels]
 
 
 def synthetic(generator: GeneratorSettings, **settings: object) -> SyntheticCells:
@@ -170,16 +215,8 @@ def all_labels(data: DataFacts) -> Problem:
 
 
 def pairs_with_control(data: DataFacts) -> list[Problem]:
-    """Return the problems of the control against each other label; that of all labels where they are the same.
-
-    Raises
-    ------
-    ValueError
-        If the study has no control.
-    """
-    if data.control is None:
-        raise ValueError("two-label problems set the control against each label: name it with control= in [data]")
-    if len(data.labels) == 2:
-        return [all_labels(data)]
+    """Return the problems of the control against each other label; none without a control, or of two labels."""
+    if data.control is None or len(data.labels) == 2:
+        return []
     others = [label for label in data.labels if label != data.control]
     return [Problem(f"{data.control} or {label}", tuple(sorted((data.control, label)))) for label in others]

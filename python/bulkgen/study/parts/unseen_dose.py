@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import Field
 
-from bulkgen.fidelity.methods import FROM_CELLS
+from bulkgen.generators.registry import generator_class
 from bulkgen.study.parts.base import ALL_REAL, Part, Point, synthetic
 from bulkgen.study.run import RealCells
 
@@ -33,6 +33,11 @@ class UnseenDose(Part):
     name: ClassVar = "unseen_dose"
     title: ClassVar = "Unseen dose"
     question: ClassVar = "Does bulk at a dose make up for cells at that dose?"
+    note: ClassVar = (
+        "No run but that of all real cells has a single cell of the unseen dose to train on or to learn from. The "
+        "vocabulary is the exception: it is the study's, and the medians of its genes are of all training cells. "
+        "Labels with training cells at that dose alone, or at others alone, take no part, the control excepted."
+    )
     x_name: ClassVar = "unseen dose (unit of the data)"
 
     doses: tuple[float, ...] | None = Field(default=None, min_length=1)
@@ -60,7 +65,7 @@ class UnseenDose(Part):
                 "real cells of the other doses": (seen,),
             }
             for name, generator in self.generators_of(study).items():
-                if generator.method not in FROM_CELLS:
+                if not generator_class(generator.method).from_cells:
                     made = synthetic(generator, held_dose=dose)
                     training |= {name: (made,), f"real cells of the other doses + {name}": (seen, made)}
             for series, cells in training.items():
