@@ -64,8 +64,32 @@ def test_a_problem_is_tested_on_its_labels_and_dose_alone(data):
     dose = execute(run_of(data, RealCells(without_dose=10), test_dose=10), data)
     obs = data.test.obs
     assert dose["test"]["n"] == ((obs["dose"] == 10) | (obs["treated_label"] == "Untreated")).sum()
-    # cells of the unseen dose may not choose the epoch either
-    assert dose["validation"]["n"] == (data.validation.obs["dose"] != 10).sum()
+    # cells of the unseen dose are no validation cells either
+    assert dose["validation_real"]["n"] == (data.validation.obs["dose"] != 10).sum()
+
+
+def test_labels_of_one_dose_are_not_asked_for_another(tmp_path):
+    """BMS is there at the unseen dose alone, and SAHA at the other one: neither can be compared."""
+    cells = small_twin()
+    label, dose = cells.obs["treated_label"].astype(str), cells.obs["dose"]
+    gone = ((label == "BMS") & (dose == 1)) | ((label == "SAHA") & (dose == 10))
+    data = StudyData.open(study_of(cells[~gone.to_numpy()].copy(), tmp_path))
+    made = DONORS.model_copy(update={"held_dose": 10.0})
+    for training in ([RealCells()], [RealCells(without_dose=10)], [made], [RealCells(without_dose=10), made]):
+        found = execute(run_of(data, *training, test_dose=10), data)
+        assert found["test"]["labels"] == ["Dex", "Nutlin", "Untreated"]
+        assert set(found["training_set"]["label_counts"]) == {"Dex", "Nutlin", "Untreated"}
+
+
+def test_predictions_are_those_that_were_scored(data):
+    found = execute(run_of(data, RealCells()), data)
+    confusion = np.zeros((5, 5), dtype=int)
+    np.add.at(confusion, (found["test_true"], found["test_predictions"]), 1)
+    assert confusion.tolist() == found["test"]["confusion"]
+    other = execute(run_of(data, DONORS, seed=1), data)
+    assert other["test_true"] == found["test_true"]
+    names = [found["test"]["labels"][place] for place in found["test_true"]]
+    assert names == data.test.obs["treated_label"].astype(str).tolist()
 
 
 def test_validation_is_of_the_training_set_of_real_cells_or_half_and_half(data):
@@ -75,6 +99,11 @@ def test_validation_is_of_the_training_set_of_real_cells_or_half_and_half(data):
     assert found["real"]["validation"]["n"] == real
     assert found["mixed"]["validation"]["n"] == 2 * found["same"]["validation"]["n"] < real
     assert {result["validation_real"]["n"] for result in found.values()} == {real}
+    assert {kind: result["validation_cells"] for kind, result in found.items()} == {
+        kind: result["validation"]["n"] for kind, result in found.items()
+    }
+    assert found["real"]["validation_samples"] == {"cells": {"fewest": 1, "mean": 1.0, "most": 1}, "small": 0}
+    assert found["same"]["validation_samples"]["cells"]["most"] >= 2
     # the linear model chooses nothing by validation cells
     assert found["same"]["test"] == found["mixed"]["test"]
 
@@ -136,6 +165,21 @@ def test_a_transformer_runs_with_its_history(data):
     result = execute(run, data)
     assert [epoch["epoch"] for epoch in result["history"]] == [1, 2]
     assert text(execute(run, data)) == text(result)
+
+
+def test_without_validation_the_last_weights_are_kept_and_all_epochs_trained(data):
+    options = {"epochs": 3, "patience": 1, "context": 64, "layers": 1, "hidden_size": 16}
+    tiny = ModelSettings(name="tiny", options=options)
+    result = execute(run_of(data, RealCells(per_class=5), model=tiny), data)
+    assert len(result["history"]) == 3
+    assert result["validation"] is result["validation_cells"] is result["validation_samples"] is None
+    assert result["validation_real"]["n"] == data.validation.n_obs
+
+
+def test_a_set_too_small_to_hold_anything_out_is_trained_on(data):
+    result = execute(run_of(data, RealCells(share=0.001), validation="same"), data)
+    assert result["training_set"]["cells"] == 5
+    assert result["validation"] is None
 
 
 def test_a_run_of_other_data_is_refused(data):

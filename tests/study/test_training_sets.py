@@ -49,7 +49,7 @@ def same(one, other) -> bool:
     held = [training.held_out for training in (one, other)]
     return (
         one.tokens.table.equals(other.tokens.table)
-        and (held == [None, None] or held[0].table.equals(held[1].table))
+        and (held == [None, None] or held[0].tokens.table.equals(held[1].tokens.table))
         and (one.sample.X != other.sample.X).nnz == 0
     )
 
@@ -137,13 +137,60 @@ def test_regrouped_cells_are_those_trained_on(data):
     regrouped = SyntheticCells(method="pseudobulk", parameters={"k": 1}, reference="all")
     again = made(data, regrouped, validation="same")
     assert texts(again.tokens) == texts(once.tokens)
-    assert texts(again.held_out) == texts(once.held_out)
+    assert texts(again.held_out.tokens) == texts(once.held_out.tokens)
 
 
 def test_a_label_at_a_dose_with_fewer_cells_than_k_gives_one_sample(data):
     training = made(data, PseudobulkCells(k=100))
     one = {"BMS": 2, "Dex": 2, "Nutlin": 2, "SAHA": 2}  # at two doses each
-    assert counts(training.tokens) == {**one, "Untreated": -(-data.facts.parts["train"]["Untreated"] // 100)}
+    assert counts(training.tokens) == {**one, "Untreated": data.facts.parts["train"]["Untreated"] // 100}
+
+
+def test_small_labels_leave_the_groups_of_large_ones_alone(data):
+    """Leftover cells of a label with enough of them join the group before, whatever other labels have."""
+    training = made(data, PseudobulkCells(k=30, strategy="sum", cv=0.0))
+    sizes = training.sample.obs
+    untreated = data.facts.parts["train"]["Untreated"]
+    assert counts(training.tokens)["Untreated"] == untreated // 30
+    assert len(sizes) == len(training.tokens)
+
+
+def test_held_out_samples_say_how_many_cells_are_behind_them(data):
+    """Of the tenth that is held out no class has 30 cells, and those at two doses have a sample for each."""
+    held = {label: n_held_out(n) for label, n in data.facts.parts["train"].items()}
+    found = made(data, PseudobulkCells(k=30), validation="same").held_out
+    assert found.cells.sum() == sum(held.values())
+    assert dict(zip(found.tokens.label_values, found.cells, strict=True))["Untreated"] == held["Untreated"]
+    assert found.small == (found.cells < 15).sum() == len(found.tokens)
+    cells = made(data, RealCells(), validation="same").held_out
+    assert (cells.cells == 1).all()
+    assert cells.small == 0
+
+
+def test_a_held_out_sample_of_less_than_half_is_left_out_beside_larger_ones(data):
+    """Groups vary so much that some have fewer than k/2 cells."""
+    found = made(data, PseudobulkCells(k=4, cv=0.9), validation="same").held_out
+    groups = {}
+    for label, n in zip(found.tokens.label_values, found.cells, strict=True):
+        groups.setdefault(label, []).append(n)
+    assert min(groups["Untreated"]) >= 2
+    held = {label: n_held_out(n) for label, n in data.facts.parts["train"].items()}
+    assert set(groups) == set(held)
+    assert found.cells.sum() < sum(held.values())
+
+
+def test_regrouped_samples_count_different_cells(data):
+    regrouped = SyntheticCells(method="pseudobulk", parameters={"k": 50}, reference="all")
+    found = made(data, regrouped, validation="same").held_out
+    held = {label: n_held_out(n) for label, n in data.facts.parts["train"].items()}
+    assert dict(zip(found.tokens.label_values, found.cells, strict=True)) == held
+
+
+def test_real_cells_of_some_labels_once_more(data):
+    training = made(data, RealCells(), RealCells(labels=("BMS",)), RealCells(labels=("BMS",), share=0.5))
+    train = data.facts.parts["train"]
+    assert counts(training.tokens) == {**train, "BMS": 2 * train["BMS"] + round(train["BMS"] / 2)}
+    assert set(Counter(ids(training.tokens)).values()) == {1, 2, 3}
 
 
 def test_shuffled_labels_keep_cells_and_numbers(data):
@@ -229,6 +276,30 @@ def test_donors_are_nested_and_as_many_as_asked_for(cells, tmp_path, fitted_to):
         assert set(single.obs["treated_label"]) == {"Untreated"}
         references.append(set(single.obs_names))
     assert references[0] < references[1]
+
+
+def test_generators_see_the_control_and_the_real_cells_of_the_run(cells, tmp_path, fitted_to):
+    data = StudyData.open(study_of(cells, tmp_path))
+    seen = SyntheticCells(method="negative_binomial", reference="seen", ratio=2.0)
+    controls = data.train.obs_names[data.train.obs["treated_label"] == "Untreated"]
+    references = []
+    for n in (5, 10):
+        training = made(data, RealCells(per_class=n), seen)
+        _, single = fitted_to.pop()
+        own = {name for name in ids(training.tokens) if not name.startswith("synthetic-")}
+        assert set(single.obs_names) == own | set(controls)
+        references.append(single.n_obs)
+    assert references[1] == references[0] + 4 * 5
+
+
+def test_the_fit_to_what_a_run_sees_is_that_of_its_seed(cells, tmp_path, fitted_to):
+    data = StudyData.open(study_of(cells, tmp_path))
+    for seed in (0, 1):
+        for ratio in (1.0, 3.0):
+            seen = SyntheticCells(method="multinomial", reference="seen", ratio=ratio)
+            made(data, RealCells(per_class=5), seen, seed=seed)
+    assert len(fitted_to) == 2
+    assert set(fitted_to[0][1].obs_names) != set(fitted_to[1][1].obs_names)
 
 
 def test_a_fit_is_made_once_for_all_numbers_of_cells(cells, tmp_path, fitted_to):
