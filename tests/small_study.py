@@ -42,6 +42,7 @@ strategies = ["mean", "sum"]
 validation = ["same"]
 
 [parts.ladder]
+balance = ["natural"]
 """
 
 

@@ -64,7 +64,6 @@ def test_models_and_kinds_of_held_out_cells_share_a_training_set():
         (lambda: SyntheticCells(method="thin", bias_sd=0.3), "give bulk_reads"),
         (lambda: run(training=[{"kind": "synthetic", "method": "thin", "ratio": 2}]), "it has none"),
         (lambda: run(training=[{"kind": "synthetic", "method": "thin", "reference": "seen"}]), "it has none"),
-        (lambda: run(seed=2**32), "less than"),
         (lambda: run(labels=("B", "A")), "sorted"),
         (lambda: ModelSettings(name="geneformer"), "needs checkpoint"),
         (lambda: RealCells(per_klass=3), "Extra inputs"),

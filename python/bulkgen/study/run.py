@@ -16,7 +16,6 @@ __all__ = [
     "RealCells",
     "Run",
     "RunContext",
-    "Seed",
     "Seeds",
     "Strategy",
     "SyntheticCells",
@@ -31,16 +30,15 @@ Ablation: TypeAlias = Literal["none", "shuffled_labels", "permuted_genes", "equa
 Strategy: TypeAlias = Literal["sum", "mean_k", "mean"]
 Validation: TypeAlias = Literal["none", "same", "real", "mixed"]
 
-Seed: TypeAlias = Annotated[int, Field(ge=0, lt=2**32)]
-
 
 def _each_once(seeds: tuple[int, ...]) -> tuple[int, ...]:
-    if len(set(seeds)) < len(seeds):
-        raise ValueError(f"each seed once, got {list(seeds)}")
+    if not seeds or len(set(seeds)) < len(seeds):
+        raise ValueError(f"at least one, and each once, got {list(seeds)}")
     return seeds
 
 
-Seeds: TypeAlias = Annotated[tuple[Seed, ...], Field(min_length=1), AfterValidator(_each_once)]
+#: Seeds of runs.
+Seeds: TypeAlias = Annotated[tuple[Annotated[int, Field(ge=0, lt=2**32)], ...], AfterValidator(_each_once)]
 
 
 class _Frozen(BaseModel):
@@ -244,7 +242,7 @@ class Run(_Frozen):
     ablation: Ablation = "none"
     test_dose: float | None = None
     model: ModelSettings
-    seed: Seed
+    seed: int = Field(ge=0)
     context: RunContext
 
     @model_validator(mode="after")
