@@ -120,7 +120,10 @@ def test_keys_do_not_depend_on_where_a_run_stands(tmp_path):
         "split": config.split.model_dump(),
         "models": {"linear": {"top_k": 20}},
         "generators": {"renamed": {"method": "multinomial", "reference": "control"}},
-        "parts": {"ladder": {}, "bulkiness": {"strategies": ["sum", "mean"], "k": [3, 2, 1], "validation": ["same"]}},
+        "parts": {
+            "ladder": {"balance": ["natural"]},
+            "bulkiness": {"strategies": ["sum", "mean"], "k": [3, 2, 1], "validation": ["same"]},
+        },
     }
     other = StudyConfig.from_dict(table)
     assert set(keys(other)) == expected
