@@ -6,9 +6,9 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict
 
-from bulkgen.study.run import Run, SyntheticCells
+from bulkgen.study.run import Run, Seeds, SyntheticCells
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -92,7 +92,7 @@ class Part(BaseModel, ABC):
 
     models: tuple[str, ...] | None = None
     generators: tuple[str, ...] | None = None
-    seeds: tuple[int, ...] | None = Field(default=None, min_length=1)
+    seeds: Seeds | None = None
 
     @abstractmethod
     def points(self, study: StudyConfig, data: DataFacts) -> list[Point]:
