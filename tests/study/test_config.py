@@ -85,7 +85,7 @@ def test_a_generator_joins_by_being_named(small):
         ({"parts.bulkiness.models": ["tiny"]}, "[parts.bulkiness] models: 'tiny' has no table [models.tiny]"),
         ({"parts.ladder.generators": ["x"]}, "[parts.ladder] generators: 'x' has no table [generators.x]"),
         ({"models.linear.top_kk": 3}, "[models.linear]: model 'linear' has no option top_kk; it has"),
-        ({"models.linear.top_k": 0}, "[models.linear]: top_k: Input should be greater than or equal to 1"),
+        ({"models.linear.top_k": 0}, "[models.linear]: top_k must be at least 1, got 0"),
         ({"models.linear.threads": 2}, "[models.linear]: threads: all models of a study train on the same number"),
         ({"models.other.epochs": 2}, "[models.other]: model 'other' needs checkpoint="),
         ({"models.linear": 3}, "[models] linear: no such key; a table [models.linear] is what can stand here"),

@@ -503,7 +503,7 @@ def _contradictions(settings: Mapping[str, Any]) -> list[str]:
     problems += [f"[benchmark] models: {name!r} has no table [models.{name}]" for name in absent]
     if settings["data"].control is None:
         problems += [
-            f'[generators.{name}] reference: "control" needs the label of the control: [data] control, or reference = "all"'
+            f'[generators.{name}] reference: "control" needs [data] control = "...", or make it reference = "all"'
             for name, generator in settings["generators"].items()
             if generator.reference == "control"
         ]

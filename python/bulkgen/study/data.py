@@ -43,6 +43,8 @@ __all__ = ["DataFacts", "LabelledCells", "StudyData", "join_tokens", "take_token
 Value = TypeVar("Value")
 Origin: TypeAlias = Literal["real", "simulated", "computed"]
 
+#: Fewer training cells of a label are pointed out: a tenth of them is no cell, and a variance of them says little.
+_FEW = 10
 #: What may have been done to measured cells for them to be measured still.
 _STILL_MEASURED = ("split", "thinned")
 
@@ -120,6 +122,11 @@ class DataFacts(BaseModel):
     models: dict[str, dict[str, str]] = {}
     packages: dict[str, str] = {}
     command: str | None = None
+
+    @property
+    def rare(self) -> dict[str, int]:
+        """Labels with few training cells, and how many."""
+        return {label: n for label, n in self.parts.get("train", {}).items() if n < _FEW}
 
     @property
     def context(self) -> RunContext:
