@@ -36,15 +36,14 @@ def settled_model(model: ModelSettings) -> dict[str, str]:
         found["weights"] = _weights(Path(model.checkpoint), model.subfolder)
     device, precision = model.options.get("device"), model.options.get("precision")
     if "auto" in (device, precision) and find_spec("torch") is not None:
-        import torch
-
         from bulkgen.training.device import pick_device, pick_precision
 
-        place = pick_device("auto") if device == "auto" else str(device)
+        here = pick_device("auto")
+        place = here if device == "auto" else str(device)
         if device == "auto":
             found["device"] = place
         # what is to run on another machine's device is left to it
-        if precision == "auto" and (place == "cpu" or torch.cuda.is_available()):
+        if precision == "auto" and place in ("cpu", here):
             found["precision"] = pick_precision("auto", place)
     return found
 

@@ -218,7 +218,7 @@ def _check_folder(folder: StudyFolder, settings: StudyConfig) -> None:
 
 def _rare(label: str, n: int) -> str:
     return (
-        f"warning: label {label!r} has {n} training cell{'s' if n > 1 else ''}: what learns from them may fail, and its "
+        f"warning: label {label!r} has {n} training cell(s): what learns from them may fail, and its "
         "scores say little; [data] min_cells leaves labels with few cells out"
     )
 
@@ -418,9 +418,7 @@ def _benchmark_key(settings: StudyConfig, data: StudyData) -> str | None:
     table = settings.model_dump(mode="json", include={"benchmark", "generators"})
     models = {name: settings.models[name].model_dump(mode="json") for name in wanted.models}
     found = {name: facts.models[name] for name in wanted.models if name in facts.models}
-    return digest(
-        [table, models, found, facts.packages, facts.vocabulary, facts.context.model_dump(mode="json"), data.by]
-    )
+    return digest([table, models, found, facts.packages, facts.vocabulary, facts.context.model_dump(mode="json")])
 
 
 def _benchmark(
@@ -456,7 +454,6 @@ def _run_benchmark(
         data.train,
         label=settings.data.label,
         control=settings.data.control,
-        by=data.by[1:] or None,
         methods=[
             {
                 "name": generator.method,
