@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tomllib
+
 import pytest
 
 import bulkgen as bg
@@ -68,6 +70,35 @@ def test_paths_start_at_the_file(small):
     assert StudyConfig.from_toml(small).data.path == small.parent / "cells.h5ad"
 
 
+def test_names_of_folders_are_paths_that_start_at_the_file(small):
+    for name in ("checkpoint", "words"):
+        (small.parent / name).mkdir()
+    given = (
+        small.read_text(encoding="utf-8") + '[models.mine]\ncheckpoint = "checkpoint"\n[vocabulary]\nname = "words"\n'
+    )
+    small.write_text(given, encoding="utf-8")
+    config = StudyConfig.from_toml(small, overrides={"models.hub": {"checkpoint": "owner/name"}})
+    assert config.models["mine"].checkpoint == str(small.parent / "checkpoint")
+    assert config.vocabulary.name == str(small.parent / "words")
+    assert config.models["hub"].checkpoint == "owner/name"
+
+
+def test_paths_of_settings_start_here(small, monkeypatch):
+    (small.parent / "checkpoint").mkdir()
+    monkeypatch.chdir(small.parent)
+    config = StudyConfig.from_dict({**read(small), "models": {"mine": {"checkpoint": "checkpoint"}}})
+    assert config.models["mine"].checkpoint == str(small.parent / "checkpoint")
+
+
+def read(place) -> dict[str, object]:
+    return tomllib.loads(place.read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize(("given", "label"), [(0, "0"), ("0", "0"), (1.5, "1.5")])
+def test_a_control_that_is_a_number_is_a_label(small, given, label):
+    assert StudyConfig.from_toml(small, overrides={"data.control": given}).data.control == label
+
+
 def test_a_generator_joins_by_being_named(small):
     given = {"generators.mine": {"method": "donor_shift", "parameters": {"renoise": 0.2}}}
     mine = StudyConfig.from_toml(small, overrides=given).generators["mine"]
@@ -85,7 +116,7 @@ def test_a_generator_joins_by_being_named(small):
         ({"parts.bulkiness.models": ["tiny"]}, "[parts.bulkiness] models: 'tiny' has no table [models.tiny]"),
         ({"parts.ladder.generators": ["x"]}, "[parts.ladder] generators: 'x' has no table [generators.x]"),
         ({"models.linear.top_kk": 3}, "[models.linear]: model 'linear' has no option top_kk; it has"),
-        ({"models.linear.top_k": 0}, "[models.linear]: top_k: Input should be greater than or equal to 1"),
+        ({"models.linear.top_k": 0}, "[models.linear]: top_k must be at least 1, got 0"),
         ({"models.linear.threads": 2}, "[models.linear]: threads: all models of a study train on the same number"),
         ({"models.other.epochs": 2}, "[models.other]: model 'other' needs checkpoint="),
         ({"models.linear": 3}, "[models] linear: no such key; a table [models.linear] is what can stand here"),
@@ -95,6 +126,10 @@ def test_a_generator_joins_by_being_named(small):
         ({"seeds": [0, 0]}, "seeds: at least one, and each once, got [0, 0]"),
         ({"seeds": []}, "seeds: at least one, and each once, got []"),
         ({"seeds": [-1]}, "seeds[0]: Input should be greater than or equal to 0, got -1"),
+        ({"parts.ladder.seeds": [0, 0]}, "[parts.ladder] seeds: at least one, and each once, got [0, 0]"),
+        ({"parts.ladder.seeds": [-1]}, "[parts.ladder] seeds[0]: Input should be greater than or equal to 0, got -1"),
+        ({"parts.ladder.seeds": []}, "[parts.ladder] seeds: at least one, and each once, got []"),
+        ({"data.control": None}, '[generators.multinomial] reference: "control" needs [data] control'),
         ({"data.source": "sciplex2_twin"}, "[data]: the simulated twin has no path"),
         ({"data.path": None}, "[data]: source 'file' needs the file"),
         ({"split.test_fraction": 1.5}, "[split] test_fraction: Input should be less than 1, got 1.5"),

@@ -180,6 +180,99 @@ def test_which_shards_may_run_at_the_same_time(study, whole, there, wanted, allo
     assert events_of(study, whole.folder) == []
 
 
+def test_shards_with_other_settings_do_not_run_at_the_same_time(study, tmp_path):
+    out = tmp_path / "out"
+    other = StudyConfig.from_toml(study, overrides={"seeds": [7]})
+    asked = []
+
+    def second(settings) -> None:
+        try:
+            run_study(settings, out, shard=(2, 2), report=False)
+        except StudyInUseError as error:
+            asked.append(str(error))
+        else:
+            asked.append("ran")
+
+    def at_first_run(event) -> None:
+        if event.key is not None and not asked:
+            second(other)
+            second(StudyConfig.from_toml(study))
+
+    run_study(study, out, shard=(1, 2), report=False, on_event=at_first_run)
+    assert asked[0].startswith(f"the runner of shard 1/2 is at work in {out} with other settings")
+    assert asked[1] == "ran"
+    assert StudyResults.load(out).config.seeds == (0, 1)
+    assert not StudyResults.load(out).missing
+    # it ended: what it worked on hinders nobody
+    second(other)
+    assert asked[2] == "ran"
+
+
+@needs_signals
+@pytest.mark.parametrize("step", [1, 2, 3, 4])
+def test_a_kill_while_the_first_files_are_written_bricks_no_folder(study, whole, tmp_path, step):
+    """The process ends in the place of its n-th write."""
+    script = (
+        "import os, sys\n"
+        "from bulkgen.study import run_study\n"
+        "from bulkgen.study.folder import StudyFolder\n"
+        "left = [int(sys.argv[3])]\n"
+        "def counted(write):\n"
+        "    def instead(*arguments):\n"
+        "        left[0] -= 1\n"
+        "        if left[0] == 0: os._exit(9)\n"
+        "        return write(*arguments)\n"
+        "    return instead\n"
+        "StudyFolder.write_text = counted(StudyFolder.write_text)\n"
+        "StudyFolder.write_table = counted(StudyFolder.write_table)\n"
+        "run_study(sys.argv[1], sys.argv[2], report=False)\n"
+    )
+    out = tmp_path / "out"
+    done = subprocess.run([sys.executable, "-c", script, study, out, str(step)], check=False, timeout=100)
+    assert done.returncode == 9
+    run_study(study, out, report=False)
+    assert tables(out) == tables(whole.folder)
+
+
+DEADLY = """
+import os, sys
+import bulkgen.study.runner as runner
+real = runner.execute
+def execute(run, data):
+    if run.training[0].kind == "synthetic" and run.seed == 0 and run.training[0].method == "multinomial":
+        os._exit(9)
+    return real(run, data)
+runner.execute = execute
+if __name__ == "__main__":
+    runner.run_study(sys.argv[1], sys.argv[2], report=False)
+"""
+
+
+def test_a_run_that_takes_the_runner_along_is_recorded_the_next_time(study, tmp_path):
+    script = tmp_path / "deadly.py"
+    script.write_text(DEADLY, encoding="utf-8")
+    out = tmp_path / "out"
+    command = [sys.executable, script, study, out]
+    assert subprocess.run(command, check=False, timeout=100).returncode == 9
+    assert StudyResults.load(out).failed == {}
+    assert subprocess.run(command, check=False, timeout=100).returncode == 0
+    results = StudyResults.load(out)
+    assert not results.missing
+    (record,) = results.failed.values()
+    assert record["error"]["type"] == "WorkerDied"
+    assert "exit code 9" in record["error"]["message"]
+    assert list((out / ".locks").glob("at-*")) == []
+
+
+def test_a_run_that_asks_to_exit_fails_alone(study, tmp_path, monkeypatch):
+    def leave(run, data) -> None:
+        raise SystemExit("enough")
+
+    monkeypatch.setattr("bulkgen.study.runner.execute", leave)
+    results = run_study(study, tmp_path / "out", only=["ladder"], report=False)
+    assert {record["error"]["message"] for record in results.failed.values()} == {"enough"}
+
+
 def wait_for(reached, process: subprocess.Popen) -> None:
     deadline = time.monotonic() + 100
     while not reached() and process.poll() is None:
@@ -332,3 +425,55 @@ def test_the_benchmark_of_generators_is_made_once(study, tmp_path):
     )
     run_study(other, tmp_path / "out", report=False, on_event=lambda event: kinds.append(event.kind))
     assert kinds.count("benchmark") == 2
+
+
+def test_a_benchmark_that_fails_stops_nothing(study, tmp_path, monkeypatch):
+    config = StudyConfig.from_toml(study, overrides={"benchmark": {"seeds": 1}, "parts.bulkiness.k": [1], "seeds": [0]})
+    kinds = []
+
+    def fail(*arguments, **options) -> None:
+        raise RuntimeError("no such luck")
+
+    monkeypatch.setattr("bulkgen.fidelity.runner.benchmark_generators", fail)
+    for retry in (False, False, True):
+        results = run_study(
+            config, tmp_path / "out", report=False, retry_failed=retry, on_event=lambda event: kinds.append(event.kind)
+        )
+        assert results.benchmark_error["message"] == "no such luck"
+        assert not results.missing
+    # like a run, only when asked again
+    assert kinds.count("benchmark") == 2
+    assert kinds.count("failed") == 2
+
+
+@pytest.mark.parametrize(
+    ("overrides", "again"),
+    [
+        ({}, 1),
+        ({"parts.ladder.seeds": [3]}, 1),
+        ({"models.linear.top_k": 21}, 2),
+        ({"vocabulary.context": 50}, 2),
+        ({"benchmark.n_cells": 10}, 2),
+    ],
+)
+def test_a_benchmark_is_made_again_when_what_it_is_of_changed(study, tmp_path, monkeypatch, overrides, again):
+    given = {"benchmark": {"seeds": 1}, "parts": {"ladder": {"seeds": [0]}}}
+    made = []
+    monkeypatch.setattr(
+        "bulkgen.fidelity.runner.benchmark_generators", lambda *_, out, **options: made.append(out.mkdir())
+    )
+    for changed in (given, given | overrides):
+        run_study(StudyConfig.from_toml(study, overrides=changed), tmp_path / "out", report=False)
+    assert len(made) == again
+
+
+def test_labels_with_few_training_cells_are_pointed_out(study, tmp_path):
+    said = []
+    config = StudyConfig.from_toml(study, overrides={"split.test_fraction": 0.5, "parts": {"ladder": {"seeds": [0]}}})
+    run_study(config, tmp_path / "out", report=False, on_event=said.append)
+    warnings = [event.text for event in said if event.kind == "warning"]
+    assert [text.split(":")[1] for text in warnings] == [
+        " label 'B' has 7 training cell(s)",
+        " label 'C' has 5 training cell(s)",
+    ]
+    assert "[data] min_cells" in warnings[0]

@@ -140,7 +140,7 @@ def finish(results: StudyResults, *, as_json: bool) -> None:
     page = results.folder / "report.html"
     if page.is_file() and not as_json:
         typer.echo(f"The report: {page.absolute()}")
-    if results.failed:
+    if results.failed or results.benchmark_error is not None:
         raise typer.Exit(1)
 
 
@@ -162,7 +162,7 @@ def _print_status(results: StudyResults, *, as_json: bool) -> None:
 
     console = Console(width=_WIDTH, highlight=False, markup=False)
     if results.data.simulated:
-        console.print("SIMULATED data:", results.data.name)
+        console.print(f"{results.data.origin.upper()} data:", results.data.name)
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0))
     table.add_column("part", max_width=44)
     for column in ("done", "failed", "missing", "s"):
@@ -172,7 +172,9 @@ def _print_status(results: StudyResults, *, as_json: bool) -> None:
     console.print(table)
     for error, keys in _by_error(failures).items():
         console.print(f"failed ({len(keys)} runs, such as runs/{keys[0]}.json): {error}")
-    if failures:
+    if results.benchmark_error is not None:
+        console.print("The benchmark of the generators failed:", results.benchmark_error["message"])
+    if failures or results.benchmark_error is not None:
         console.print("Run the same command with --retry-failed to try them again.")
 
 

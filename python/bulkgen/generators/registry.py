@@ -26,6 +26,7 @@ __all__ = [
     "fitted_type_of",
     "generator_class",
     "generator_names",
+    "generator_package",
     "make_generator",
 ]
 
@@ -101,6 +102,21 @@ def generator_class(name: str) -> type[Generator]:
     if not (isinstance(found, type) and issubclass(found, Generator)):
         raise TypeError(f"{which} must be a subclass of bulkgen.generators.Generator, got {found!r}")
     return found
+
+
+def generator_package(name: str) -> str | None:
+    """Return the package, with its version, that announces a generator; ``None`` for bulkgen's own.
+
+    Raises
+    ------
+    ValueError
+        As :func:`make_generator`.
+    """
+    if name in _BUILT_IN:
+        return None
+    generator_class(name)
+    found = _third_party()[name].dist
+    return "unknown" if found is None else f"{found.name} {found.version}"
 
 
 def fitted_type_of(generator: Generator) -> type[FittedGenerator]:

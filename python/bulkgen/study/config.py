@@ -4,17 +4,27 @@ from __future__ import annotations
 
 import difflib
 import tomllib
+from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SerializeAsAny, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SerializeAsAny,
+    ValidationError,
+    model_validator,
+)
 
 from bulkgen.errors import StudyConfigError
 from bulkgen.fidelity.metrics import MetricGroup
 from bulkgen.generators.registry import make_generator
 from bulkgen.study.parts import PARTS, Part, Point
-from bulkgen.study.run import ModelSettings
+from bulkgen.study.run import ModelSettings, Seeds, SyntheticCells
 from bulkgen.study.toml import to_toml
 from bulkgen.training.config import make_config, model_kind
 
@@ -22,6 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from bulkgen.study.data import DataFacts
+    from bulkgen.study.run import Run
 
 __all__ = [
     "BenchmarkSettings",
@@ -40,7 +51,6 @@ _SCIPLEX2 = {"label": "treated_label", "control": "Untreated", "dose": "dose", "
 #: Tables that are written in one line.
 _INLINE = frozenset({"where", "parameters"})
 
-Seed = Annotated[int, Field(ge=0, lt=2**32)]
 Fraction = Annotated[float, Field(gt=0, lt=1)]
 
 
@@ -50,6 +60,8 @@ class _Settings(BaseModel):
 
 #: A path that means the same wherever the settings are read again.
 AbsolutePath = Annotated[Path, AfterValidator(Path.absolute)]
+#: A label as its column says it: TOML reads the label 0 as a number.
+Label = Annotated[str, BeforeValidator(lambda value: str(value) if isinstance(value, int | float) else value)]
 
 
 class DataSettings(_Settings):
@@ -74,6 +86,8 @@ class DataSettings(_Settings):
         Column of ``obs`` with the dose, if there is one.
     doses
         Doses to keep.
+    min_cells
+        Labels with fewer cells are left out.
     n_cells, rng
         Size and seed of the twin; without a size it has as many cells as published.
     """
@@ -81,11 +95,12 @@ class DataSettings(_Settings):
     source: Literal["sciplex2_twin", "sciplex2", "file"] = "sciplex2_twin"
     path: AbsolutePath | None = None
     label: str
-    control: str | None = None
+    control: Label | None = None
     where: dict[str, Any] = {}
     gene_ids: str | None = None
     dose: str | None = None
     doses: tuple[float, ...] | None = None
+    min_cells: int = Field(default=1, ge=1)
     n_cells: int | None = Field(default=None, ge=1)
     rng: int = Field(default=0, ge=0)
 
@@ -130,7 +145,7 @@ class VocabularySettings(_Settings):
         Most tokens of a cell; by default the vocabulary's own.
     """
 
-    name: str = "fit"
+    name: Annotated[str, AfterValidator(lambda name: _place(name))] = "fit"
     path: AbsolutePath | None = None
     context: int | None = Field(default=None, ge=3)
 
@@ -192,7 +207,7 @@ class StudyConfig(_Settings):
     """
 
     name: str = Field(min_length=1)
-    seeds: tuple[Seed, ...] = (0, 1, 2)
+    seeds: Seeds = (0, 1, 2)
     threads: int = Field(default=1, ge=1)
     data: DataSettings
     split: SplitSettings
@@ -228,10 +243,7 @@ class StudyConfig(_Settings):
         if not path.is_file():
             raise FileNotFoundError(f"there is no file {path}; the presets are {', '.join(preset_names())}")
         table = _parsed(path.read_text(encoding="utf-8"), source=str(path))
-        for section in ("data", "vocabulary"):
-            place = table.get(section, {}).get("path") if isinstance(table.get(section), dict) else None
-            if isinstance(place, str):
-                table[section]["path"] = str(path.parent / place)
+        _start_at(path.parent, table)
         return cls.from_dict(table, source=str(path), overrides=overrides)
 
     @classmethod
@@ -321,8 +333,16 @@ class StudyConfig(_Settings):
         return text
 
     def points(self, data: DataFacts) -> list[Point]:
-        """Return where every run stands in every part, in the order of the settings."""
-        return [point for part in self.parts.values() for point in part.points(self, data)]
+        """Return where every run stands in every part, in the order of the settings.
+
+        Runs hold what the settings leave open and the data's facts say: the device, and the versions of what is not
+        bulkgen's.
+        """
+        return [
+            replace(point, run=_settled(point.run, data))
+            for part in self.parts.values()
+            for point in part.points(self, data)
+        ]
 
 
 def preset_names() -> list[str]:
@@ -348,6 +368,43 @@ def _parsed(text: str, *, source: str) -> dict[str, Any]:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise StudyConfigError(source, [f"it is no TOML: {error}"]) from error
+
+
+def _start_at(folder: Path, table: Mapping[str, Any]) -> None:
+    """Let the relative paths of a study's file start at its folder."""
+    models = table.get("models")
+    named = {section: table.get(section) for section in ("data", "vocabulary")}
+    named |= models if isinstance(models, dict) else {}
+    for section, settings in named.items():
+        if not isinstance(settings, dict):
+            continue
+        if section in ("data", "vocabulary") and isinstance(settings.get("path"), str):
+            settings["path"] = str(folder / settings["path"])
+        for key in {"data": (), "vocabulary": ("name",)}.get(section, ("checkpoint",)):
+            if isinstance(settings.get(key), str):
+                settings[key] = _place(settings[key], folder)
+
+
+def _place(name: str, folder: Path = Path()) -> str:
+    """Return the whole path of a vocabulary or checkpoint if there is one in the folder; else its name, as on a hub."""
+    known = name.upper() in ("", "FIT", "V1", "V2")
+    return name if known or not (folder / name).exists() else str((folder / name).absolute())
+
+
+def _settled(run: Run, data: DataFacts) -> Run:
+    """Fill in what a run's settings leave open."""
+    found = data.models.get(run.model.name)
+    model = run.model
+    if found is not None:
+        options = {name: found.get(name, value) for name, value in model.options.items()}
+        model = model.model_copy(update={"options": options, "weights": found.get("weights")})
+    training = tuple(
+        cells.model_copy(update={"package": data.packages.get(cells.method)})
+        if isinstance(cells, SyntheticCells)
+        else cells
+        for cells in run.training
+    )
+    return run.model_copy(update={"model": model, "training": training})
 
 
 def _overridden(table: Mapping[str, object], overrides: Mapping[str, object]) -> dict[str, object]:
@@ -407,6 +464,8 @@ class _Reader:
 def _model(name: str, table: dict[str, Any]) -> ModelSettings:
     place = {key: table[key] for key in ("checkpoint", "subfolder") if key in table}
     model = ModelSettings(name=name, **place)
+    if model.checkpoint is not None:
+        model = model.model_copy(update={"checkpoint": _place(model.checkpoint)})
     if "threads" in table:
         raise ValueError("threads: all models of a study train on the same number; set it above all tables")
     kind = model_kind(name) if model.checkpoint is None else "checkpoint"
@@ -429,7 +488,7 @@ def _part(name: str, table: dict[str, Any], reader: _Reader) -> Part | None:
 
 
 def _contradictions(settings: Mapping[str, Any]) -> list[str]:
-    """Say what is wrong between tables: a part without its model or generator; and with the seeds."""
+    """Say what is wrong between tables: a part without its model or generator, a reference without control."""
     problems = []
     for part, part_settings in settings["parts"].items():
         for section in ("models", "generators"):
@@ -442,9 +501,12 @@ def _contradictions(settings: Mapping[str, Any]) -> list[str]:
     benchmark = settings.get("benchmark")
     absent = [name for name in (benchmark.models if benchmark else ()) if name not in settings["models"]]
     problems += [f"[benchmark] models: {name!r} has no table [models.{name}]" for name in absent]
-    seeds = settings.get("seeds", (0,))
-    if isinstance(seeds, list | tuple) and len(set(map(repr, seeds))) < max(1, len(seeds)):
-        problems.append(f"seeds: at least one, and each once, got {list(seeds)}")
+    if settings["data"].control is None:
+        problems += [
+            f'[generators.{name}] reference: "control" needs [data] control = "...", or make it reference = "all"'
+            for name, generator in settings["generators"].items()
+            if generator.reference == "control"
+        ]
     return problems
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections import OrderedDict
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -15,16 +16,19 @@ from pydantic import BaseModel, ConfigDict
 
 from bulkgen.datasets import SCIPLEX2_CITATION, sciplex2_twin
 from bulkgen.errors import LabelError
+from bulkgen.generators.registry import generator_package
 from bulkgen.io import canonical_counts, library_sizes, make_anndata, provenance_of, qc_table, read, read_sciplex2
 from bulkgen.rng import STREAM_VERSION
 from bulkgen.splits import split_benchmark
+from bulkgen.study.models import settled_model
 from bulkgen.study.run import RESULT_VERSION, RunContext
 from bulkgen.thinning import thin
 from bulkgen.tokens import Vocabulary, tokenize
 from bulkgen.tokens.encode import load_vocabulary
+from bulkgen.tokens.obs import CELL_ID, RESERVED
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     import numpy.typing as npt
     import scipy.sparse as sp
@@ -37,6 +41,12 @@ if TYPE_CHECKING:
 __all__ = ["DataFacts", "LabelledCells", "StudyData", "join_tokens", "take_tokens"]
 
 Value = TypeVar("Value")
+Origin: TypeAlias = Literal["real", "simulated", "computed"]
+
+#: Fewer training cells of a label are pointed out: a tenth of them is no cell, and a variance of them says little.
+_FEW = 10
+#: What may have been done to measured cells for them to be measured still.
+_STILL_MEASURED = ("split", "thinned")
 
 #: Columns that the test set is stratified by where the cells have them and the study names none.
 _STRATIFIED_BY = ("replicate", "plate", "batch")
@@ -51,8 +61,10 @@ class DataFacts(BaseModel):
     ----------
     name
         Of the data set.
+    origin
+        ``"real"``: measured cells; ``"simulated"``; or ``"computed"`` from cells: sums, mixtures or synthetic cells.
     simulated
-        Whether no cell of it was measured.
+        Whether no cell of it was measured: the origin is another than real.
     note, citation
         What to say wherever the data appears, and whom to cite.
     n_cells, n_genes
@@ -77,6 +89,11 @@ class DataFacts(BaseModel):
         ``name``, ``fingerprint``, ``genes`` and ``context``.
     threads, stream_version, result_version
         What else results depend on.
+    models
+        Model → what its settings leave open and results depend on: ``device`` and ``precision``, and ``weights``, a
+        hash of a local checkpoint's files.
+    packages
+        Method → package and version of a generator that is not bulkgen's.
     command
         The command that ran the study, if it was one.
     """
@@ -84,6 +101,7 @@ class DataFacts(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str
+    origin: Origin = "real"
     simulated: bool
     note: str = ""
     citation: str = ""
@@ -101,7 +119,14 @@ class DataFacts(BaseModel):
     threads: int = 1
     stream_version: int = STREAM_VERSION
     result_version: int = RESULT_VERSION
+    models: dict[str, dict[str, str]] = {}
+    packages: dict[str, str] = {}
     command: str | None = None
+
+    @property
+    def rare(self) -> dict[str, int]:
+        """Labels with few training cells, and how many."""
+        return {label: n for label, n in self.parts.get("train", {}).items() if n < _FEW}
 
     @property
     def context(self) -> RunContext:
@@ -241,10 +266,12 @@ class StudyData:
             vocabulary = replace(vocabulary, context=config.vocabulary.context)
         table = _split_table(cells, split.indices, settings)
         record = provenance_of(cells) or {}
+        origin = _origin(record)
         labels = table["label"].value_counts().sort_index()
         facts = DataFacts(
             name=name,
-            simulated=bool(record.get("simulated", False)),
+            origin=origin,
+            simulated=origin != "real",
             note=str(record.get("note", cells.uns.get("note", ""))),
             citation=str(cells.uns.get("citation", "" if settings.source == "file" else SCIPLEX2_CITATION)),
             n_cells=cells.n_obs,
@@ -264,6 +291,8 @@ class StudyData:
                 "context": vocabulary.context,
             },
             threads=config.threads,
+            models={name: found for name, model in config.models.items() if (found := settled_model(model))},
+            packages=_packages(config),
         )
         return cls(
             facts=facts,
@@ -392,6 +421,24 @@ def _read(settings: DataSettings) -> tuple[AnnData, str]:
     return read(settings.path), settings.path.stem
 
 
+def _origin(record: Mapping[str, Any]) -> Origin:
+    """Say where cells are from by their provenance and that of what they were made from."""
+    kinds = []
+    while record:
+        kinds.append(str(record.get("kind", "simulated" if record.get("simulated") else "split")))
+        record = json.loads(str(record.get("history", "{}")))
+    if "simulated" in kinds:
+        return "simulated"
+    return "real" if set(kinds) <= set(_STILL_MEASURED) else "computed"
+
+
+def _packages(config: StudyConfig) -> dict[str, str]:
+    """Return the packages of the generators that are not bulkgen's."""
+    methods = dict.fromkeys(generator.method for generator in config.generators.values())
+    found = {method: generator_package(method) for method in methods}
+    return {method: package for method, package in found.items() if package is not None}
+
+
 def _check_columns(cells: AnnData, settings: DataSettings) -> None:
     named = {"label": settings.label, "dose": settings.dose, **{f"where.{column}": column for column in settings.where}}
     for key, column in named.items():
@@ -399,6 +446,11 @@ def _check_columns(cells: AnnData, settings: DataSettings) -> None:
             raise LabelError(
                 f"[data] {key}: obs has no column {column!r}; it has {', '.join(map(repr, cells.obs.columns))}"
             )
+    if settings.label in (CELL_ID, *RESERVED):
+        raise LabelError(
+            f"[data] label: tokens have a column {settings.label!r} of their own; rename the one of obs, such as to "
+            f"{settings.label + '_label'!r}"
+        )
     for names, what in ((cells.obs_names, "cell names"), (cells.var_names, "gene names")):
         if not names.is_unique:
             raise ValueError(f"{what} must be unique, but {names[names.duplicated()][0]!r} occurs more than once")
@@ -415,11 +467,15 @@ def _chosen(cells: AnnData, settings: DataSettings) -> AnnData:
     doses = None
     if settings.dose is not None:
         doses = pd.to_numeric(obs[settings.dose].astype(str), errors="coerce").to_numpy(np.float64)
+        # the control has no dose where it says none
+        none = obs[settings.dose].isna().to_numpy() & (obs[settings.label].astype(str) == settings.control).to_numpy()
+        doses[none] = 0.0
         bad = keep & np.isnan(doses)
         if bad.any():
             raise LabelError(
                 f"[data] dose: {int(bad.sum())} cells have no number in {settings.dose!r}, such as "
-                f"{obs[settings.dose][bad].iloc[0]!r}; leave them out with where="
+                f"{str(obs[settings.dose][bad].iloc[0])!r}; only the control's may be missing, which is dose 0: give "
+                f"them one, or leave them out with where="
             )
         if settings.doses is not None:
             keep &= np.isin(doses, settings.doses)
@@ -432,6 +488,14 @@ def _chosen(cells: AnnData, settings: DataSettings) -> AnnData:
         )
     if not keep.any():
         raise LabelError(f"[data]: no cell is left of {cells.n_obs}; check where= and doses=")
+    counts = obs[settings.label].astype(str)[keep].value_counts()
+    rare = counts.index[counts < settings.min_cells]
+    if settings.control in rare:
+        raise LabelError(
+            f"[data] min_cells: the control {settings.control!r} has {counts[settings.control]} cells, fewer than "
+            f"{settings.min_cells}"
+        )
+    keep &= ~obs[settings.label].astype(str).isin(rare).to_numpy()
     cells = cells[keep].copy()
     cells.obs[settings.label] = pd.Categorical(cells.obs[settings.label].astype(str))
     if doses is not None:

@@ -98,6 +98,11 @@ class StudyFolder:
         """Results of the generator benchmark."""
         return self.path / "benchmark"
 
+    @property
+    def benchmark_state(self) -> Path:
+        """What the benchmark's results are of, and its error if it failed."""
+        return self.path / "benchmark.json"
+
     def make(self) -> None:
         """Make the folders."""
         self.runs.mkdir(parents=True, exist_ok=True)
@@ -119,28 +124,68 @@ class StudyFolder:
         StudyInUseError
             If a runner is at work that may not be at the same time.
         """
-        number, count = shard
-        own = FileLock(self._locks / f"runner-{number}-of-{count}")
+        own = FileLock(self._locks / _named("runner", shard))
         with self.writing():
-            for path in sorted(self._locks.glob("runner-*-of-*")):
-                other = path.name.split("-")
-                if other[3] == str(count) and other[1] != str(number):
-                    continue
-                try:
-                    FileLock(path, timeout=0).acquire().lock.release()
-                except Timeout:
-                    raise StudyInUseError(_in_use(self.path, other[1], other[3])) from None
+            for other in self._at_work():
+                if other[1] != shard[1] or other == shard:
+                    raise StudyInUseError(_in_use(self.path, other))
+            # what an earlier runner of this shard stated
+            (self._locks / _named("states", shard)).unlink(missing_ok=True)
             own.acquire(timeout=0)
         try:
             yield
         finally:
             own.release()
 
+    def agree(self, shard: tuple[int, int], stated: str) -> None:
+        """State what a runner works on; call it while :meth:`writing`.
+
+        Raises
+        ------
+        StudyInUseError
+            If a runner of another shard is at work on something else.
+        """
+        for other in self._at_work():
+            theirs = self._locks / _named("states", other)
+            if other != shard and theirs.is_file() and theirs.read_text(encoding="utf-8").rstrip("\n") != stated:
+                raise StudyInUseError(
+                    f"the runner of shard {other[0]}/{other[1]} is at work in {self.path} with other settings, or on "
+                    f"another device: give all shards the same, or wait until it ends"
+                )
+        self.write_text(self._locks / _named("states", shard), stated)
+
+    def _at_work(self) -> list[tuple[int, int]]:
+        """Return the shards whose runners are at work."""
+        found = []
+        for path in sorted(self._locks.glob("runner-*-of-*")):
+            try:
+                FileLock(path, timeout=0).acquire().lock.release()
+            except Timeout:
+                _, number, _, count = path.name.split("-")
+                found.append((int(number), int(count)))
+        return found
+
     @contextmanager
     def writing(self) -> Iterator[None]:
         """Wait for, and hold, the right to write what shards share; for moments only."""
         with FileLock(self._locks / "writing"):
             yield
+
+    @contextmanager
+    def trying(self, key: str) -> Iterator[None]:
+        """Leave a mark while a run is executed in the runner's own process, for the case that neither survives."""
+        self._mark(key).touch()
+        try:
+            yield
+        finally:
+            self._mark(key).unlink(missing_ok=True)
+
+    def was_tried(self, key: str) -> bool:
+        """Tell whether a runner ended in the middle of a run."""
+        return self._mark(key).is_file()
+
+    def _mark(self, key: str) -> Path:
+        return self._locks / f"at-{key}"
 
     def clean(self, keys: Iterable[str]) -> None:
         """Remove what a killed runner left half written of some runs."""
@@ -181,6 +226,7 @@ class StudyFolder:
             "versions": versions,
         }
         self.write_text(self.runs / f"{key}.json", json.dumps(_plain(record), allow_nan=False))
+        self._mark(key).unlink(missing_ok=True)
 
     def write_text(self, path: Path, text: str) -> None:
         """Write a text file, in the place of an older one."""
@@ -196,8 +242,13 @@ class StudyFolder:
                 table.to_csv(temporary, index=False, lineterminator="\n")
 
 
-def _in_use(path: Path, number: str, count: str) -> str:
-    which = "" if count == "1" else f" (shard {number}/{count})"
+def _named(what: str, shard: tuple[int, int]) -> str:
+    return f"{what}-{shard[0]}-of-{shard[1]}"
+
+
+def _in_use(path: Path, shard: tuple[int, int]) -> str:
+    number, count = shard
+    which = "" if count == 1 else f" (shard {number}/{count})"
     return (
         f"another runner{which} is at work in {path}: wait until it ends, or stop it; several can share a study as "
         "--shard 1/N to N/N"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -11,7 +12,7 @@ import pandas as pd
 
 from bulkgen.study.config import StudyConfig
 from bulkgen.study.data import DataFacts
-from bulkgen.study.folder import RunRecord, StudyFolder
+from bulkgen.study.folder import RunError, RunRecord, StudyFolder
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -75,6 +76,8 @@ class StudyResults:
         if not place.settings.is_file():
             raise FileNotFoundError(f"{place.path} holds no study; make one with: bulkgen study run")
         config = StudyConfig.from_toml(place.settings)
+        if not place.data.is_file():
+            raise FileNotFoundError(f"{place.path} holds a study whose data was never opened; run it again")
         data = DataFacts.model_validate_json(place.data.read_text(encoding="utf-8"))
         points = tuple(config.points(data))
         return cls(place.path, config, data, points, _records(place, points))
@@ -83,6 +86,15 @@ class StudyResults:
     def failed(self) -> dict[str, RunRecord]:
         """The runs that failed."""
         return {key: record for key, record in self.runs.items() if record["status"] == "failed"}
+
+    @property
+    def benchmark_error(self) -> RunError | None:
+        """Why the generator benchmark failed, if it did."""
+        place = StudyFolder(self.folder).benchmark_state
+        if not place.is_file():
+            return None
+        found: RunError | None = json.loads(place.read_text(encoding="utf-8"))["error"]
+        return found
 
     @property
     def missing(self) -> tuple[str, ...]:

@@ -41,6 +41,16 @@ def _each_once(seeds: tuple[int, ...]) -> tuple[int, ...]:
 Seeds: TypeAlias = Annotated[tuple[Annotated[int, Field(ge=0, lt=2**32)], ...], AfterValidator(_each_once)]
 
 
+def _each_once(seeds: tuple[int, ...]) -> tuple[int, ...]:
+    if not seeds or len(set(seeds)) < len(seeds):
+        raise ValueError(f"at least one, and each once, got {list(seeds)}")
+    return seeds
+
+
+#: Seeds of runs.
+Seeds: TypeAlias = Annotated[tuple[Annotated[int, Field(ge=0, lt=2**32)], ...], AfterValidator(_each_once)]
+
+
 class _Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -124,6 +134,8 @@ class SyntheticCells(_Frozen):
         At most so many reference cells of each label and dose, nested by seed; ``None`` for all.
     held_dose
         Cells of this dose are made, from its bulk; none of its single cells is among the reference.
+    package
+        The package, with its version, that the generator is of; ``None`` for bulkgen's own. Filled in by the study.
     """
 
     kind: Literal["synthetic"] = "synthetic"
@@ -137,6 +149,7 @@ class SyntheticCells(_Frozen):
     bulk_reads: int | None = Field(default=None, ge=1)
     donors: int | None = Field(default=None, ge=1)
     held_dose: float | None = None
+    package: str | None = None
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -161,11 +174,14 @@ class ModelSettings(_Frozen):
         The checkpoint, as `model` and `subfolder` of :func:`bulkgen.finetune`.
     options
         Further options of :func:`bulkgen.finetune`.
+    weights
+        Hash of a local checkpoint's files. Filled in by the study.
     """
 
     name: str
     checkpoint: str | None = None
     subfolder: str | None = None
+    weights: str | None = None
     options: dict[str, Any] = Field(default_factory=dict)
 
     @model_validator(mode="after")

@@ -20,12 +20,12 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from bulkgen.errors import OutputExistsError, StudyConfigError
 from bulkgen.report import require_report_extra
-from bulkgen.study.config import StudyConfig, preset_names
+from bulkgen.study.config import BenchmarkSettings, StudyConfig, preset_names
 from bulkgen.study.data import StudyData
 from bulkgen.study.execution import execute
 from bulkgen.study.folder import RunError, StudyFolder
 from bulkgen.study.results import StudyResults, write_tables
-from bulkgen.study.run import Run
+from bulkgen.study.run import Run, digest
 from bulkgen.study.workers import WorkerDied, map_in_processes
 
 if TYPE_CHECKING:
@@ -55,8 +55,8 @@ class StudyEvent:
     Attributes
     ----------
     kind
-        ``"opening"`` the data; ``"started"``: the runs to do are known; ``"done"`` or ``"failed"``: a run; and
-        ``"benchmark"`` and ``"report"``, which begin.
+        ``"opening"`` the data; ``"warning"``; ``"started"``: the runs to do are known; ``"done"`` or ``"failed"``: a
+        run, or without a key the benchmark; and ``"benchmark"`` and ``"report"``, which begin.
     text
         What to tell people.
     finished, total
@@ -67,7 +67,7 @@ class StudyEvent:
         That the run took.
     """
 
-    kind: Literal["opening", "started", "done", "failed", "benchmark", "report"]
+    kind: Literal["opening", "warning", "started", "done", "failed", "benchmark", "report"]
     text: str
     finished: int = 0
     total: int = 0
@@ -150,9 +150,11 @@ def run_study(
     with folder.runner(shard):
         say(StudyEvent("opening", "opening the data"))
         data = StudyData.open(settings)
+        for label, n in data.facts.rare.items():
+            say(StudyEvent("warning", _rare(label, n)))
         points = settings.points(data.facts)
         with folder.writing():
-            _begin(folder, settings, data, command)
+            _begin(folder, settings, data, command, shard)
         runs = _runs(points)
         names = {point.run.key: point.name for point in reversed(points)}
         mine = dict(list(runs.items())[number - 1 :: count])
@@ -163,12 +165,12 @@ def run_study(
         todo = {key: run for key, run in mine.items() if _is_open(folder, key, retry_failed=retry_failed)}
         say(StudyEvent("started", _plan(len(todo), len(mine), len(runs), shard), total=len(todo)))
         try:
-            with closing(_outcomes(settings, data, list(todo.values()), jobs=jobs, client=client)) as outcomes:
+            with closing(_outcomes(folder, settings, data, list(todo.values()), jobs=jobs, client=client)) as outcomes:
                 for finished, (run, outcome) in enumerate(outcomes, start=1):
                     _keep(folder, run, outcome)
                     say(_event(run, names[run.key], outcome, finished, len(todo)))
             if settings.benchmark is not None and number == 1 and only is None:
-                _benchmark(folder, settings, data, command, say)
+                _benchmark(folder, settings, data, command, say, retry_failed=retry_failed)
         finally:
             # also after an interrupt, for what is done
             with folder.writing():
@@ -214,7 +216,16 @@ def _check_folder(folder: StudyFolder, settings: StudyConfig) -> None:
         raise OutputExistsError(f"{path} exists and holds no study; name another folder, or an empty one")
 
 
-def _begin(folder: StudyFolder, settings: StudyConfig, data: StudyData, command: str | None) -> None:
+def _rare(label: str, n: int) -> str:
+    return (
+        f"warning: label {label!r} has {n} training cell(s): what learns from them may fail, and its "
+        "scores say little; [data] min_cells leaves labels with few cells out"
+    )
+
+
+def _begin(
+    folder: StudyFolder, settings: StudyConfig, data: StudyData, command: str | None, shard: tuple[int, int]
+) -> None:
     """Write what is known before the first run.
 
     Settings may change between runners: runs that no point needs any more stay, and are not shown. The data may not.
@@ -226,11 +237,16 @@ def _begin(folder: StudyFolder, settings: StudyConfig, data: StudyData, command:
             raise StudyConfigError(
                 str(folder.path), ["its runs were made on other cells, or another split of them: name another folder"]
             )
-    if folder.benchmark.exists() and not _same_benchmark(StudyConfig.from_toml(folder.settings), settings):
-        shutil.rmtree(folder.benchmark)
-    folder.write_table(folder.split, data.split)
+    text = settings.to_toml()
+    found = json.dumps([facts.models, facts.packages, facts.vocabulary], sort_keys=True)
+    folder.agree(shard, f"{text}{found}")
+    if _state_of_benchmark(folder).get("key") != _benchmark_key(settings, data):
+        shutil.rmtree(folder.benchmark, ignore_errors=True)
+        folder.benchmark_state.unlink(missing_ok=True)
+    # the settings first: they make the folder this study's, whatever of the others a kill leaves out
+    folder.write_text(folder.settings, text)
     folder.write_text(folder.data, json.dumps(facts.model_dump(mode="json"), indent=1))
-    folder.write_text(folder.settings, settings.to_toml())
+    folder.write_table(folder.split, data.split)
 
 
 def _plan(todo: int, mine: int, every: int, shard: tuple[int, int]) -> str:
@@ -270,20 +286,35 @@ def _event(run: Run, name: str, outcome: _Outcome, finished: int, total: int) ->
 
 
 def _outcomes(
-    settings: StudyConfig, data: StudyData, runs: list[Run], *, jobs: int, client: DaskClient | None
+    folder: StudyFolder,
+    settings: StudyConfig,
+    data: StudyData,
+    runs: list[Run],
+    *,
+    jobs: int,
+    client: DaskClient | None,
 ) -> Generator[tuple[Run, _Outcome]]:
     """Execute runs here, in processes, or on a cluster; yield them as they are done."""
     text = settings.to_toml()
     if client is not None:
         yield from _on_cluster(client, text, runs)
-    elif jobs == 1 or len(runs) < 2:
-        for run in runs:
-            yield run, _perform(run, data)
+    elif jobs > 1 and len(runs) > 1:
+        yield from _in_processes(text, runs, jobs=jobs)
     else:
-        tasks = [(text, run) for run in runs]
-        with closing(map_in_processes(_perform_elsewhere, tasks, jobs=jobs)) as outcomes:
-            for number, outcome in outcomes:
-                yield runs[number], _died(outcome) if isinstance(outcome, WorkerDied) else outcome
+        # a run that a runner did not survive may take a process of its own along, and is recorded then
+        deadly = [run for run in runs if folder.was_tried(run.key)]
+        yield from _in_processes(text, deadly, jobs=1)
+        for run in (run for run in runs if run not in deadly):
+            with folder.trying(run.key):
+                outcome = _perform(run, data)
+            yield run, outcome
+
+
+def _in_processes(settings: str, runs: list[Run], *, jobs: int) -> Generator[tuple[Run, _Outcome]]:
+    tasks = [(settings, run) for run in runs]
+    with closing(map_in_processes(_perform_elsewhere, tasks, jobs=jobs)) as outcomes:
+        for number, outcome in outcomes:
+            yield runs[number], _died(outcome) if isinstance(outcome, WorkerDied) else outcome
 
 
 def _on_cluster(client: DaskClient, settings: str, runs: list[Run]) -> Generator[tuple[Run, _Outcome]]:
@@ -326,13 +357,13 @@ def _perform(run: Run, data: StudyData) -> _Outcome:
         # the last bits of sums depend on the number of threads that share them
         with threadpool_limits(limits=run.context.threads):
             result = execute(run, data)
-    except Exception as error:  # a generator of a third party may raise anything
+    except (Exception, SystemExit) as error:  # a generator of a third party may raise anything
         failure = _error(error)
     seconds = round(time.perf_counter() - started, 3)
     return _Outcome(result, failure, seconds, _peak_memory() if measured else None, _versions())
 
 
-def _error(error: Exception) -> RunError:
+def _error(error: BaseException) -> RunError:
     text = "".join(traceback.format_exception(error))
     return RunError(type=type(error).__name__, message=str(error), traceback=text)
 
@@ -370,13 +401,24 @@ def _versions() -> dict[str, str]:
     return found
 
 
-def _same_benchmark(there: StudyConfig, settings: StudyConfig) -> bool:
-    return (there.benchmark, there.generators, there.data.control, there.threads) == (
-        settings.benchmark,
-        settings.generators,
-        settings.data.control,
-        settings.threads,
-    )
+def _state_of_benchmark(folder: StudyFolder) -> dict[str, Any]:
+    try:
+        found: dict[str, Any] = json.loads(folder.benchmark_state.read_text(encoding="utf-8"))
+    except (FileNotFoundError, UnicodeDecodeError, json.JSONDecodeError):
+        return {}
+    return found
+
+
+def _benchmark_key(settings: StudyConfig, data: StudyData) -> str | None:
+    """Hash all that determines the benchmark; ``None`` where none is wanted."""
+    wanted = settings.benchmark
+    if wanted is None:
+        return None
+    facts = data.facts
+    table = settings.model_dump(mode="json", include={"benchmark", "generators"})
+    models = {name: settings.models[name].model_dump(mode="json") for name in wanted.models}
+    found = {name: facts.models[name] for name in wanted.models if name in facts.models}
+    return digest([table, models, found, facts.packages, facts.vocabulary, facts.context.model_dump(mode="json")])
 
 
 def _benchmark(
@@ -385,14 +427,29 @@ def _benchmark(
     data: StudyData,
     command: str | None,
     say: Callable[[StudyEvent], None],
+    *,
+    retry_failed: bool,
 ) -> None:
-    """Run the benchmark of generators on the training cells, unless it is there."""
-    from bulkgen.fidelity.runner import benchmark_generators
-
-    wanted = settings.benchmark
-    if wanted is None or folder.benchmark.is_dir():
+    """Run the benchmark of generators on the training cells, unless it is there; the study goes on if it fails."""
+    wanted, state = settings.benchmark, _state_of_benchmark(folder)
+    if wanted is None or folder.benchmark.is_dir() or (state.get("error") and not retry_failed):
         return
     say(StudyEvent("benchmark", "benchmark of the generators, on the training cells"))
+    state = {"key": _benchmark_key(settings, data), "error": None}
+    # before the results: what they are of is known as soon as they are there
+    folder.write_text(folder.benchmark_state, json.dumps(state))
+    try:
+        _run_benchmark(wanted, folder.benchmark, settings, data, command)
+    except Exception as error:  # a generator of a third party may raise anything
+        folder.write_text(folder.benchmark_state, json.dumps(state | {"error": _error(error)}))
+        say(StudyEvent("failed", f"benchmark of the generators: failed: {type(error).__name__}: {error}"))
+
+
+def _run_benchmark(
+    wanted: BenchmarkSettings, out: Path, settings: StudyConfig, data: StudyData, command: str | None
+) -> None:
+    from bulkgen.fidelity.runner import benchmark_generators
+
     benchmark_generators(
         data.train,
         label=settings.data.label,
@@ -421,7 +478,7 @@ def _benchmark(
         few_cells=wanted.few_cells or None,
         vocabulary=data.vocabulary,
         gene_ids=data.gene_ids,
-        out=folder.benchmark,
+        out=out,
         threads=settings.threads,
         command=command,
     )
