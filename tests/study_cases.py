@@ -214,8 +214,8 @@ def _ladder(study):
     for name, value in SCORES.items():
         for model in study.models:
             status = "failed" if (name, model) == ("copula", "tiny") else "done"
-            study.add("ladder", name, name, [_made(name, per_class=500)], value, models=(model,), status=status)
-    study.add("ladder", "Poisson floor", "Poisson floor", [_made("poisson", per_class=500)], 0.7)
+            study.add("ladder", name, name, [_made(name)], value, models=(model,), status=status)
+    study.add("ladder", "Poisson floor", "Poisson floor", [_made("poisson")], 0.7)
 
 
 def _few_cells(study):
