@@ -121,10 +121,11 @@ class StudyContent:
 
         ``kind`` is that of the only component, or ``mixed``; ``strategy``, ``k``, ``thin`` are of pseudo-bulk,
         ``generator`` (a method and its parameters) of synthetic cells. ``seen`` says whose single cells it was made
-        with, as in :data:`SEEN`; ``components`` of how many kinds of cells it is. ``every`` says that all real cells are there, or as many of each class as the
-        rarest has; ``proportions`` which of the two, ``natural`` or ``equal``, ``None`` for other numbers. ``plain``
-        says that nothing else is there and nothing taken away: the ceiling. ``floor`` are independent Poisson counts
-        of the bulk's means.
+        with, as in :data:`SEEN`; ``components`` of how many kinds of cells it is.
+
+        ``every`` says that all real cells are there, or as many of each class as the rarest has; ``proportions`` which
+        of the two, ``natural`` or ``equal``, ``None`` for other numbers. ``plain`` says that nothing else is there and
+        nothing taken away: the ceiling. ``floor`` are independent Poisson counts of the bulk's means.
         """
         train = self.split.loc[self.split["part"] == "train", "label"].value_counts().to_dict()
         described = {key: _described(run["run"], train) for key, run in self.runs.items()}

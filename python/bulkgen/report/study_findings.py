@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.stats import spearmanr, ttest_rel
+from scipy.stats import spearmanr
 
+from bulkgen.report.study_comparisons import comparisons, p_text, paired
 from bulkgen.report.study_content import ACCURACY, SCORE, SEEN
-from bulkgen.report.study_intervals import difference_interval
 from bulkgen.report.tables import Spread, difference_text
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from bulkgen.report.study_content import StudyContent
 
-__all__ = ["VALIDATED", "Finding", "Paired", "adjusted", "findings", "levels", "p_text", "paired"]
+__all__ = ["VALIDATED", "Finding", "findings", "levels"]
 
 #: What the validation cells of a pseudo-bulk training set are.
 VALIDATED = {"same": "pseudo-bulk", "mixed": "half real", "real": "real"}
@@ -34,64 +34,10 @@ class Finding:
     leading: bool = False
 
 
-@dataclass(frozen=True)
-class Paired:
-    """Differences of two training sets, seed by seed.
-
-    Attributes
-    ----------
-    difference
-        Mean, standard deviation and number of the differences.
-    p
-        Of Student's paired t-test, two-sided; NaN for fewer than two seeds, or where all differences are the same.
-    always_above
-        Whether the first is above the second in every seed.
-    """
-
-    difference: Spread
-    p: float
-    always_above: bool
-
-    @property
-    def p_text(self) -> str:
-        """The p value, or a dash."""
-        return p_text(self.p)
-
-
 def findings(content: StudyContent, part: str) -> list[Finding]:
     """Return the sentences of a part; none for a part that this report knows nothing special about."""
     says = _FINDINGS.get(part)
     return [] if says is None else list(says(content, part))
-
-
-def paired(rows: pd.DataFrame, baseline: pd.DataFrame, column: str = SCORE) -> Paired:
-    """Compare two training sets over the seeds that both have."""
-    values = [table.drop_duplicates("seed").set_index("seed")[column].dropna() for table in (rows, baseline)]
-    both = values[0].index.intersection(values[1].index)
-    first, second = (found.loc[both].to_numpy(dtype=float) for found in values)
-    difference = first - second
-    # without any spread the statistic is 0/0 or infinite
-    testable = len(both) > 1 and np.ptp(difference) > 1e-12
-    p = float(ttest_rel(first, second).pvalue) if testable else float("nan")
-    return Paired(Spread.of(difference), p, bool(len(both) and (difference > 0).all()))
-
-
-def adjusted(p: Iterable[float]) -> list[float]:
-    """Adjust p values for their number by Holm's step-down method; NaN stays and does not count."""
-    given = list(p)
-    order = sorted((place for place, value in enumerate(given) if not math.isnan(value)), key=lambda i: given[i])
-    found, highest = [float("nan")] * len(given), 0.0
-    for rank, place in enumerate(order):
-        highest = max(highest, min(1.0, (len(order) - rank) * given[place]))
-        found[place] = highest
-    return found
-
-
-def p_text(p: float) -> str:
-    """Write a p value to two significant digits."""
-    if math.isnan(p):
-        return "–"
-    return "< 0.001" if p < 0.001 else f"{p:.3f}" if p < 0.1 else f"{p:.2f}"
 
 
 def levels(content: StudyContent, problem: str) -> list[str]:
@@ -141,6 +87,11 @@ def _best(rows: pd.DataFrame) -> tuple[str, Spread]:
 def _by_seen(rows: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
     """Split synthetic cells by the single cells that they were made with: none is best with more to learn from."""
     return [(words, group) for seen, words in SEEN.items() if len(group := rows[rows["seen"] == seen])]
+
+
+def _proportions(content: StudyContent, problem: str, part: str) -> str:
+    """Say that a problem is of equal numbers of each label, where it is."""
+    return " in equal numbers" if content.proportions(problem, part) == ["equal"] else ""
 
 
 def _bulkiness(content: StudyContent, part: str) -> Iterable[Finding]:
@@ -194,14 +145,14 @@ def _thinning(content: StudyContent, part: str) -> Iterable[Finding]:
 def _synthetic(content: StudyContent, part: str) -> Iterable[Finding]:
     whole = max((content.n_labels(problem) for problem in content.problems(part)), default=0)
     for model in content.models:
-        pairs: list[Mapping[str, Spread]] = []
+        pairs: dict[str, list[Mapping[str, Spread]]] = {}
         for problem in content.problems(part):
             rows = content.done(part, problem, model)
             rows = rows[rows["kind"] == "synthetic"]
             if not len(rows):
                 continue
             if content.n_labels(problem) < whole:
-                pairs.append(_means(rows))
+                pairs.setdefault(_proportions(content, problem, part), []).append(_means(rows))
                 continue
             for words, group in _by_seen(rows):
                 scores = _means(group)
@@ -213,27 +164,30 @@ def _synthetic(content: StudyContent, part: str) -> Iterable[Finding]:
                     f"{score}{others}.",
                     leading=True,
                 )
-        if pairs:
-            names = [name for name in pairs[0] if all(name in scores for scores in pairs)]
-            values = "; ".join(f"{name} {np.mean([scores[name].mean for scores in pairs]):.3f}" for name in names)
-            yield Finding(f"{model}, two labels, mean over {len(pairs)} problems: {values} (guessing gives 0.500).")
+        for proportions, found in pairs.items():
+            names = [name for name in found[0] if all(name in scores for scores in found)]
+            values = "; ".join(f"{name} {np.mean([scores[name].mean for scores in found]):.3f}" for name in names)
+            yield Finding(
+                f"{model}, two labels{proportions}, mean over {_counted(len(found), 'problem')}: {values} (guessing "
+                "gives 0.500)."
+            )
 
 
 def _mixing(content: StudyContent, part: str) -> Iterable[Finding]:
     for _, model, rows in _each(content, part):
-        baseline = rows[rows["plain"]]
-        groups = {str(series): group for series, group in rows[~rows["plain"]].groupby("series", sort=False)}
-        tests = {series: paired(group, baseline) for series, group in groups.items()}
-        holm = dict(zip(tests, adjusted(test.p for test in tests.values()), strict=True))
-        for series, found in tests.items():
-            if not found.difference.known:
-                continue
-            many = f" by Holm's method for {len(tests)} comparisons" if len(tests) > 1 else ""
-            test = "" if math.isnan(found.p) else f", paired t-test p = {p_text(holm[series])}{many}"
-            text = f"{model}: real cells {series} against real cells alone {difference_text(found.difference)}"
-            text += f" of balanced accuracy, seed by seed (n = {found.difference.n}{test.replace('= <', '<')})"
-            interval = difference_interval(content, groups[series], baseline)
-            text += f"; from the test cells alone between {interval} (95 %)" if interval is not None else ""
+        found = comparisons(content, rows)
+        many = f" by Holm's method for {len(found)} comparisons" if len(found) > 1 else ""
+        for series, each in found.items():
+            difference = each.paired.difference
+            text = f"{model}: real cells {series} against real cells alone {difference_text(difference)}"
+            text += f" of balanced accuracy, seed by seed (n = {difference.n}"
+            if not math.isnan(each.p):
+                text += f", paired t-test p = {p_text(each.p)}{many}".replace("= <", "<")
+            text += ")"
+            if each.interval is not None:
+                text += f"; with other test cells between {each.interval} (95 %)"
+            if each.repeated is not None:
+                text += f"; against the same real cells repeated {difference_text(each.repeated)}"
             yield Finding(text + ".", leading=True)
 
 

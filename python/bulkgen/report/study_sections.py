@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from bulkgen.report.figures import look
+from bulkgen.report.study_comparisons import comparisons, p_text, paired
 from bulkgen.report.study_content import ACCURACY, SCORE, first_of, runs_in, seen_by
 from bulkgen.report.study_figures import CEILING_COLOUR, Line, Reference, Rung, curve, dots, epochs, ladder, mechanism
-from bulkgen.report.study_findings import VALIDATED, Finding, adjusted, findings, p_text, paired
-from bulkgen.report.study_intervals import difference_interval
+from bulkgen.report.study_findings import VALIDATED, Finding, findings
 from bulkgen.report.tables import Cell, Row, Spread, Table, difference_text, number_text
 
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from matplotlib.figure import Figure
 
+    from bulkgen.report.study_comparisons import Comparison
     from bulkgen.report.study_content import PartWords, StudyContent
 
 __all__ = ["Block", "Picture", "Section", "score_cell", "section", "series_looks"]
@@ -358,10 +359,8 @@ def _mixing(views: Sequence[_View]) -> Iterable[Block]:
             f"mean ± standard deviation over {view.rows['seed'].nunique()} seeds."
         )
         tables = [Table(caption, heads, tuple(means))]
-        baseline = view.done[view.done["plain"]]
-        mixed = {name: group[group["status"] == "done"] for name, group in groups.items() if not _plain(group)}
-        if len(baseline) and mixed:
-            tables.append(_difference_table(view, mixed, baseline, columns, heads))
+        if found := comparisons(view.content, view.done):
+            tables.append(_difference_table(view, found, columns, heads))
         trials = [
             Row.of(f"{name}, seed {seed}", *(score_cell(rows, column) for column in columns))
             for name, group in groups.items()
@@ -371,26 +370,29 @@ def _mixing(views: Sequence[_View]) -> Iterable[Block]:
         yield view.block([_ladder(view, view.rows)], tables)
 
 
-def _difference_table(
-    view: _View, mixed: dict[str, pd.DataFrame], baseline: pd.DataFrame, columns: Sequence[str], heads: Sequence[str]
-) -> Table:
-    tests = {name: paired(rows, baseline) for name, rows in mixed.items()}
-    holm = dict(zip(tests, adjusted(test.p for test in tests.values()), strict=True))
-    intervals = {name: difference_interval(view.content, group, baseline) for name, group in mixed.items()}
-    shown = any(interval is not None for interval in intervals.values())
+def _difference_table(view: _View, found: dict[str, Comparison], columns: Sequence[str], heads: Sequence[str]) -> Table:
+    baseline = view.done[view.done["plain"]]
+    tested = any(each.interval is not None for each in found.values())
+    repeated = any(each.repeated is not None for each in found.values())
     rows = []
-    for name, group in mixed.items():
-        differences = [difference_text(paired(group, baseline, column).difference) for column in columns]
-        interval = ["–" if intervals[name] is None else str(intervals[name])] if shown else []
-        rows.append(Row.of(name, *differences, tests[name].p_text, p_text(holm[name]), *interval))
-    n = max((test.difference.n for test in tests.values()), default=0)
+    for name, each in found.items():
+        group = view.done[view.done["series"] == name]
+        cells = [difference_text(paired(group, baseline, column).difference) for column in columns]
+        cells += [each.paired.p_text, p_text(each.p)]
+        cells += [str(each.interval or "–")] if tested else []
+        cells += ["–" if each.repeated is None else difference_text(each.repeated)] if repeated else []
+        rows.append(Row.of(name, *cells))
+    n = max(each.paired.difference.n for each in found.values())
     caption = (
         f"{view.title}. Differences from real cells alone, seed by seed: mean ± standard deviation of {n} differences, "
         "and the paired t-test of the overall balanced accuracy"
     )
-    if shown:
-        caption += ", with the ends of a 95 % interval from the test cells alone (bootstrap within each label)"
-    return Table(f"{caption}.", (*heads, "p", "p, Holm", *(["test cells, 95 %"] if shown else [])), tuple(rows))
+    if tested:
+        caption += "; the ends of a 95 % interval of its mean difference over test cells (bootstrap within each label)"
+    if repeated:
+        caption += "; its difference from real cells of which the same number is repeated"
+    further = ["test cells, 95 %"] * tested + ["against repeated real cells"] * repeated
+    return Table(f"{caption}.", (*heads, "p", "p, Holm", *further), tuple(rows))
 
 
 def _ladders(views: Sequence[_View]) -> Iterable[Block]:
@@ -424,11 +426,13 @@ def _synthetic(views: Sequence[_View]) -> Iterable[Block]:
     most = max(view.content.n_labels(view.problem) for view in views)
     for model in dict.fromkeys(view.model for view in views):
         mine = [view for view in views if view.model == model]
-        whole = next((view for view in mine if view.content.n_labels(view.problem) == most), mine[0])
-        pictures = [_ladder(whole, whole.rows)]
+        whole = [view for view in mine if view.content.n_labels(view.problem) == most]
+        pictures = [_ladder(view, view.rows) for view in whole]
         if len(mine) > 1:
             pictures.append(_problems(mine))
-        pictures += [replace(_ladder(view, view.rows), minor=True) for view in mine if view is not whole]
+        pictures += [
+            replace(_ladder(view, view.rows), minor=True) for view in mine if view.content.n_labels(view.problem) < most
+        ]
         tables = [_problems_table(mine), *(_recall_table(view, view.rows) for view in mine)]
         yield Block(model, tuple(pictures), tuple(tables))
 
