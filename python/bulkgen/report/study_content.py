@@ -13,7 +13,7 @@ import pandas as pd
 from bulkgen.report.tables import Spread
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from bulkgen.fidelity.results import BenchmarkResults
 
@@ -127,7 +127,8 @@ class StudyContent:
         of the two, ``natural`` or ``equal``, ``None`` for other numbers. ``plain`` says that nothing else is there and
         nothing taken away: the ceiling. ``floor`` are independent Poisson counts of the bulk's means.
         """
-        train = self.split.loc[self.split["part"] == "train", "label"].value_counts().to_dict()
+        counts = self.split.loc[self.split["part"] == "train", "label"].value_counts()
+        train = {str(label): int(n) for label, n in counts.items()}
         described = {key: _described(run["run"], train) for key, run in self.runs.items()}
         columns = pd.DataFrame([described.get(key, {}) for key in self.table["key"]], index=self.table.index)
         columns = columns.reindex(columns=list(_DESCRIPTION))
@@ -233,8 +234,15 @@ class StudyContent:
     def validation_numbers(self, rows: pd.DataFrame) -> str:
         """Say how many validation samples some points were scored on: a number, a range, or nothing where none was."""
         results = [self.runs[key]["result"] for key in dict.fromkeys(rows.loc[rows["status"] == "done", "key"])]
-        numbers = sorted({int(result["validation"]["n"]) for result in results if result.get("validation")})
-        return "–".join(f"{number:,}" for number in dict.fromkeys((*numbers[:1], *numbers[-1:])))
+        return _range(result["validation"]["n"] for result in results if result.get("validation"))
+
+    def validation_cells(self, rows: pd.DataFrame) -> str:
+        """Say of how many cells the validation samples of some points are; nothing where results do not tell."""
+        results = [self.runs[key]["result"] for key in dict.fromkeys(rows.loc[rows["status"] == "done", "key"])]
+        samples = [found for result in results if (found := result.get("validation_samples"))]
+        cells = _range(found["cells"][end] for found in samples for end in ("fewest", "most"))
+        small = _range(found["small"] for found in samples if found.get("small"))
+        return cells and f"of {cells} cells" + (f", {small} of fewer than k/2" if small else "")
 
     def _anywhere(
         self, flag: str, problem: str, model: str, column: str, part: str | None, proportions: str | None
@@ -271,6 +279,12 @@ def runs_in(rows: pd.DataFrame) -> dict[str, int]:
     statuses = dict(zip(rows["key"], rows["status"], strict=True))
     counts = Counter(statuses.values())
     return {"all": len(statuses)} | {status: counts[status] for status in ("done", "failed", "missing")}
+
+
+def _range(numbers: Iterable[float]) -> str:
+    """Write the smallest and the largest of some whole numbers, once where they are the same."""
+    found = sorted(numbers)
+    return "–".join(f"{number:,.0f}" for number in dict.fromkeys((*found[:1], *found[-1:])))
 
 
 def seen_by(rows: pd.DataFrame) -> str:

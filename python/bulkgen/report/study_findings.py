@@ -49,7 +49,9 @@ def levels(content: StudyContent, problem: str) -> list[str]:
             floor = content.floor(problem, model, proportions=proportions)
             if not ceiling.known or math.isnan(chance):
                 continue
-            which = "all real training cells" if proportions == "natural" else "as many real cells of each label"
+            which = "all real training cells"
+            if proportions == "equal":
+                which = "as many real training cells of each label as the rarest has"
             between = f"independent Poisson counts {floor}, the floor; " if floor.known else ""
             said.append(
                 f"{model}, {problem}: trained on {which} {ceiling} ({_counted(ceiling.n, 'seed')}), the ceiling; "
@@ -82,6 +84,10 @@ def _best(rows: pd.DataFrame) -> tuple[str, Spread]:
     scores = _means(rows)
     best = max(scores, key=lambda name: scores[name].mean)
     return best, scores[best]
+
+
+def _of(generators: Mapping[str, Spread]) -> str:
+    return f"of {len(generators)} generators" if len(generators) > 1 else "of the one generator"
 
 
 def _by_seen(rows: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
@@ -128,8 +134,8 @@ def _validation(content: StudyContent, rows: pd.DataFrame, cells: str, test: Spr
         return ""
     gap = validation.mean - test.mean
     side = "above" if gap >= 0 else "below"
-    numbers = content.validation_numbers(rows)
-    on = f"{numbers} {_HELD_OUT[cells]} samples" if cells == "same" else f"{numbers} cells ({_HELD_OUT[cells]})"
+    numbers, behind = content.validation_numbers(rows), content.validation_cells(rows)
+    on = f"n = {numbers} samples of {_HELD_OUT[cells]}" + (f" ({behind})" if behind and cells == "same" else "")
     return f", while the validation during training, on {on}, says {validation} at k = {k:g}, {abs(gap):.3f} {side}"
 
 
@@ -160,9 +166,7 @@ def _synthetic(content: StudyContent, part: str) -> Iterable[Finding]:
                 worst = min(scores, key=lambda name: scores[name].mean)
                 others = "" if best == worst else f" and worst with {worst}, {scores[worst]}"
                 yield Finding(
-                    f"{model}, {problem}: of {_counted(len(scores), 'generator')}, {words}, best with {best}, "
-                    f"{score}{others}.",
-                    leading=True,
+                    f"{model}, {problem}: {_of(scores)} {words}, best with {best}, {score}{others}.", leading=True
                 )
         for proportions, found in pairs.items():
             names = [name for name in found[0] if all(name in scores for scores in found)]
@@ -200,8 +204,7 @@ def _ladder(content: StudyContent, part: str) -> Iterable[Finding]:
             floor = content.floor(problem, model, part=part, proportions=proportions)
             for words, group in _by_seen(made):
                 best, score = _best(group)
-                text = f"{model}, {problem}: of {_counted(group['series'].nunique(), 'generator')} at equal numbers, "
-                text += f"{words}, {best} is best with {score}"
+                text = f"{model}, {problem}: {_of(_means(group))} {words}, {best} is best with {score}"
                 against = paired(group[group["series"] == best], real).difference
                 text += f", {difference_text(against)} against real cells" if against.known else ""
                 yield Finding(text + ".", leading=True)
@@ -210,10 +213,10 @@ def _ladder(content: StudyContent, part: str) -> Iterable[Finding]:
                 yield Finding(
                     f"{model}, {problem}: below the Poisson floor ({floor}): {', '.join(under)}.", leading=True
                 )
-            yield from _mechanism(model, made)
+            yield from _mechanism(f"{model}, {problem}", made)
 
 
-def _mechanism(model: str, made: pd.DataFrame) -> Iterable[Finding]:
+def _mechanism(whose: str, made: pd.DataFrame) -> Iterable[Finding]:
     """Rank correlation of scores with how far the cells are off."""
     scores = _means(made)
     for column, perfect, name in (
@@ -225,7 +228,7 @@ def _mechanism(model: str, made: pd.DataFrame) -> Iterable[Finding]:
         off = {series: abs(found.mean - perfect) for series, found in _means(made, column).items() if found.known}
         if len(off) >= 4:
             rho = spearmanr([off[series] for series in off], [scores[series].mean for series in off]).statistic
-            text = f"{model}: rank correlation of the score with {name}, over {len(off)} generators: {rho:+.2f}."
+            text = f"{whose}: rank correlation of the score with {name}, over {len(off)} generators: {rho:+.2f}."
             yield Finding(text.replace("-0", "−0").replace("-1", "−1"))
 
 
@@ -276,9 +279,9 @@ def _unseen_dose(content: StudyContent, part: str) -> Iterable[Finding]:
                 f"on those of the other doses {Spread.of(real.loc[~real['every'], SCORE])}",
             ]
             for kind, words in (("synthetic", "at best on synthetic cells alone"), ("mixed", "at best on both")):
-                if (group["kind"] == kind).any():
-                    best, score = _best(group[group["kind"] == kind])
-                    said.append(f"{words} {score} ({best})")
+                for source, made in _by_seen(group[group["kind"] == kind]):
+                    best, score = _best(made)
+                    said.append(f"{words} {score} ({best}, {source})")
             yield Finding(f"{model}, tested at dose {dose:g}: {'; '.join(said)}.", leading=True)
 
 

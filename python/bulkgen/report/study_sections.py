@@ -318,7 +318,7 @@ def _bulkiness_table(view: _View, rows: pd.DataFrame) -> Table:
         values: list[Cell | str] = []
         for validation in validations:
             here = group[group["validation"] == validation]
-            values += [score_cell(here, f"validation_{SCORE}"), view.content.validation_numbers(here), score_cell(here)]
+            values += [score_cell(here, f"validation_{SCORE}"), _numbers(view.content, here), score_cell(here)]
         first = group[group["validation"] == validations[0]]
         made.append(
             Row.of(f"{strategy}, k = {k:g}", *values, score_cell(first, "macro_f1"), score_cell(first, ACCURACY))
@@ -330,6 +330,10 @@ def _bulkiness_table(view: _View, rows: pd.DataFrame) -> Table:
         ("training set", *heads, "test macro-F1", "test accuracy"),
         (*made, *_reference_rows(view, 3 * len(validations) - 1)),
     )
+
+
+def _numbers(content: StudyContent, rows: pd.DataFrame) -> str:
+    return f"{content.validation_numbers(rows)} {content.validation_cells(rows)}".strip()
 
 
 def _reference_rows(view: _View, before: int, after: int = 0, *, ceilings: bool = True) -> list[Row]:
@@ -353,12 +357,19 @@ def _mixing(views: Sequence[_View]) -> Iterable[Block]:
         columns = [*(f"recall_{label}" for label in labels), ACCURACY, SCORE, "macro_f1"]
         heads = ("training set", *labels, *(f"overall {SCORE_NAMES[name]}" for name in columns[len(labels) :]))
         groups = {str(name): group for name, group in view.rows.groupby("series", sort=False)}
-        means = [Row.of(name, *(score_cell(group, column) for column in columns)) for name, group in groups.items()]
+        means = [
+            Row.of(
+                name,
+                "–" if group["generator"].isna().all() else seen_by(group),
+                *(score_cell(group, column) for column in columns),
+            )
+            for name, group in groups.items()
+        ]
         caption = (
             f"{view.title}. Recall of each label (share of its real test cells recognised) and scores over all labels; "
             f"mean ± standard deviation over {view.rows['seed'].nunique()} seeds."
         )
-        tables = [Table(caption, heads, tuple(means))]
+        tables = [Table(caption, (heads[0], "generator saw", *heads[1:]), tuple(means))]
         if found := comparisons(view.content, view.done):
             tables.append(_difference_table(view, found, columns, heads))
         trials = [
@@ -499,7 +510,7 @@ def _best(groups: dict[str, pd.DataFrame]) -> list[str]:
     known = {
         name: (seen_by(rows), _score(rows).mean)
         for name, rows in groups.items()
-        if rows["kind"].eq("synthetic").all() and not rows["floor"].any() and _score(rows).known
+        if rows["kind"].eq("synthetic").all() and _score(rows).known
     }
     highest = {seen: max(mean for of, mean in known.values() if of == seen) for seen, _ in known.values()}
     return [name for name, (seen, mean) in known.items() if mean == highest[seen]]
@@ -741,8 +752,7 @@ _NOTES = {
         "Neither speaks of other real training cells, another split or other donors."
     ),
     "few_cells": (
-        "The bulk is that of all training cells at every number of real cells. All real cells come in their natural "
-        "proportions, so that a step to or from them is of proportions too; every smaller number is the same for each "
-        "class that has as many."
+        "The bulk is that of all training cells at every number of real cells. A step to all real cells is one of "
+        "proportions too, as they are not equally many of each class."
     ),
 }
