@@ -29,7 +29,7 @@ __all__ = [
     "seen_by",
 ]
 
-#: Where the cells of a study come from: measured, simulated, or made from measured ones (synthetic or mixed).
+#: Where the cells of a study come from: measured, simulated, or computed from others (sums, mixtures or synthetic).
 Origin: TypeAlias = Literal["real", "simulated", "computed"]
 #: What synthetic cells are, by the single cells that their generator learned from.
 SEEN = {

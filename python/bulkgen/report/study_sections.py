@@ -371,7 +371,7 @@ def _mixing(views: Sequence[_View]) -> Iterable[Block]:
         )
         tables = [Table(caption, (heads[0], "generator saw", *heads[1:]), tuple(means))]
         if found := comparisons(view.content, view.done):
-            tables.append(_difference_table(view, found, columns, heads))
+            tables += _difference_tables(view, found, columns, heads)
         trials = [
             Row.of(f"{name}, seed {seed}", *(score_cell(rows, column) for column in columns))
             for name, group in groups.items()
@@ -381,29 +381,43 @@ def _mixing(views: Sequence[_View]) -> Iterable[Block]:
         yield view.block([_ladder(view, view.rows)], tables)
 
 
-def _difference_table(view: _View, found: dict[str, Comparison], columns: Sequence[str], heads: Sequence[str]) -> Table:
+def _difference_tables(
+    view: _View, found: dict[str, Comparison], columns: Sequence[str], heads: Sequence[str]
+) -> list[Table]:
+    """Differences of every score, and what is known of those of balanced accuracy."""
     baseline = view.done[view.done["plain"]]
-    tested = any(each.interval is not None for each in found.values())
-    repeated = any(each.repeated is not None for each in found.values())
-    rows = []
-    for name, each in found.items():
-        group = view.done[view.done["series"] == name]
-        cells = [difference_text(paired(group, baseline, column).difference) for column in columns]
-        cells += [each.paired.p_text, p_text(each.p)]
-        cells += [str(each.interval or "–")] if tested else []
-        cells += ["–" if each.repeated is None else difference_text(each.repeated)] if repeated else []
-        rows.append(Row.of(name, *cells))
+    by = {name: view.done[view.done["series"] == name] for name in found}
+    differences = [
+        Row.of(name, *(difference_text(paired(group, baseline, column).difference) for column in columns))
+        for name, group in by.items()
+    ]
+    tests = [
+        Row.of(
+            name,
+            difference_text(each.paired.difference),
+            each.paired.p_text,
+            p_text(each.p),
+            str(each.interval or "–"),
+            "–" if each.repeated is None else difference_text(each.repeated),
+        )
+        for name, each in found.items()
+    ]
     n = max(each.paired.difference.n for each in found.values())
-    caption = (
-        f"{view.title}. Differences from real cells alone, seed by seed: mean ± standard deviation of {n} differences, "
-        "and the paired t-test of the overall balanced accuracy"
-    )
-    if tested:
-        caption += "; the ends of a 95 % interval of its mean difference over test cells (bootstrap within each label)"
-    if repeated:
-        caption += "; its difference from real cells of which the same number is repeated"
-    further = ["test cells, 95 %"] * tested + ["against repeated real cells"] * repeated
-    return Table(f"{caption}.", (*heads, "p", "p, Holm", *further), tuple(rows))
+    return [
+        Table(
+            f"{view.title}. Differences from real cells alone, seed by seed: mean ± standard deviation of {n} "
+            "differences.",
+            tuple(heads),
+            tuple(differences),
+        ),
+        Table(
+            f"{view.title}. The difference in overall balanced accuracy: paired t-test over seeds; ends of a 95 % "
+            "interval of its mean over test cells (bootstrap within each label; a dash where results hold no "
+            "predictions); the same against real cells of which as many are repeated.",
+            ("training set", "difference", "p", "p, Holm", "test cells, 95 %", "against repeated cells"),
+            tuple(tests),
+        ),
+    ]
 
 
 def _ladders(views: Sequence[_View]) -> Iterable[Block]:
