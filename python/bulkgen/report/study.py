@@ -34,8 +34,8 @@ _CAUTIONS = {
     "real": "",
     "simulated": " “Real cells” in this report are the simulation's own.",
     "computed": (
-        " The cells of this data set were computed from others (sums, mixtures or synthetic cells): “real cells” in this "
-        "report are the data set's own, and none of its scores is of measured cells."
+        " The cells of this data set were computed from others (sums, mixtures or synthetic cells): “real cells” in "
+        "this report are the data set's own, and none of its scores is of measured cells."
     ),
 }
 _FACT_NAMES = {
