@@ -13,9 +13,11 @@ from bulkgen.training.metrics import Scores
 
 TEST_CELLS = {"Untreated": 325, "Nutlin": 90, "Dex": 80, "SAHA": 37, "BMS": 25}
 LABELS = tuple(sorted(TEST_CELLS))
-ALL = "5 labels"
+#: Training cells of the rarest label.
+RAREST = 8 * min(TEST_CELLS.values())
+ALL, EQUAL = "5 labels", "5 labels, equal classes"
 MODELS = ("linear", "tiny")
-REAL = "real cells"
+REAL, WITH_CONTROLS = "real cells", "real cells + all controls"
 KS = (1.0, 10.0, 100.0)
 #: About what each generator reaches here.
 SCORES = {
@@ -50,12 +52,12 @@ class _Study:
 
     def add(self, part, series, name, training, score, *, x=None, problem=ALL, validated=None, how="real",
             ablation="none", test_dose=None, status="done", models=None):  # fmt: skip
-        labels = LABELS if problem == ALL else tuple(sorted(problem.split(" or ")))
+        labels = LABELS if problem in (ALL, EQUAL) else tuple(sorted(problem.split(" or ")))
         for model in models or self.models:
             for seed in self.seeds:
                 run = {
                     "training": training,
-                    "labels": None if problem == ALL else list(labels),
+                    "labels": None if problem in (ALL, EQUAL) else list(labels),
                     "validation": how,
                     "ablation": ablation,
                     "test_dose": test_dose,
@@ -97,6 +99,7 @@ class _Study:
         sizes = 4800 * (1.0 if first.get("thin") else k)
         record["result"] = {
             "test": test,
+            "test_predictions": self._predictions(test),
             "validation": validation,
             "validation_real": self._scores(labels, score - loss),
             "history": history,
@@ -115,6 +118,12 @@ class _Study:
             },
         }
         return record
+
+    def _predictions(self, test):
+        """Classes of the test cells in the order of the split, as the confusion matrix has them."""
+        by_label = dict(zip(test["labels"], test["confusion"], strict=True))
+        found = [np.repeat(np.arange(len(by_label)), by_label[label]) for label in TEST_CELLS if label in by_label]
+        return np.concatenate([self.rng.permutation(classes) for classes in found]).tolist()
 
     def _scores(self, labels, recall):
         confusion = np.zeros((len(labels), len(labels)), dtype=np.int64)
@@ -185,6 +194,9 @@ def _synthetic(study):
             level = value if problem == ALL else 0.5 + value / 2
             status = "missing" if name == "copula" and problem != ALL else "done"
             study.add("synthetic", name, name, [_made(name)], level, problem=problem, status=status)
+    study.add("synthetic", REAL, REAL, [_real(RAREST)], 0.95, problem=EQUAL)
+    for name, value in SCORES.items():
+        study.add("synthetic", name, name, [_made(name, per_class=RAREST)], value + 0.02, problem=EQUAL)
 
 
 def _mixing(study):
@@ -193,6 +205,8 @@ def _mixing(study):
         cells = [_real(), _made(name, labels=["BMS", "Untreated"], ratio=1.0)]
         study.add("mixing", f"+ {name}", f"real cells + {name} of BMS and Untreated", cells,
                   0.91 - 0.03 * (name[0] == "t"))  # fmt: skip
+    again = [_real(), _real() | {"labels": ["BMS", "Untreated"]}]
+    study.add("mixing", "+ the same real cells", "real cells + the same real cells of BMS and Untreated", again, 0.89)
 
 
 def _thinning(study):
@@ -214,8 +228,13 @@ def _ladder(study):
     for name, value in SCORES.items():
         for model in study.models:
             status = "failed" if (name, model) == ("copula", "tiny") else "done"
-            study.add("ladder", name, name, [_made(name, per_class=500)], value, models=(model,), status=status)
-    study.add("ladder", "Poisson floor", "Poisson floor", [_made("poisson", per_class=500)], 0.7)
+            # what fails here is done in part B: another run
+            cells = _made(name, labels=list(LABELS)) if status == "failed" else _made(name)
+            study.add("ladder", name, name, [cells], value, models=(model,), status=status)
+    study.add("ladder", "Poisson floor", "Poisson floor", [_made("poisson")], 0.7)
+    study.add("ladder", REAL, REAL, [_real(RAREST)], 0.95, problem=EQUAL)
+    study.add("ladder", "copula", "copula", [_made("copula", per_class=RAREST)], 0.77, problem=EQUAL)
+    study.add("ladder", "Poisson floor", "Poisson floor", [_made("poisson", per_class=RAREST)], 0.72, problem=EQUAL)
 
 
 def _few_cells(study):
@@ -223,10 +242,14 @@ def _few_cells(study):
     levels = {5: 0.4, 20: 0.6, 60: 0.75, None: 0.91}
     for size, level in levels.items():
         study.add("few_cells", REAL, f"{size} alone", [_real(size)], level, x=sizes[size])
+    for size in (5, 20, 60):
+        cells = [_real() | {"labels": ["Untreated"]}, _real(size) | {"labels": ["BMS", "Dex", "Nutlin", "SAHA"]}]
+        study.add("few_cells", WITH_CONTROLS, f"{size} + all controls", cells, levels[size] + 0.05, x=sizes[size])
     for name in ("truncated_gaussian", "donor_shift"):
         for ratio in (1.0, 10.0):
             for size, x in sizes.items():
-                cells = [_made(name)] if size == 0 else [_real(size), _made(name, ratio=ratio)]
+                made = _made(name, ratio=ratio) | {"reference": "seen"}
+                cells = [_made(name, per_class=RAREST)] if size == 0 else [_real(size), made]
                 level = max(levels.get(size, 0.0), SCORES[name])
                 study.add("few_cells", f"+ {name} 1:{ratio:g}", f"{size} + {name}", cells, level, x=x)
 
@@ -281,7 +304,8 @@ def _bulk(k, strategy, *, thin=False):
 def _made(name, parameters=None, **settings):
     method = "donor_shift" if name.startswith("donor_shift") else name
     parameters = {"renoise": 0.2} if name == "donor_shift_renoise" and parameters is None else parameters or {}
-    return {"kind": "synthetic", "method": method, "parameters": parameters, "reference": "control", **settings}
+    reference = "all" if method == "truncated_gaussian" else "control"
+    return {"kind": "synthetic", "method": method, "parameters": parameters, "reference": reference, **settings}
 
 
 def _columns(record):

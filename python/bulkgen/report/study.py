@@ -11,7 +11,7 @@ import pandas as pd
 
 from bulkgen.report.content import ResultScores
 from bulkgen.report.page import require_report_extra, write_page
-from bulkgen.report.study_content import FLOOR, SCORE, runs_in
+from bulkgen.report.study_content import SCORE, runs_in
 from bulkgen.report.study_findings import levels
 from bulkgen.report.tables import Cell, Row, Spread, Table, number_text
 
@@ -26,7 +26,18 @@ if TYPE_CHECKING:
 __all__ = ["StudyPage", "study_page", "write_study_report"]
 
 #: Facts of the data that have a place of their own in the report.
-_SHOWN_APART = ("name", "simulated", "note", "citation", "labels", "parts", "command")
+_SHOWN_APART = ("name", "simulated", "origin", "note", "citation", "labels", "parts", "command")
+#: What the banner says of where the cells come from, and what “real cells” then are.
+_BANNERS = {"real": "REAL DATA: {}", "simulated": "SIMULATED DATA", "computed": "COMPUTED CELLS"}
+_OWN = {"real": "real", "simulated": "the simulation's own", "computed": "the data set's own"}
+_CAUTIONS = {
+    "real": "",
+    "simulated": " “Real cells” in this report are the simulation's own.",
+    "computed": (
+        " The cells of this data set were computed from others (sums, mixtures or synthetic cells): “real cells” in "
+        "this report are the data set's own, and none of its scores is of measured cells."
+    ),
+}
 _FACT_NAMES = {
     "n_cells": "cells",
     "n_genes": "genes",
@@ -163,14 +174,14 @@ def study_page(content: StudyContent) -> StudyPage:
     return StudyPage(
         title=f"bulkgen study: {content.name} on {data['name']}",
         banner={
-            "title": "SIMULATED DATA" if content.simulated else f"REAL DATA: {data['name']}",
+            "title": _BANNERS[content.origin].format(data["name"]),
             "note": data.get("note") or "",
-            "measured": not content.simulated,
+            "measured": content.origin == "real",
         },
         summary=(
             "Can bulk RNA-seq, as pseudo-bulk or as cells generated from it, stand in for single cells as training "
             "data? Every model was tested on the same single cells, which took no part in training, estimation or any "
-            "choice." + (" “Real cells” in this report are the simulation's own." if content.simulated else "")
+            f"choice.{_CAUTIONS[content.origin]}"
         ),
         runs=_runs(counts, content.seeds, len(content.models)),
         troubled=counts["done"] < counts["all"],
@@ -233,8 +244,7 @@ def _said(value: object) -> str:
 
 def _split_table(content: StudyContent) -> Table:
     counts = Counter(zip(content.split["part"], content.split["label"], strict=True))
-    own = "the simulation's own" if content.simulated else "real"
-    names = {"train": "training", "validation": "validation", "test": f"test (frozen, {own})"}
+    names = {"train": "training", "validation": "validation", "test": f"test (frozen, {_OWN[content.origin]})"}
     rows = []
     for part, name in names.items():
         cells = [counts[part, label] for label in content.labels]
@@ -267,7 +277,7 @@ def _confusions(content: StudyContent) -> list[Picture]:
             last = bulk[(bulk["strategy"] == strategy) & (bulk["x"] == k)]
             chosen[f"{strategy} of {k:g} cells"] = last[last["validation"] == last["validation"].iloc[0]]
         for part in ("ladder", "synthetic"):
-            generators = here[(here["part"] == part) & (here["kind"] == "synthetic") & (here["series"] != FLOOR)]
+            generators = here[(here["part"] == part) & (here["kind"] == "synthetic") & ~here["floor"]]
             if len(generators):
                 means = generators.groupby("series", sort=False)[SCORE].mean()
                 for series in (means.idxmax(), means.idxmin()):

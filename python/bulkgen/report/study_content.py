@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast
 
 import numpy as np
 import pandas as pd
@@ -13,14 +13,31 @@ import pandas as pd
 from bulkgen.report.tables import Spread
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from bulkgen.fidelity.results import BenchmarkResults
 
-__all__ = ["ACCURACY", "FLOOR", "REAL", "SCORE", "PartWords", "StudyContent", "first_of", "runs_in"]
+__all__ = [
+    "ACCURACY",
+    "SCORE",
+    "SEEN",
+    "Origin",
+    "PartWords",
+    "StudyContent",
+    "first_of",
+    "runs_in",
+    "seen_by",
+]
 
-#: Series that stand in many parts: the real training cells, and independent Poisson counts of the bulk's means.
-REAL, FLOOR = "real cells", "Poisson floor"
+#: Where the cells of a study come from: measured, simulated, or computed from others (sums, mixtures or synthetic).
+Origin: TypeAlias = Literal["real", "simulated", "computed"]
+#: What synthetic cells are, by the single cells that their generator learned from.
+SEEN = {
+    "control": "made of bulk and control cells",
+    "seen": "made of bulk, control cells and the real cells of the training set",
+    "all": "made with single cells of every label",
+}
+_SEEN_SHORT = {"control": "control", "seen": "control, own", "all": "all"}
 #: The score that figures and findings are about, and the plain one beside it.
 SCORE, ACCURACY = "balanced_accuracy", "accuracy"
 
@@ -29,13 +46,17 @@ _COLUMNS = ("part", "problem", "series", "name", "x", "model", "seed", "key", "s
 
 @dataclass(frozen=True)
 class PartWords:
-    """A part of a study, in words; `x_name` has its unit and is empty where the part has no axis."""
+    """A part of a study, in words; `x_name` has its unit and is empty where the part has no axis.
+
+    `note` is what a reader has to know of how the part was made.
+    """
 
     name: str
     letter: str
     title: str
     question: str
     x_name: str = ""
+    note: str = ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,8 +68,9 @@ class StudyContent:
     name
         Of the study.
     data
-        As in a study's ``data.json``: ``name``, ``simulated``, ``note``, ``citation``, ``n_cells``, ``n_genes``,
-        ``labels`` (cells of each label), ``control``; whatever else it has is listed as it is.
+        As in a study's ``data.json``: ``name``, ``simulated``, ``origin`` (``real``, ``simulated`` or ``computed``;
+        absent in studies of old), ``note``, ``citation``, ``n_cells``, ``n_genes``, ``labels`` (cells of each label),
+        ``control``; whatever else it has is listed as it is.
     parts
         The parts, in the order of the report.
     table
@@ -98,28 +120,36 @@ class StudyContent:
         """The table with what its runs say of their training sets, one column each.
 
         ``kind`` is that of the only component, or ``mixed``; ``strategy``, ``k``, ``thin`` are of pseudo-bulk,
-        ``generator`` (a method and its parameters) of synthetic cells. ``every`` says that all real cells are there,
-        ``plain`` that nothing else is and nothing taken away: the ceiling.
+        ``generator`` (a method and its parameters) of synthetic cells. ``seen`` says whose single cells it was made
+        with, as in :data:`SEEN`; ``components`` of how many kinds of cells it is.
+
+        ``every`` says that all real cells are there, or as many of each class as the rarest has; ``proportions`` which
+        of the two, ``natural`` or ``equal``, ``None`` for other numbers. ``plain`` says that nothing else is there and
+        nothing taken away: the ceiling. ``floor`` are independent Poisson counts of the bulk's means.
         """
-        described = {key: _described(run["run"]) for key, run in self.runs.items()}
+        counts = self.split.loc[self.split["part"] == "train", "label"].value_counts()
+        train = {str(label): int(n) for label, n in counts.items()}
+        described = {key: _described(run["run"], train) for key, run in self.runs.items()}
         columns = pd.DataFrame([described.get(key, {}) for key in self.table["key"]], index=self.table.index)
         columns = columns.reindex(columns=list(_DESCRIPTION))
         # what was not run yet is of the kind of its series
         series = columns.groupby([self.table[name] for name in ("part", "problem", "series")], sort=False)
-        for name in ("kind", "strategy", "generator", "validation", "ablation"):
+        for name in ("kind", "strategy", "generator", "seen", "validation", "ablation"):
             columns[name] = columns[name].fillna(series[name].transform("first"))
-        flags = {name: columns[name].eq(other=True) for name in ("plain", "every", "thin")}
+        problems = columns.groupby([self.table["problem"]], sort=False)
+        columns["labels"] = columns["labels"].fillna(problems["labels"].transform("first"))
+        flags = {name: columns[name].eq(other=True) for name in ("plain", "every", "floor", "thin")}
         return pd.concat([self.table, columns.assign(**flags)], axis=1)
 
     @property
-    def simulated(self) -> bool:
-        """Whether no cell of the study was measured."""
-        return bool(self.data["simulated"])
+    def origin(self) -> Origin:
+        """Where the cells come from."""
+        return cast("Origin", self.data.get("origin") or ("simulated" if self.data["simulated"] else "real"))
 
     @property
     def mark(self) -> str | None:
         """What every figure says in its corner."""
-        return "simulated data" if self.simulated else None
+        return {"real": None, "simulated": "simulated data", "computed": "computed cells"}[self.origin]
 
     @property
     def models(self) -> tuple[str, ...]:
@@ -162,13 +192,32 @@ class StudyContent:
             here &= found["model"] == model
         return found[here]
 
-    def ceiling(self, problem: str, model: str, column: str = SCORE) -> Spread:
-        """Score of the model trained on all real training cells, over seeds; wherever in the study that was done."""
-        return self._anywhere(self.points["plain"], problem, model, column)
+    def ceiling(
+        self, problem: str, model: str, column: str = SCORE, *, part: str | None = None, proportions: str | None = None
+    ) -> Spread:
+        """Score of the model trained on the real training cells alone, over seeds; wherever in the study that was done.
 
-    def floor(self, problem: str, model: str) -> Spread:
-        """Score of the model trained on independent Poisson counts, where the study has that."""
-        return self._anywhere(self.points["series"] == FLOOR, problem, model, SCORE)
+        Parameters
+        ----------
+        problem, model, column
+            Whose score, and which.
+        part
+            Over the seeds of this part, as its own rows are.
+        proportions
+            ``natural``, or ``equal``: as many of each class as the rarest has. ``None`` for those of the problem.
+        """
+        return self._anywhere("plain", problem, model, column, part, proportions)
+
+    def floor(self, problem: str, model: str, *, part: str | None = None, proportions: str | None = None) -> Spread:
+        """Score of the model trained on independent Poisson counts, where the study has that; as :meth:`ceiling`."""
+        return self._anywhere("floor", problem, model, SCORE, part, proportions)
+
+    def proportions(self, problem: str, part: str | None = None) -> list[str]:
+        """Return the proportions of classes that training sets of a problem have, the natural ones first."""
+        found = self.points[self.points["problem"] == problem]
+        found = found if part is None else found[found["part"] == part]
+        there = set(found["proportions"].dropna())
+        return [name for name in ("natural", "equal") if name in there]
 
     def chance(self, problem: str) -> float:
         """Balanced accuracy of guessing, and of always saying one label: one over the number of labels."""
@@ -182,11 +231,35 @@ class StudyContent:
         """Return the test scores of the runs of some points, as ``Scores.to_dict`` gave them."""
         return [self.runs[key]["result"]["test"] for key in dict.fromkeys(rows["key"])]
 
-    def _anywhere(self, where: pd.Series[bool], problem: str, model: str, column: str) -> Spread:
+    def validation_numbers(self, rows: pd.DataFrame) -> str:
+        """Say how many validation samples some points were scored on: a number, a range, or nothing where none was."""
+        results = [self.runs[key]["result"] for key in dict.fromkeys(rows.loc[rows["status"] == "done", "key"])]
+        return _range(result["validation"]["n"] for result in results if result.get("validation"))
+
+    def validation_cells(self, rows: pd.DataFrame) -> str:
+        """Say of how many cells the validation samples of some points are; nothing where results do not tell."""
+        results = [self.runs[key]["result"] for key in dict.fromkeys(rows.loc[rows["status"] == "done", "key"])]
+        samples = [found for result in results if (found := result.get("validation_samples"))]
+        cells = _range(found["cells"][end] for found in samples for end in ("fewest", "most"))
+        small = _range(found["small"] for found in samples if found.get("small"))
+        return cells and f"of {cells} cells" + (f", {small} of fewer than k/2" if small else "")
+
+    def _anywhere(
+        self, flag: str, problem: str, model: str, column: str, part: str | None, proportions: str | None
+    ) -> Spread:
         found = self.points
-        here = where & (found["problem"] == problem) & (found["model"] == model) & (found["status"] == "done")
+        of_problem = found["problem"] == problem
+        proportions = proportions or next(iter(self.proportions(problem)), "natural")
+        # a problem of the same labels by another name has the same cells
+        labels = set(found.loc[of_problem, "labels"].dropna())
+        here = found[flag] & found["labels"].isin(labels) & (found["model"] == model) & (found["status"] == "done")
+        rows = found[here & (found["proportions"] == proportions)]
+        if part is not None:
+            mine = rows["part"] == part
+            rows = pd.concat([rows[mine], rows[~mine]])
+            rows = rows[rows["seed"].isin(found.loc[of_problem & (found["part"] == part), "seed"])]
         # parts share this run; and which cells chose its epoch makes two runs, but not two seeds
-        return Spread.of(found[here].drop_duplicates("seed")[column])
+        return Spread.of(rows.drop_duplicates("seed")[column])
 
     def _first(self, problem: str, column: str) -> float:
         found = self.points
@@ -208,10 +281,27 @@ def runs_in(rows: pd.DataFrame) -> dict[str, int]:
     return {"all": len(statuses)} | {status: counts[status] for status in ("done", "failed", "missing")}
 
 
+def _range(numbers: Iterable[float]) -> str:
+    """Write the smallest and the largest of some whole numbers, once where they are the same."""
+    found = sorted(numbers)
+    return "–".join(f"{number:,.0f}" for number in dict.fromkeys((*found[:1], *found[-1:])))
+
+
+def seen_by(rows: pd.DataFrame) -> str:
+    """Say whose single cells a training set was made with; a dash while it is not known."""
+    known = rows["seen"].dropna()
+    return _SEEN_SHORT.get(known.iloc[0], str(known.iloc[0])) if len(known) else "–"
+
+
 _DESCRIPTION = (
     "kind",
+    "components",
+    "labels",
     "plain",
     "every",
+    "proportions",
+    "floor",
+    "seen",
     "k",
     "strategy",
     "thin",
@@ -222,21 +312,49 @@ _DESCRIPTION = (
 )
 
 
-def _described(run: Mapping[str, Any]) -> dict[str, object]:
-    """Say in columns what a run's specification says of its training set."""
+def _described(run: Mapping[str, Any], train: Mapping[str, int]) -> dict[str, object]:
+    """Say in columns what a run's specification says of its training set; `train` are real training cells by class."""
     training = run["training"]
+    labels = sorted(run["labels"] or train)
+    rarest = min((train.get(label, 0) for label in labels), default=0)
     found: dict[str, object] = {name: run.get(name) for name in ("validation", "ablation", "test_dose")}
-    found |= {"kind": training[0]["kind"] if len(training) == 1 else "mixed", "every": False}
+    kinds = {cells["kind"] for cells in training}
+    found |= {"kind": kinds.pop() if len(kinds) == 1 else "mixed", "components": len(training)}
+    found |= {"labels": "\0".join(labels), "every": False, "floor": False, "seen": "all", "proportions": None}
     for cells in training:
         if cells["kind"] == "real":
-            found["every"] = (
-                cells.get("per_class") is None and cells.get("share", 1) == 1 and cells.get("without_dose") is None
-            )
+            whole = all(cells.get(name, value) == value for name, value in _WHOLE.items())
+            found["proportions"] = _proportions(cells, rarest)
+            found["every"] = found["every"] or (whole and found["proportions"] is not None)
         elif cells["kind"] == "pseudobulk":
             found |= {name: cells.get(name) for name in ("k", "strategy", "thin")}
         else:
             parameters = ", ".join(f"{name} {value}" for name, value in cells["parameters"].items())
             found["generator"] = cells["method"] + (f" ({parameters})" if parameters else "")
-    alone = found["kind"] == "real" and found["every"]
+            found["seen"] = cells.get("reference") or "control"
+    if len(training) > 1:
+        # of what is put together the numbers are neither
+        found["proportions"] = None
+    elif found["kind"] == "pseudobulk":
+        found["proportions"] = "natural"
+    elif found["kind"] == "synthetic":
+        found["proportions"] = _proportions(training[0], rarest)
+        found["floor"] = _is_floor(training[0]) and found["ablation"] == "none" and found["test_dose"] is None
+    alone = found["kind"] == "real" and found["every"] and len(training) == 1
     found["plain"] = alone and found["ablation"] == "none" and found["test_dose"] is None
     return found
+
+
+#: Real cells of which nothing is left out but what the numbers of classes ask for.
+_WHOLE = {"share": 1, "without_dose": None, "labels": None}
+
+
+def _proportions(cells: Mapping[str, Any], rarest: int) -> str | None:
+    per_class = cells.get("per_class")
+    return "natural" if per_class is None else "equal" if per_class == rarest else None
+
+
+def _is_floor(cells: Mapping[str, Any]) -> bool:
+    """Whether cells are independent Poisson counts of the bulk as it is."""
+    changed = any(cells.get(name) for name in ("bias_sd", "bulk_reads", "donors", "held_dose", "labels"))
+    return cells["method"] == "poisson" and cells["parameters"].get("mean", "absolute") == "absolute" and not changed

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.stats import spearmanr, ttest_rel
+from scipy.stats import spearmanr
 
-from bulkgen.report.study_content import ACCURACY, FLOOR, SCORE
+from bulkgen.report.study_comparisons import comparisons, p_text, paired
+from bulkgen.report.study_content import ACCURACY, SCORE, SEEN
 from bulkgen.report.tables import Spread, difference_text
 
 if TYPE_CHECKING:
@@ -19,7 +20,10 @@ if TYPE_CHECKING:
 
     from bulkgen.report.study_content import StudyContent
 
-__all__ = ["Finding", "Paired", "adjusted", "findings", "levels", "p_text", "paired"]
+__all__ = ["VALIDATED", "Finding", "findings", "levels"]
+
+#: What the validation cells of a pseudo-bulk training set are.
+VALIDATED = {"same": "pseudo-bulk", "mixed": "half real", "real": "real"}
 
 
 @dataclass(frozen=True)
@@ -30,79 +34,35 @@ class Finding:
     leading: bool = False
 
 
-@dataclass(frozen=True)
-class Paired:
-    """Differences of two training sets, seed by seed.
-
-    Attributes
-    ----------
-    difference
-        Mean, standard deviation and number of the differences.
-    p
-        Of Student's paired t-test, two-sided; NaN for fewer than two seeds, or where all differences are the same.
-    always_above
-        Whether the first is above the second in every seed.
-    """
-
-    difference: Spread
-    p: float
-    always_above: bool
-
-    @property
-    def p_text(self) -> str:
-        """The p value, or a dash."""
-        return p_text(self.p)
-
-
 def findings(content: StudyContent, part: str) -> list[Finding]:
     """Return the sentences of a part; none for a part that this report knows nothing special about."""
     says = _FINDINGS.get(part)
     return [] if says is None else list(says(content, part))
 
 
-def paired(rows: pd.DataFrame, baseline: pd.DataFrame, column: str = SCORE) -> Paired:
-    """Compare two training sets over the seeds that both have."""
-    values = [table.drop_duplicates("seed").set_index("seed")[column].dropna() for table in (rows, baseline)]
-    both = values[0].index.intersection(values[1].index)
-    first, second = (found.loc[both].to_numpy(dtype=float) for found in values)
-    difference = first - second
-    # without any spread the statistic is 0/0 or infinite
-    testable = len(both) > 1 and np.ptp(difference) > 1e-12
-    p = float(ttest_rel(first, second).pvalue) if testable else float("nan")
-    return Paired(Spread.of(difference), p, bool(len(both) and (difference > 0).all()))
-
-
-def adjusted(p: Iterable[float]) -> list[float]:
-    """Adjust p values for their number by Holm's step-down method; NaN stays and does not count."""
-    given = list(p)
-    order = sorted((place for place, value in enumerate(given) if not math.isnan(value)), key=lambda i: given[i])
-    found, highest = [float("nan")] * len(given), 0.0
-    for rank, place in enumerate(order):
-        highest = max(highest, min(1.0, (len(order) - rank) * given[place]))
-        found[place] = highest
-    return found
-
-
-def p_text(p: float) -> str:
-    """Write a p value to two significant digits."""
-    if math.isnan(p):
-        return "–"
-    return "< 0.001" if p < 0.001 else f"{p:.3f}" if p < 0.1 else f"{p:.2f}"
-
-
 def levels(content: StudyContent, problem: str) -> list[str]:
     """Say what real cells reach and what guessing gives, for each model; nothing while no run is done."""
     chance, said = content.chance(problem), []
     for model in content.models:
-        ceiling, floor = content.ceiling(problem, model), content.floor(problem, model)
-        if not ceiling.known or math.isnan(chance):
-            continue
-        between = f"independent Poisson counts {floor}, the floor; " if floor.known else ""
-        said.append(
-            f"{model}, {problem}: trained on all real training cells {ceiling}, the ceiling; {between}guessing, or "
-            f"always the commonest label, {chance:.3f} (plain accuracy {content.majority(problem, ACCURACY):.3f})."
-        )
+        for proportions in content.proportions(problem):
+            ceiling = content.ceiling(problem, model, proportions=proportions)
+            floor = content.floor(problem, model, proportions=proportions)
+            if not ceiling.known or math.isnan(chance):
+                continue
+            which = "all real training cells"
+            if proportions == "equal":
+                which = "as many real training cells of each label as the rarest has"
+            between = f"independent Poisson counts {floor}, the floor; " if floor.known else ""
+            said.append(
+                f"{model}, {problem}: trained on {which} {ceiling} ({_counted(ceiling.n, 'seed')}), the ceiling; "
+                f"{between}guessing, or always the commonest label, {chance:.3f} (plain accuracy "
+                f"{content.majority(problem, ACCURACY):.3f})."
+            )
     return said
+
+
+def _counted(number: int, word: str) -> str:
+    return f"{number:,} {word}{'s' * (number != 1)}"
 
 
 def _each(content: StudyContent, part: str) -> Iterable[tuple[str, str, pd.DataFrame]]:
@@ -119,34 +79,64 @@ def _means(rows: pd.DataFrame, column: str = SCORE) -> dict[str, Spread]:
     return {str(name): Spread.of(group[column]) for name, group in rows.groupby("series", sort=False)}
 
 
+def _best(rows: pd.DataFrame) -> tuple[str, Spread]:
+    """Return the series with the highest mean score, and that score."""
+    scores = _means(rows)
+    best = max(scores, key=lambda name: scores[name].mean)
+    return best, scores[best]
+
+
+def _of(generators: Mapping[str, Spread]) -> str:
+    return f"of {len(generators)} generators" if len(generators) > 1 else "of the one generator"
+
+
+def _by_seen(rows: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
+    """Split synthetic cells by the single cells that they were made with: none is best with more to learn from."""
+    return [(words, group) for seen, words in SEEN.items() if len(group := rows[rows["seen"] == seen])]
+
+
+def _proportions(content: StudyContent, problem: str, part: str) -> str:
+    """Say that a problem is of equal numbers of each label, where it is."""
+    return " in equal numbers" if content.proportions(problem, part) == ["equal"] else ""
+
+
 def _bulkiness(content: StudyContent, part: str) -> Iterable[Finding]:
     for _, model, rows in _each(content, part):
         curves = rows[rows["kind"] == "pseudobulk"]
         for number, strategy in enumerate(dict.fromkeys(curves["strategy"])):
             here = curves[curves["strategy"] == strategy]
-            same = here[here["validation"] == "same"]
-            same = same if len(same) else here
-            low, high = same["x"].min(), same["x"].max()
-            test = {k: Spread.of(same.loc[same["x"] == k, SCORE]) for k in (low, high)}
+            by = {name: here[here["validation"] == name] for name in VALIDATED}
+            validation, first = next(((name, found) for name, found in by.items() if len(found)), ("none", here))
+            low, high = first["x"].min(), first["x"].max()
+            test = {k: Spread.of(first.loc[first["x"] == k, SCORE]) for k in (low, high)}
             text = (
                 f"{model}, trained on the {strategy} of k cells: on real test cells {test[low]} at k = {low:g} and "
                 f"{test[high]} at k = {high:g}"
             )
-            text += _validation(same[same["x"] == high], "held-out pseudo-bulk", test[high], high)
-            mixed = here[(here["validation"] == "mixed") & (here["x"] == high)]
-            found = Spread.of(mixed[f"validation_{SCORE}"]) if len(mixed) else Spread.of(())
-            if found.known:
+            text += _validation(content, first[first["x"] == high], validation, test[high], high)
+            mixed = by["mixed"][by["mixed"]["x"] == high]
+            found = Spread.of(mixed[f"validation_{SCORE}"])
+            if validation == "same" and found.known:
                 text += f"; with real cells among the validation cells {found}"
             yield Finding(text + ".", leading=number == 0)
 
 
-def _validation(rows: pd.DataFrame, cells: str, test: Spread, k: float) -> str:
+_HELD_OUT = {
+    "same": "held-out pseudo-bulk",
+    "mixed": "held-out pseudo-bulk and as many real cells",
+    "real": "real validation cells",
+}
+
+
+def _validation(content: StudyContent, rows: pd.DataFrame, cells: str, test: Spread, k: float) -> str:
     validation = Spread.of(rows[f"validation_{SCORE}"])
-    if not validation.known:
+    if not validation.known or cells not in _HELD_OUT:
         return ""
     gap = validation.mean - test.mean
     side = "above" if gap >= 0 else "below"
-    return f", while the validation during training, on {cells}, says {validation} at k = {k:g}, {abs(gap):.3f} {side}"
+    numbers, behind = content.validation_numbers(rows), content.validation_cells(rows)
+    on = f"n = {numbers} samples of {_HELD_OUT[cells]}" + (f" ({behind})" if behind and cells == "same" else "")
+    return f", while the validation during training, on {on}, says {validation} at k = {k:g}, {abs(gap):.3f} {side}"
 
 
 def _thinning(content: StudyContent, part: str) -> Iterable[Finding]:
@@ -161,89 +151,108 @@ def _thinning(content: StudyContent, part: str) -> Iterable[Finding]:
 def _synthetic(content: StudyContent, part: str) -> Iterable[Finding]:
     whole = max((content.n_labels(problem) for problem in content.problems(part)), default=0)
     for model in content.models:
-        pairs: list[Mapping[str, Spread]] = []
+        pairs: dict[str, list[Mapping[str, Spread]]] = {}
         for problem in content.problems(part):
             rows = content.done(part, problem, model)
             rows = rows[rows["kind"] == "synthetic"]
             if not len(rows):
                 continue
-            scores = _means(rows)
             if content.n_labels(problem) < whole:
-                pairs.append(scores)
+                pairs.setdefault(_proportions(content, problem, part), []).append(_means(rows))
                 continue
-            best = max(scores, key=lambda name: scores[name].mean)
-            worst = min(scores, key=lambda name: scores[name].mean)
-            others = "" if best == worst else f" and worst with {worst}, {scores[worst]}"
+            for words, group in _by_seen(rows):
+                scores = _means(group)
+                best, score = _best(group)
+                worst = min(scores, key=lambda name: scores[name].mean)
+                others = "" if best == worst else f" and worst with {worst}, {scores[worst]}"
+                yield Finding(
+                    f"{model}, {problem}: {_of(scores)} {words}, best with {best}, {score}{others}.", leading=True
+                )
+        for proportions, found in pairs.items():
+            names = [name for name in found[0] if all(name in scores for scores in found)]
+            values = "; ".join(f"{name} {np.mean([scores[name].mean for scores in found]):.3f}" for name in names)
             yield Finding(
-                f"{model}, {problem}: of {len(scores)} generator{'s' * (len(scores) > 1)} best with {best}, "
-                f"{scores[best]}{others}.",
-                leading=True,
+                f"{model}, two labels{proportions}, mean over {_counted(len(found), 'problem')}: {values} (guessing "
+                "gives 0.500)."
             )
-        if pairs:
-            names = [name for name in pairs[0] if all(name in scores for scores in pairs)]
-            values = "; ".join(f"{name} {np.mean([scores[name].mean for scores in pairs]):.3f}" for name in names)
-            yield Finding(f"{model}, two labels, mean over {len(pairs)} problems: {values} (guessing gives 0.500).")
 
 
 def _mixing(content: StudyContent, part: str) -> Iterable[Finding]:
     for _, model, rows in _each(content, part):
-        baseline = rows[rows["plain"]]
-        for series, group in rows[rows["kind"] == "mixed"].groupby("series", sort=False):
-            found = paired(group, baseline)
-            if not found.difference.known:
-                continue
-            test = "" if math.isnan(found.p) else f", paired t-test p = {found.p_text}".replace("= <", "<")
-            text = f"{model}: real cells {series} against real cells alone {difference_text(found.difference)}"
-            text += f" of balanced accuracy, seed by seed (n = {found.difference.n}{test})."
-            yield Finding(text, leading=True)
+        found = comparisons(content, rows)
+        many = f" by Holm's method for {len(found)} comparisons" if len(found) > 1 else ""
+        for series, each in found.items():
+            difference = each.paired.difference
+            text = f"{model}: real cells {series} against real cells alone {difference_text(difference)}"
+            text += f" of balanced accuracy, seed by seed (n = {difference.n}"
+            if not math.isnan(each.p):
+                text += f", paired t-test p = {p_text(each.p)}{many}".replace("= <", "<")
+            text += ")"
+            if each.interval is not None:
+                text += f"; with other test cells between {each.interval} (95 %)"
+            if each.repeated is not None:
+                text += f"; against the same real cells repeated {difference_text(each.repeated)}"
+            yield Finding(text + ".", leading=True)
 
 
 def _ladder(content: StudyContent, part: str) -> Iterable[Finding]:
     for problem, model, rows in _each(content, part):
-        made = rows[(rows["kind"] == "synthetic") & (rows["series"] != FLOOR)]
-        scores = _means(made)
-        if not scores:
+        every = rows[(rows["kind"] == "synthetic") & ~rows["floor"]]
+        for proportions in content.proportions(problem, part):
+            made = every[every["proportions"] == proportions]
+            real = rows[rows["plain"] & (rows["proportions"] == proportions)]
+            floor = content.floor(problem, model, part=part, proportions=proportions)
+            for words, group in _by_seen(made):
+                best, score = _best(group)
+                text = f"{model}, {problem}: {_of(_means(group))} {words}, {best} is best with {score}"
+                against = paired(group[group["series"] == best], real).difference
+                text += f", {difference_text(against)} against real cells" if against.known else ""
+                yield Finding(text + ".", leading=True)
+            under = [name for name, found in _means(made).items() if floor.known and found.mean < floor.mean]
+            if under:
+                yield Finding(
+                    f"{model}, {problem}: below the Poisson floor ({floor}): {', '.join(under)}.", leading=True
+                )
+            yield from _mechanism(f"{model}, {problem}", made)
+
+
+def _mechanism(whose: str, made: pd.DataFrame) -> Iterable[Finding]:
+    """Rank correlation of scores with how far the cells are off."""
+    scores = _means(made)
+    for column, perfect, name in (
+        ("token_wasserstein", 0.0, "how far tokens per cell are off"),
+        ("fold_change_slope", 1.0, "how far the fold-change slope is from 1"),
+    ):
+        if column not in made or len(scores) < 4:
             continue
-        best = max(scores, key=lambda name: scores[name].mean)
-        ceiling, floor = content.ceiling(problem, model), content.floor(problem, model)
-        against = f", {difference_text(paired(made[made['series'] == best], rows[rows['plain']]).difference)}"
-        text = f"{model}: of {len(scores)} generators at equal numbers, {best} is best with {scores[best]}"
-        text += f"{against} against real cells" if ceiling.known else ""
-        under = [name for name, found in scores.items() if floor.known and found.mean < floor.mean]
-        text += f"; below the Poisson floor: {', '.join(under)}" if under else ""
-        yield Finding(text + ".", leading=True)
-        for column, perfect, name in (
-            ("token_wasserstein", 0.0, "how far tokens per cell are off"),
-            ("fold_change_slope", 1.0, "how far the fold-change slope is from 1"),
-        ):
-            if column not in made or len(scores) < 4:
-                continue
-            off = {series: abs(found.mean - perfect) for series, found in _means(made, column).items() if found.known}
-            if len(off) >= 4:
-                rho = spearmanr([off[series] for series in off], [scores[series].mean for series in off]).statistic
-                text = f"{model}: rank correlation of the score with {name}, over {len(off)} generators: {rho:+.2f}."
-                yield Finding(text.replace("-0", "−0").replace("-1", "−1"))
+        off = {series: abs(found.mean - perfect) for series, found in _means(made, column).items() if found.known}
+        if len(off) >= 4:
+            rho = spearmanr([off[series] for series in off], [scores[series].mean for series in off]).statistic
+            text = f"{whose}: rank correlation of the score with {name}, over {len(off)} generators: {rho:+.2f}."
+            yield Finding(text.replace("-0", "−0").replace("-1", "−1"))
 
 
 def _few_cells(content: StudyContent, part: str) -> Iterable[Finding]:
     for _, model, rows in _each(content, part):
-        alone, mixed = rows[rows["kind"] == "real"], rows[rows["kind"] == "mixed"]
-        said, ahead = [], []
-        for size in sorted(set(alone["x"]) & set(mixed["x"])):
-            base, others = alone[alone["x"] == size], mixed[mixed["x"] == size]
-            scores = _means(others)
-            best = max(scores, key=lambda name: scores[name].mean)
-            shown = "all" if base["every"].all() else f"{size:g}"
-            if paired(others[others["series"] == best], base).always_above:
-                ahead.append(shown)
-            said.append(f"{shown}: {Spread.of(base[SCORE])} alone, {scores[best]} with {best}")
-        if said:
-            where = f"at {', '.join(ahead)} cells per class" if ahead else "at no number of cells"
-            yield Finding(
-                f"{model}: with the best of all that was tried, ahead of real cells alone in every seed {where} "
-                f"({'; '.join(dict.fromkeys((said[0], said[-1])))}).",
-                leading=True,
-            )
+        alone = rows[rows["kind"] == "real"]
+        # real cells beside all controls, where the study has them: then both sides saw the same cells
+        baseline = alone[alone["components"] == alone.groupby("x")["components"].transform("max")]
+        for words, made in _by_seen(rows[rows["kind"] == "mixed"]):
+            said, ahead = [], []
+            for size in sorted(set(baseline["x"]) & set(made["x"])):
+                base, others = baseline[baseline["x"] == size], made[made["x"] == size]
+                best, score = _best(others)
+                shown = "all, in natural proportions" if (base["proportions"] == "natural").all() else f"{size:g}"
+                if paired(others[others["series"] == best], base).always_above:
+                    ahead.append(shown)
+                said.append(f"{shown}: {base['series'].iloc[0]} {Spread.of(base[SCORE])}, {score} with {best}")
+            if said:
+                where = f"at {'; '.join(ahead)} cells per class" if ahead else "at no number of cells"
+                yield Finding(
+                    f"{model}: with the best of all that was tried, {words}, ahead of real cells without them in every "
+                    f"seed {where} ({'; '.join(dict.fromkeys((said[0], said[-1])))}).",
+                    leading=True,
+                )
 
 
 def _bias(content: StudyContent, part: str) -> Iterable[Finding]:
@@ -270,10 +279,9 @@ def _unseen_dose(content: StudyContent, part: str) -> Iterable[Finding]:
                 f"on those of the other doses {Spread.of(real.loc[~real['every'], SCORE])}",
             ]
             for kind, words in (("synthetic", "at best on synthetic cells alone"), ("mixed", "at best on both")):
-                scores = _means(group[group["kind"] == kind])
-                if scores:
-                    best = max(scores, key=lambda name: scores[name].mean)
-                    said.append(f"{words} {scores[best]} ({best})")
+                for source, made in _by_seen(group[group["kind"] == kind]):
+                    best, score = _best(made)
+                    said.append(f"{words} {score} ({best}, {source})")
             yield Finding(f"{model}, tested at dose {dose:g}: {'; '.join(said)}.", leading=True)
 
 

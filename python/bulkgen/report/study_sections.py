@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from bulkgen.report.figures import look
-from bulkgen.report.study_content import ACCURACY, FLOOR, REAL, SCORE, first_of, runs_in
+from bulkgen.report.study_comparisons import comparisons, p_text, paired
+from bulkgen.report.study_content import ACCURACY, SCORE, first_of, runs_in, seen_by
 from bulkgen.report.study_figures import CEILING_COLOUR, Line, Reference, Rung, curve, dots, epochs, ladder, mechanism
-from bulkgen.report.study_findings import Finding, adjusted, findings, p_text, paired
+from bulkgen.report.study_findings import VALIDATED, Finding, findings
 from bulkgen.report.tables import Cell, Row, Spread, Table, difference_text, number_text
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
     from matplotlib.figure import Figure
 
+    from bulkgen.report.study_comparisons import Comparison
     from bulkgen.report.study_content import PartWords, StudyContent
 
 __all__ = ["Block", "Picture", "Section", "score_cell", "section", "series_looks"]
@@ -27,6 +29,8 @@ __all__ = ["Block", "Picture", "Section", "score_cell", "section", "series_looks
 SCORE_NAMES = {SCORE: "balanced accuracy", "macro_f1": "macro-F1", ACCURACY: "accuracy"}
 _ON_TEST = "balanced accuracy on real test cells"
 _FLOOR_COLOUR = "#8a8a8a"
+_SEEN_COLUMN = "single cells seen"
+_EQUAL = ", equal numbers"
 #: Measures of a training set beside its score: column, heading, value at perfection, axis, whether it counts tokens.
 _FIDELITY = (
     ("token_wasserstein", "tokens off by", 0.0, "Wasserstein distance of tokens per cell (tokens)", True),
@@ -102,13 +106,34 @@ class _View:
         places = self.content.problems(self.part.name).index(self.problem), self.content.models.index(self.model)
         return "_".join(map(str, (self.part.name, *places, *words)))
 
+    def _known(self, level: Callable[..., Spread], name: str, *column: str) -> list[tuple[str, Spread]]:
+        """Return a level for the proportions of classes that training sets of this part have."""
+        part = self.part.name
+        proportions = self.content.proportions(self.problem, part) or ["natural"]
+        both = {
+            name + (_EQUAL if of == "equal" else ""): level(
+                self.problem, self.model, *column, part=part, proportions=of
+            )
+            for of in proportions
+        }
+        return [(name, spread) for name, spread in both.items() if spread.known]
+
+    def ceilings(self, column: str = SCORE) -> list[tuple[str, Spread]]:
+        """Return what real cells reach, over the seeds of this part."""
+        return self._known(self.content.ceiling, "real cells (ceiling)", column)
+
+    def floors(self) -> list[tuple[str, Spread]]:
+        """Return what independent Poisson counts reach, over the seeds of this part."""
+        return self._known(self.content.floor, "independent Poisson (floor)")
+
     def references(self, column: str = SCORE) -> list[Reference]:
         """Ceiling and floors of this problem and model."""
         found = []
         # the ceiling is of all test cells, so it is none for a part that tests at one dose
         if self.rows["test_dose"].isna().all():
-            ceiling = self.content.ceiling(self.problem, self.model, column)
-            found.append(Reference("real cells (ceiling)", ceiling.mean, "--", CEILING_COLOUR))
+            for name, ceiling in self.ceilings(column):
+                style = "-" if name.endswith(_EQUAL) else "--"
+                found.append(Reference(name, ceiling.mean, style, CEILING_COLOUR))
         chance = first_of(self.rows, "chance")
         if column == SCORE:
             found.append(Reference("commonest label = chance", chance, "-."))
@@ -141,15 +166,17 @@ def section(content: StudyContent, part: PartWords) -> Section:
         troubled=counts["done"] < counts["all"],
         findings=tuple(findings(content, part.name)),
         blocks=tuple(blocks),
-        note=_NOTES.get(part.name, ""),
+        note=" ".join(filter(None, (part.note, _NOTES.get(part.name, "")))),
     )
 
 
 def series_looks(content: StudyContent) -> dict[str, tuple[str, str]]:
     """Colour and marker of every series: real cells black, one generator's the same wherever it stands."""
-    found = {REAL: (CEILING_COLOUR, "o"), FLOOR: (_FLOOR_COLOUR, "X")}
+    found: dict[str, tuple[str, str]] = {}
     seen: dict[str, tuple[str, str]] = {}
     for series, rows in content.points.groupby("series", sort=False):
+        if rows["plain"].any() or rows["floor"].any():
+            found[str(series)] = (CEILING_COLOUR, "o") if rows["plain"].any() else (_FLOOR_COLOUR, "X")
         generators = rows["generator"].dropna().unique()
         of = str(generators[0] if len(generators) == 1 else series)
         if series not in found:
@@ -282,32 +309,40 @@ def _epochs(view: _View, rows: pd.DataFrame, strategy: str) -> Picture | None:
 
 def _bulkiness_table(view: _View, rows: pd.DataFrame) -> Table:
     validations = list(dict.fromkeys(rows["validation"].dropna()))
-    cells = {"same": "pseudo-bulk", "real": "real", "mixed": "half real"}
     heads = []
     for validation in validations:
-        heads += [f"validation, {cells[validation]}", f"test, validation {cells[validation]}"]
+        cells = VALIDATED.get(validation, validation)
+        heads += [f"validation, {cells}", f"n, {cells}", f"test, validation {cells}"]
     made = []
     for (strategy, k), group in rows.groupby(["strategy", "x"], sort=False):
-        by = [group[group["validation"] == validation] for validation in validations]
-        values = [score_cell(here, column) for here in by for column in (f"validation_{SCORE}", SCORE)]
+        values: list[Cell | str] = []
+        for validation in validations:
+            here = group[group["validation"] == validation]
+            values += [score_cell(here, f"validation_{SCORE}"), _numbers(view.content, here), score_cell(here)]
+        first = group[group["validation"] == validations[0]]
         made.append(
-            Row.of(f"{strategy}, k = {k:g}", *values, score_cell(by[0], "macro_f1"), score_cell(by[0], ACCURACY))
+            Row.of(f"{strategy}, k = {k:g}", *values, score_cell(first, "macro_f1"), score_cell(first, ACCURACY))
         )
     return Table(
         f"{view.title}. Balanced accuracy in validation during training and on real test cells; mean ± standard "
-        "deviation over seeds. Macro-F1 and accuracy are on the test cells of the first test column.",
+        "deviation over seeds. n is the number of validation samples: a score of few says little, however small its "
+        "deviation. Macro-F1 and accuracy are on the test cells of the first test column.",
         ("training set", *heads, "test macro-F1", "test accuracy"),
-        (*made, *_reference_rows(view, 2 * len(validations) - 1)),
+        (*made, *_reference_rows(view, 3 * len(validations) - 1)),
     )
 
 
-def _reference_rows(view: _View, before: int, after: int = 0) -> list[Row]:
+def _numbers(content: StudyContent, rows: pd.DataFrame) -> str:
+    return f"{content.validation_numbers(rows)} {content.validation_cells(rows)}".strip()
+
+
+def _reference_rows(view: _View, before: int, after: int = 0, *, ceilings: bool = True) -> list[Row]:
     """Rows of the ceiling, the commonest label and guessing, with empty columns on either side of the scores."""
     content, problem = view.content, view.problem
     rows = []
-    if content.ceiling(problem, view.model).known:
-        scores = [content.ceiling(problem, view.model, column) for column in SCORE_NAMES]
-        rows.append((f"{REAL} (ceiling)", [str(score) for score in scores]))
+    for place, (name, _) in enumerate(view.ceilings() if ceilings else []):
+        scores = [view.ceilings(column)[place][1] for column in SCORE_NAMES]
+        rows.append((name, [str(score) for score in scores]))
     majority = [number_text(content.majority(problem, column)) for column in SCORE_NAMES]
     chance = number_text(content.chance(problem))
     # guessing has no macro-F1 that the number of labels alone gives
@@ -322,16 +357,21 @@ def _mixing(views: Sequence[_View]) -> Iterable[Block]:
         columns = [*(f"recall_{label}" for label in labels), ACCURACY, SCORE, "macro_f1"]
         heads = ("training set", *labels, *(f"overall {SCORE_NAMES[name]}" for name in columns[len(labels) :]))
         groups = {str(name): group for name, group in view.rows.groupby("series", sort=False)}
-        means = [Row.of(name, *(score_cell(group, column) for column in columns)) for name, group in groups.items()]
+        means = [
+            Row.of(
+                name,
+                "–" if group["generator"].isna().all() else seen_by(group),
+                *(score_cell(group, column) for column in columns),
+            )
+            for name, group in groups.items()
+        ]
         caption = (
             f"{view.title}. Recall of each label (share of its real test cells recognised) and scores over all labels; "
             f"mean ± standard deviation over {view.rows['seed'].nunique()} seeds."
         )
-        tables = [Table(caption, heads, tuple(means))]
-        baseline = view.done[view.done["plain"]]
-        mixed = {name: group[group["status"] == "done"] for name, group in groups.items() if not _plain(group)}
-        if len(baseline) and mixed:
-            tables.append(_difference_table(view, mixed, baseline, columns, heads))
+        tables = [Table(caption, (heads[0], "generator saw", *heads[1:]), tuple(means))]
+        if found := comparisons(view.content, view.done):
+            tables += _difference_tables(view, found, columns, heads)
         trials = [
             Row.of(f"{name}, seed {seed}", *(score_cell(rows, column) for column in columns))
             for name, group in groups.items()
@@ -341,22 +381,43 @@ def _mixing(views: Sequence[_View]) -> Iterable[Block]:
         yield view.block([_ladder(view, view.rows)], tables)
 
 
-def _difference_table(
-    view: _View, mixed: dict[str, pd.DataFrame], baseline: pd.DataFrame, columns: Sequence[str], heads: Sequence[str]
-) -> Table:
-    tests = {name: paired(rows, baseline) for name, rows in mixed.items()}
-    holm = dict(zip(tests, adjusted(test.p for test in tests.values()), strict=True))
-    rows = []
-    for name, group in mixed.items():
-        differences = [difference_text(paired(group, baseline, column).difference) for column in columns]
-        rows.append(Row.of(name, *differences, tests[name].p_text, p_text(holm[name])))
-    n = max((test.difference.n for test in tests.values()), default=0)
-    return Table(
-        f"{view.title}. Differences from real cells alone, seed by seed: mean ± standard deviation of {n} differences, "
-        "and the paired t-test of the overall balanced accuracy.",
-        (*heads, "p", "p, Holm"),
-        tuple(rows),
-    )
+def _difference_tables(
+    view: _View, found: dict[str, Comparison], columns: Sequence[str], heads: Sequence[str]
+) -> list[Table]:
+    """Differences of every score, and what is known of those of balanced accuracy."""
+    baseline = view.done[view.done["plain"]]
+    by = {name: view.done[view.done["series"] == name] for name in found}
+    differences = [
+        Row.of(name, *(difference_text(paired(group, baseline, column).difference) for column in columns))
+        for name, group in by.items()
+    ]
+    tests = [
+        Row.of(
+            name,
+            difference_text(each.paired.difference),
+            each.paired.p_text,
+            p_text(each.p),
+            str(each.interval or "–"),
+            "–" if each.repeated is None else difference_text(each.repeated),
+        )
+        for name, each in found.items()
+    ]
+    n = max(each.paired.difference.n for each in found.values())
+    return [
+        Table(
+            f"{view.title}. Differences from real cells alone, seed by seed: mean ± standard deviation of {n} "
+            "differences.",
+            tuple(heads),
+            tuple(differences),
+        ),
+        Table(
+            f"{view.title}. The difference in overall balanced accuracy: paired t-test over seeds; ends of a 95 % "
+            "interval of its mean over test cells (bootstrap within each label; a dash where results hold no "
+            "predictions); the same against real cells of which as many are repeated.",
+            ("training set", "difference", "p", "p, Holm", "test cells, 95 %", "against repeated cells"),
+            tuple(tests),
+        ),
+    ]
 
 
 def _ladders(views: Sequence[_View]) -> Iterable[Block]:
@@ -390,11 +451,13 @@ def _synthetic(views: Sequence[_View]) -> Iterable[Block]:
     most = max(view.content.n_labels(view.problem) for view in views)
     for model in dict.fromkeys(view.model for view in views):
         mine = [view for view in views if view.model == model]
-        whole = next((view for view in mine if view.content.n_labels(view.problem) == most), mine[0])
-        pictures = [_ladder(whole, whole.rows)]
+        whole = [view for view in mine if view.content.n_labels(view.problem) == most]
+        pictures = [_ladder(view, view.rows) for view in whole]
         if len(mine) > 1:
             pictures.append(_problems(mine))
-        pictures += [replace(_ladder(view, view.rows), minor=True) for view in mine if view is not whole]
+        pictures += [
+            replace(_ladder(view, view.rows), minor=True) for view in mine if view.content.n_labels(view.problem) < most
+        ]
         tables = [_problems_table(mine), *(_recall_table(view, view.rows) for view in mine)]
         yield Block(model, tuple(pictures), tuple(tables))
 
@@ -403,10 +466,12 @@ def _problems(views: Sequence[_View]) -> Picture:
     """How far each generator comes from guessing to real cells, in problems of different numbers of labels."""
     view = views[0]
     rows = pd.concat([view.rows for view in views])
-    names = [name for name in dict.fromkeys(rows["series"]) if name != REAL]
+    real = set(rows.loc[rows["plain"], "series"])
+    names = [name for name in dict.fromkeys(rows["series"]) if name not in real]
     columns = {}
     for of in views:
-        ceiling, chance = of.content.ceiling(of.problem, of.model).mean, of.content.chance(of.problem)
+        ceilings, chance = of.ceilings(), of.content.chance(of.problem)
+        ceiling = ceilings[0][1].mean if ceilings else float("nan")
         scores = [_score(of.rows[of.rows["series"] == name]) for name in names]
         columns[of.problem] = [
             Spread((score.mean - chance) / (ceiling - chance), score.sd / abs(ceiling - chance), score.n)
@@ -437,6 +502,7 @@ def _problems_table(views: Sequence[_View]) -> Table:
     rows = [
         Row.of(
             name,
+            seen_by(pd.concat([groups[name] for groups in by if name in groups])),
             *(
                 score_cell(groups.get(name, views[0].rows[:0]), strong=name in first)
                 for groups, first in zip(by, best, strict=True)
@@ -446,32 +512,45 @@ def _problems_table(views: Sequence[_View]) -> Table:
     ]
     chance = [number_text(content.chance(view.problem)) for view in views]
     return Table(
-        f"{model}. Balanced accuracy on real test cells in each problem, mean ± standard deviation over seeds; the "
-        "best generator is bold.",
-        ("training set", *(view.problem for view in views)),
-        (*rows, Row.of("commonest label = guessing", *chance, role="floor")),
+        f"{model}. Balanced accuracy on real test cells in each problem, mean ± standard deviation over seeds; bold is "
+        "the best of those that were made with the same single cells.",
+        ("training set", _SEEN_COLUMN, *(view.problem for view in views)),
+        (*rows, Row.of("commonest label = guessing", "", *chance, role="floor")),
     )
 
 
 def _best(groups: dict[str, pd.DataFrame]) -> list[str]:
-    """Return the best series that are not real cells: several where they are equal."""
-    known = {name: _score(rows).mean for name, rows in groups.items() if not _plain(rows) and _score(rows).known}
-    return [name for name, mean in known.items() if mean == max(known.values())]
+    """Return the best series of synthetic cells by the single cells that they were made with; several where equal."""
+    known = {
+        name: (seen_by(rows), _score(rows).mean)
+        for name, rows in groups.items()
+        if rows["kind"].eq("synthetic").all() and _score(rows).known
+    }
+    highest = {seen: max(mean for of, mean in known.values() if of == seen) for seen, _ in known.values()}
+    return [name for name, (seen, mean) in known.items() if mean == highest[seen]]
 
 
 def _few_cells(views: Sequence[_View]) -> Iterable[Block]:
     """Curves over real cells per class: one panel for each generator, beside real cells alone."""
     for view in views:
-        curves, _ = _by_axis(view)
-        alone, others = curves[curves["kind"] == "real"], curves[curves["kind"] != "real"]
-        # the number of all cells differs between classes: it is their mean, and said to be all
-        all_cells = set(curves.loc[curves["every"], "x"])
-        ticks = {x: f"all ({x:,.0f})" if x in all_cells else f"{x:g}" for x in sorted(curves["x"].dropna().unique())}
-        pictures = [
-            _curve(view, pd.concat([alone, rows]), of=str(generator), ticks=ticks, name=f"generator{number}")
-            for number, (generator, rows) in enumerate(others.groupby("generator", sort=False))
-        ]
-        yield view.block(pictures, [_curve_table(view, curves, ticks)])
+        curves, rungs = _by_axis(view)
+        pictures, tables = [], []
+        if len(curves):
+            alone, others = curves[curves["kind"] == "real"], curves[curves["kind"] != "real"]
+            # the number of all cells differs between classes: it is their mean, and said to be all
+            natural = curves["every"] & (curves["kind"] == "real") & (curves["proportions"] == "natural")
+            all_cells = set(curves.loc[natural, "x"])
+            places = sorted(curves["x"].dropna().unique())
+            ticks = {x: f"all ({x:,.0f})" if x in all_cells else f"{x:g}" for x in places}
+            pictures = [
+                _curve(view, pd.concat([alone, rows]), of=str(generator), ticks=ticks, name=f"generator{number}")
+                for number, (generator, rows) in enumerate(others.groupby("generator", sort=False))
+            ]
+            tables.append(_curve_table(view, curves, ticks))
+        if len(rungs):
+            pictures.append(_ladder(view, rungs))
+            tables.append(_ladder_table(view, rungs))
+        yield view.block(pictures, tables)
 
 
 def _ablations(views: Sequence[_View]) -> Iterable[Block]:
@@ -520,9 +599,8 @@ def _taken_away_table(view: _View, rows: pd.DataFrame) -> Table:
 
 
 def _by_axis(view: _View) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Split points into those on the axis of the part and those beside it: series that have but one place or none."""
-    places = view.rows.groupby("series")["x"].nunique()
-    on_axis = view.rows["series"].isin(places[places > 1].index)
+    """Split points into those on the axis of the part and those beside it; one place alone makes no axis."""
+    on_axis = view.rows["x"].notna() & (view.rows["x"].nunique() > 1)
     return view.rows[on_axis], view.rows[~on_axis]
 
 
@@ -536,7 +614,9 @@ def _curve(
         y = [Spread.of(group.loc[group["x"] == value, SCORE]) for value in x]
         alone, mixed = bool((group["kind"] == "real").all()), bool((group["kind"] == "mixed").any())
         # the lines of a panel of one generator are told apart by their ratios
-        colour, marker = (CEILING_COLOUR, "o") if alone else look(number) if of else looks[str(series)]
+        colour, marker = look(number) if of else looks[str(series)]
+        if alone and (of or bool(group["plain"].any())):
+            colour, marker = (CEILING_COLOUR, "o") if number == 0 else (_FLOOR_COLOUR, "s")
         lines.append(Line(str(series), x, y, colour, marker, "--" if alone else "-", hollow=mixed and not of))
     places = rows["x"].dropna()
     title = f"{view.title} · {of}" if of else view.title
@@ -583,12 +663,15 @@ def _rungs(view: _View, rows: pd.DataFrame) -> list[Rung]:
 
 
 def _ladder(view: _View, rows: pd.DataFrame) -> Picture:
-    references, floor = view.references(), view.content.floor(view.problem, view.model)
-    if floor.known and (rows["kind"] == "synthetic").any():
-        references.append(Reference("independent Poisson (floor)", floor.mean, ":", _FLOOR_COLOUR))
+    references = view.references()
+    if (rows["kind"] == "synthetic").any():
+        references += [Reference(name, floor.mean, ":", _FLOOR_COLOUR) for name, floor in view.floors()]
+    # of a part with an axis that has but one place, the title says which
+    places = rows["x"].dropna().unique()
+    title = f"{view.title} · {view.part.x_name}: {places[0]:g}" if len(places) == 1 else view.title
     return Picture(
         view.name("ladder"),
-        ladder(_rungs(view, rows), references, x_name=_ON_TEST, title=view.title, mark=view.content.mark),
+        ladder(_rungs(view, rows), references, x_name=_ON_TEST, title=title, mark=view.content.mark),
         f"Part {view.part.letter}, {view.title}: balanced accuracy on real test cells of every training set",
     )
 
@@ -602,8 +685,10 @@ def _ladder_table(view: _View, rows: pd.DataFrame) -> Table:
     for name in order:
         scores = [score_cell(groups[name], column, strong=name in best) for column in SCORE_NAMES]
         known = [Spread.of(groups[name][column]) for column, *_ in measures]
-        made.append(Row.of(name, *scores, *(number_text(spread.mean, spread.sd) for spread in known)))
-    references = [row for row in _reference_rows(view, 0, len(measures)) if not row.name.startswith(REAL)]
+        made.append(
+            Row.of(name, seen_by(groups[name]), *scores, *(number_text(spread.mean, spread.sd) for spread in known))
+        )
+    references = _reference_rows(view, 1, len(measures), ceilings=False)
     return Table(
         f"{view.title}. Scores on real test cells, mean ± standard deviation over seeds"
         + (
@@ -612,7 +697,7 @@ def _ladder_table(view: _View, rows: pd.DataFrame) -> Table:
             if measures
             else "."
         ),
-        ("training set", *SCORE_NAMES.values(), *(heading for _, heading, *_ in measures)),
+        ("training set", _SEEN_COLUMN, *SCORE_NAMES.values(), *(heading for _, heading, *_ in measures)),
         (*made, *references),
     )
 
@@ -673,12 +758,15 @@ _NOTES = {
     ),
     "mixing": (
         "The test is Student's paired t-test of the balanced accuracy over seeds (real cells alone and with synthetic "
-        "cells, same seed, same test cells), two-sided; the last column adjusts its p by Holm's method for the number "
-        "of rows. It asks whether the difference would stay with other synthetic cells and another start of the model; "
-        "not whether it would stay with other test cells, which are the same in every run."
+        "cells, same seed, same test cells), two-sided; Holm's method adjusts its p for the number of rows. It asks "
+        "whether the difference would stay with other synthetic cells and another start of the model. Of a model "
+        "without a random start, such as the linear one, real cells alone give the same score in every seed, and the "
+        "spread is that of the synthetic cells. It does not ask whether the difference would stay with other test "
+        "cells, which are the same in every run: that is what the interval over test cells says, where there is one. "
+        "Neither speaks of other real training cells, another split or other donors."
     ),
     "few_cells": (
-        "The bulk is that of all training cells at every number of real cells. Without real cells there are as many "
-        "synthetic ones as there would be real ones, whatever the ratio."
+        "The bulk is that of all training cells at every number of real cells. A step to all real cells is one of "
+        "proportions too, as they are not equally many of each class."
     ),
 }

@@ -44,7 +44,8 @@ def study_content(results: StudyResults) -> StudyContent:
         name=config.name,
         data=data.model_dump(mode="json"),
         parts=tuple(
-            PartWords(name, part.letter, part.title, part.question, part.x_name) for name, part in config.parts.items()
+            PartWords(name, part.letter, part.title, part.question, part.x_name, part.note)
+            for name, part in config.parts.items()
         ),
         table=results.table,
         runs=results.runs,

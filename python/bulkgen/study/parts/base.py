@@ -104,6 +104,8 @@ class Part(BaseModel, ABC):
     note: ClassVar[str] = ""
     #: What `x` is, with its unit; empty where points have none.
     x_name: ClassVar[str] = ""
+    #: What a reader has to know to compare its runs, in a few sentences.
+    note: ClassVar[str] = ""
 
     models: tuple[str, ...] | None = None
     generators: tuple[str, ...] | None = None
