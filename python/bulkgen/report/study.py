@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from bulkgen.report.content import ResultScores
 from bulkgen.report.page import require_report_extra, write_page
 from bulkgen.report.study_content import FLOOR, SCORE, runs_in
 from bulkgen.report.study_findings import levels
 from bulkgen.report.tables import Cell, Row, Spread, Table, number_text
+from bulkgen.training.metrics import Scores
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -201,7 +201,7 @@ def _margin(content: StudyContent) -> str:
     rows = points[points["plain"] & (points["status"] == "done")]
     if not len(rows):
         return ""
-    scores = ResultScores.from_dict(content.runs[str(rows["key"].iloc[0])]["result"]["test"])
+    scores = Scores.from_dict(content.runs[str(rows["key"].iloc[0])]["result"]["test"])
     return f"{scores.balanced_accuracy_margin:.3f}"
 
 
@@ -274,7 +274,7 @@ def _confusions(content: StudyContent) -> list[Picture]:
                     chosen[str(series)] = generators[generators["series"] == series]
                 break
         for number, (name, rows) in enumerate(chosen.items()):
-            scores = [ResultScores.from_dict(found) for found in content.test_scores(rows)]
+            scores = [Scores.from_dict(found) for found in content.test_scores(rows)]
             seeds = len(scores)
             figure = confusion_matrix(
                 np.sum([score.confusion for score in scores], axis=0),
