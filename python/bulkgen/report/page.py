@@ -54,7 +54,6 @@ def render_page(template: str, svg: Mapping[str, bytes], descriptions: Mapping[s
         lstrip_blocks=True,
     )
     environment.filters["score"] = lambda value: "–" if value != value else f"{value:.3f}"
-    environment.filters["count"] = lambda value: f"{value:,.0f}"
     return environment.get_template(template).render(image=image, descriptions=descriptions, **content)
 
 

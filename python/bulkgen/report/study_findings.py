@@ -173,12 +173,15 @@ def _synthetic(content: StudyContent, part: str) -> Iterable[Finding]:
                 continue
             best = max(scores, key=lambda name: scores[name].mean)
             worst = min(scores, key=lambda name: scores[name].mean)
-            others = "" if best == worst else f" and worst with {worst}, {scores[worst]}"
-            yield Finding(
-                f"{model}, {problem}: of {len(scores)} generator{'s' * (len(scores) > 1)} best with {best}, "
-                f"{scores[best]}{others}.",
-                leading=True,
-            )
+            text = f"{model}, {problem}: trained on cells of {best} alone {scores[best]}"
+            if len(scores) > 1:
+                text = (
+                    f"{model}, {problem}: of {len(scores)} generators best with {best}, {scores[best]}, and worst with "
+                    f"{worst}, {scores[worst]}"
+                )
+            ceiling = content.ceiling(problem, model)
+            against = f" (real cells {ceiling})" if ceiling.known else ""
+            yield Finding(f"{text}{against}.", leading=True)
         if pairs:
             names = [name for name in pairs[0] if all(name in scores for scores in pairs)]
             values = "; ".join(f"{name} {np.mean([scores[name].mean for scores in pairs]):.3f}" for name in names)

@@ -196,7 +196,8 @@ def _bulkiness(views: Sequence[_View]) -> Iterable[Block]:
     """Test and validation against k: a panel for each strategy, and the epochs of models that have some."""
     for view in views:
         curves = view.rows[view.rows["kind"] == "pseudobulk"]
-        by_strategy = {str(name): rows for name, rows in curves.groupby("strategy", sort=False)}
+        finished = curves[curves["status"] == "done"]
+        by_strategy = {str(name): rows for name, rows in finished.groupby("strategy", sort=False)}
         pictures = [
             Picture(
                 view.name(strategy, column),
@@ -223,7 +224,7 @@ def _validation_curve(view: _View, rows: pd.DataFrame, column: str, strategy: st
         ("mixed", green, pink, "half real", "D"),
         ("real", look(4)[0], look(5)[0], "real", "v"),
     ):
-        here = rows[(rows["validation"] == validation) & (rows["status"] == "done")]
+        here = rows[rows["validation"] == validation]
         if not len(here):
             continue
         x = sorted(here["x"].unique())
@@ -254,7 +255,7 @@ def _same(one: Sequence[Spread], other: Sequence[Spread]) -> bool:
 
 def _epochs(view: _View, rows: pd.DataFrame, strategy: str) -> Picture | None:
     """Draw the validation after each epoch, as training shows it, for the ends and the middle of the curve."""
-    rows = rows[(rows["status"] == "done") & (rows["validation"] == "same")]
+    rows = rows[rows["validation"] == "same"]
     column = f"validation_{SCORE}"
     by_k = sorted(rows["x"].unique())
     lines, tests = [], []
@@ -446,17 +447,17 @@ def _problems_table(views: Sequence[_View]) -> Table:
     ]
     chance = [number_text(content.chance(view.problem)) for view in views]
     return Table(
-        f"{model}. Balanced accuracy on real test cells in each problem, mean ± standard deviation over seeds; the "
-        "best generator is bold.",
+        f"{model}. Balanced accuracy on real test cells in each problem, mean ± standard deviation over seeds"
+        + ("; the best generator is bold." if any(best) else "."),
         ("training set", *(view.problem for view in views)),
         (*rows, Row.of("commonest label = guessing", *chance, role="floor")),
     )
 
 
 def _best(groups: dict[str, pd.DataFrame]) -> list[str]:
-    """Return the best series that are not real cells: several where they are equal."""
+    """Return the best series that are not real cells: several where they are equal, none where there is but one."""
     known = {name: _score(rows).mean for name, rows in groups.items() if not _plain(rows) and _score(rows).known}
-    return [name for name, mean in known.items() if mean == max(known.values())]
+    return [name for name, mean in known.items() if mean == max(known.values()) and len(known) > 1]
 
 
 def _few_cells(views: Sequence[_View]) -> Iterable[Block]:
@@ -470,6 +471,7 @@ def _few_cells(views: Sequence[_View]) -> Iterable[Block]:
         pictures = [
             _curve(view, pd.concat([alone, rows]), of=str(generator), ticks=ticks, name=f"generator{number}")
             for number, (generator, rows) in enumerate(others.groupby("generator", sort=False))
+            if (rows["status"] == "done").any()
         ]
         yield view.block(pictures, [_curve_table(view, curves, ticks)])
 

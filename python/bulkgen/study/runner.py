@@ -148,7 +148,7 @@ def run_study(
     _check_folder(folder, settings)
     folder.make()
     with folder.runner(shard):
-        say(StudyEvent("opening", "opening the data"))
+        say(StudyEvent("opening", _opening(settings)))
         data = StudyData.open(settings)
         points = settings.points(data.facts)
         with folder.writing():
@@ -231,6 +231,14 @@ def _begin(folder: StudyFolder, settings: StudyConfig, data: StudyData, command:
     folder.write_table(folder.split, data.split)
     folder.write_text(folder.data, json.dumps(facts.model_dump(mode="json"), indent=1))
     folder.write_text(folder.settings, settings.to_toml())
+
+
+def _opening(settings: StudyConfig) -> str:
+    data = settings.data
+    if data.path is not None:
+        return f"opening {data.path}"
+    size = "cells" if data.n_cells is None else f"{data.n_cells:,} cells"
+    return f"simulating {size}: SIMULATED data, a twin of sci-Plex2"
 
 
 def _plan(todo: int, mine: int, every: int, shard: tuple[int, int]) -> str:
