@@ -170,9 +170,9 @@ def progress_line(event: StudyEvent, seconds: float) -> str:
     room = max(20, shutil.get_terminal_size((_WIDTH, 24)).columns - len(head) - len(tail))
     text = event.text
     if len(text) > room and event.kind != "failed":
-        # the end says at which k, and with which seed
-        end = room // 2
-        text = text[: room - end - 1] + "…" + text[-end:]
+        # what follows the last two commas says at which k, and with which seed
+        end = ", ".join(["…", *text.rsplit(", ", 2)[1:]])
+        text = text[: max(0, room - len(end))] + end
     return head + text + tail
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -227,6 +228,9 @@ def _said(value: object) -> str:
             return f"{value:,}"
         case float():
             return f"{value:g}"
+        case str() if re.fullmatch("[0-9a-f]{40,}", value):
+            # data.json has all of a hash
+            return f"{value[:12]}…"
         case _:
             return str(value)
 

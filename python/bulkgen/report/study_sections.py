@@ -330,7 +330,8 @@ def _mixing(views: Sequence[_View]) -> Iterable[Block]:
         )
         tables = [Table(caption, heads, tuple(means))]
         baseline = view.done[view.done["plain"]]
-        mixed = {name: group[group["status"] == "done"] for name, group in groups.items() if not _plain(group)}
+        made = {name: view.done[view.done["series"] == name] for name, group in groups.items() if not _plain(group)}
+        mixed = {name: group for name, group in made.items() if len(group)}
         if len(baseline) and mixed:
             tables.append(_difference_table(view, mixed, baseline, columns, heads))
         trials = [
