@@ -223,7 +223,8 @@ def _print_status(results: StudyResults, *, as_json: bool) -> None:
     for error, keys in _by_error(failures).items():
         console.print(f"failed ({len(keys)} runs, such as runs/{keys[0]}.json): {error}")
     if failures:
-        console.print("Run the same command with --retry-failed to try them again.")
+        folder = shlex.quote(str(results.folder))
+        console.print(f"To try them again: bulkgen study run {folder}/study.toml --out {folder} --retry-failed")
 
 
 def _print_findings(results: StudyResults) -> None:

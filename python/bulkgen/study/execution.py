@@ -132,6 +132,9 @@ def _real_tokens(run: Run, data: StudyData, name: str) -> TokenDataset | None:
 def _validation(run: Run, data: StudyData, training: TrainingSet) -> TokenDataset | None:
     if run.validation == "real":
         return _real_tokens(run, data, "validation")
+    if training.held_out is not None and not len(training.held_out):
+        # of classes with one sample each nothing can be held out
+        return None
     if run.validation == "same":
         return training.held_out
     return _mixed(run, data, training.held_out)
