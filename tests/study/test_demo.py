@@ -17,7 +17,7 @@ N_CELLS = 300
 def _demo(*arguments, cwd):
     environment = os.environ | {"OMP_NUM_THREADS": "1", "NO_COLOR": "1"}
     words = [sys.executable, "-m", "bulkgen", "demo", *arguments]
-    return subprocess.run(words, capture_output=True, text=True, env=environment, cwd=cwd, check=False, timeout=300)
+    return subprocess.run(words, capture_output=True, text=True, env=environment, cwd=cwd, check=False, timeout=900)
 
 
 @pytest.fixture(scope="module")
