@@ -48,7 +48,7 @@ class _Study:
     def __init__(self, seeds, models, rng=0):
         self.seeds, self.models = seeds, models
         self.rng = np.random.default_rng(rng)
-        self.rows, self.runs = [], {}
+        self.rows, self.specifications, self.runs = [], {}, {}
 
     def add(self, part, series, name, training, score, *, x=None, problem=ALL, validated=None, how="real",
             ablation="none", test_dose=None, status="done", models=None):  # fmt: skip
@@ -66,6 +66,7 @@ class _Study:
                     "context": {"data": "d", "split": "s", "vocabulary": "v", "threads": 1},
                 }
                 key = hashlib.sha256(json.dumps(run, sort_keys=True).encode()).hexdigest()[:20]
+                self.specifications[key] = run
                 if key not in self.runs and status != "missing":
                     self.runs[key] = self._record(key, run, labels, score, validated, status)
                 row = {"part": part, "problem": problem, "series": series, "name": name, "x": x, "model": model}
@@ -159,6 +160,7 @@ def make_study(*, seeds=(0, 1, 2), models=MODELS, simulated=True):
         },
         "parts": PARTS,
         "table": table,
+        "specifications": study.specifications,
         "runs": study.runs,
         "split": pd.DataFrame(
             [

@@ -199,6 +199,33 @@ def test_a_study_without_any_run_done_still_has_a_page(content):
     )
 
 
+@pytest.mark.parametrize(
+    ("part", "series", "row"),
+    [
+        ("bulkiness", "sum, ", "sum, k = 10"),
+        ("mixing", "+ donor_shift", "+ donor_shift"),
+        ("few_cells", "+ donor_shift 1:10", "+ donor_shift 1:10"),
+        ("bias", "negative_binomial, ratio means", "negative_binomial, ratio means"),
+        ("ablations", "donor_shift", "donor_shift"),
+    ],
+)
+def test_a_series_of_which_nothing_was_run_is_still_in_the_tables(content, part, series, row):
+    """What it is stands in the specification of its runs, which needs no result."""
+    few = _part(content, part)
+    table = few.table.copy()
+    # series share runs
+    mine = table["key"].isin(table.loc[table["series"].str.startswith(series), "key"])
+    kept = ["part", "problem", "series", "name", "x", "model", "seed", "key"]
+    table.loc[mine, [column for column in table if column not in kept]] = np.nan
+    table.loc[mine, "status"] = "missing"
+    runs = {key: run for key, run in few.runs.items() if key not in set(table.loc[mine, "key"])}
+    page = study_page(dataclasses.replace(few, table=table, runs=runs))
+    rows = [found for table in _tables(page, part) for found in table.rows if found.name == row]
+    assert rows
+    assert all("not run yet" in {cell.text for cell in found.cells} for found in rows)
+    assert "not run yet" in page.runs
+
+
 def test_differences_of_the_mixing_table_are_paired_over_seeds(content, page):
     with_cells = _values(content, "mixing", "+ donor_shift", "tiny")
     alone = _values(content, "mixing", "real cells", "tiny")
@@ -273,6 +300,8 @@ def test_content_that_contradicts_itself_is_refused(content):
         dataclasses.replace(content, table=content.table.drop(columns="seed"))
     with pytest.raises(ValueError, match="does not have: bulkiness"):
         dataclasses.replace(content, parts=PARTS[1:])
+    with pytest.raises(ValueError, match="runs of the table are not specified"):
+        dataclasses.replace(content, specifications={})
     with pytest.raises(ValueError, match="runs of the table have no result"):
         dataclasses.replace(content, runs={})
 
@@ -329,11 +358,52 @@ def test_a_report_that_exists_is_kept(tmp_path, content, monkeypatch):
     assert "SIMULATED DATA" in (tmp_path / "report.html").read_text()
 
 
+def test_figures_that_only_an_earlier_report_had_are_removed_and_no_others(tmp_path, content):
+    write_study_report(_part(content, "bias"), tmp_path)
+    place = tmp_path / "figures"
+    earlier = {path.name for path in place.iterdir()}
+    (place / "mine.svg").write_text("<svg/>")
+    (place / "notes.txt").write_text("of a bulkgen report")
+    write_study_report(_part(content, "mixing"), tmp_path, overwrite=True)
+    left = {path.name for path in place.iterdir()}
+    assert {"bias_0_0_curve.svg", "bias_0_0_curve.png"} <= earlier - left
+    assert {"mine.svg", "notes.txt", "mixing_0_0_ladder.svg", "mixing_0_0_ladder.png"} <= left
+    assert (place / "mixing_0_0_ladder.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_same_figure_gives_the_same_svg(content):
+    first, again = (study_page(_part(content, "mixing")).pictures[0].figure for _ in range(2))
+    assert figures.to_svg(first) == figures.to_svg(again)
+
+
+def test_confusion_matrices_show_numbers_of_cells_added_up_over_seeds(content):
+    page = study_page(_part(content, "mixing"))
+    axes = page.confusions[0].figure.axes[0]
+    rows = content.done("mixing", ALL, "linear")
+    confusion = sum(np.array(scores["confusion"]) for scores in content.test_scores(rows[rows["plain"]]))
+    assert [text.get_text() for text in axes.texts] == [f"{n:,}" for n in confusion.ravel()]
+
+
 def test_missing_extra_names_the_command_that_mends_it(tmp_path, content, monkeypatch):
     monkeypatch.setitem(sys.modules, "jinja2", None)
     with pytest.raises(MissingExtraError, match=r"bulkgen\[report\]"):
         write_study_report(content, tmp_path)
     assert not list(tmp_path.iterdir())
+
+
+def test_one_generator_is_not_called_the_best_of_one(content):
+    table = content.table[
+        (content.table["part"] == "synthetic") & content.table["series"].isin(["real cells", "poisson"])
+    ]
+    page = study_page(dataclasses.replace(content, table=table))
+    said = page.sections[0].findings[0].text
+    assert said.startswith(f"linear, {ALL}: trained on cells of poisson alone 0.")
+    assert not _cell(_tables(page, "synthetic")[0], "poisson", ALL).strong
+
+
+def test_figures_do_not_import_pyplot():
+    code = "import sys, bulkgen.report.study_figures; sys.exit('matplotlib.pyplot' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 def test_modules_load_without_matplotlib():

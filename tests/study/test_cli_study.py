@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
+import shutil
 
 import pytest
 
+from bulkgen.cli.study import progress_line
+from bulkgen.study import StudyEvent
 from small_study import SMALL, run_command, write_small_study
 
 FAILING = SMALL + '[generators.mixture]\nparameters = { states = "nothing" }\n'
@@ -32,6 +36,48 @@ def test_a_run_says_what_it_does_and_how_far_it_is(first):
     assert "5/5 linear on Poisson floor, seed 3" in lines[-1]
     assert "bulkiness" in first.stdout
     assert max(map(len, first.stdout.splitlines())) <= 80
+
+
+@pytest.mark.parametrize(("columns", "longest"), [(None, 80), ("200", 200)])
+def test_progress_fits_the_terminal_and_errors_are_whole(monkeypatch, columns, longest):
+    monkeypatch.delenv("COLUMNS", raising=False)
+    if columns:
+        monkeypatch.setenv("COLUMNS", columns)
+    text = "linear on sums at single-cell depth, as many as cells, each of them regrouped, k = 100, seed 2"
+    line = progress_line(StudyEvent("done", text, 49, 168, "key", 9.14), 255.2)
+    assert len(line) <= longest
+    assert line.startswith("[ 255 s] 49/168 linear on sums")
+    assert line.endswith(", k = 100, seed 2 (9.1 s)")
+    assert ("…" in line) == (columns is None)
+    failed = StudyEvent("failed", f"{text}: failed: ValueError: what is wrong", 49, 168, "key", 9.14)
+    assert f"{text}: failed: ValueError: what is wrong (9.1 s)" in progress_line(failed, 255.2)
+
+
+def test_the_source_of_the_data_is_said_first(place, first):
+    assert first.stderr.splitlines()[0].endswith(f"opening {place / 'cells.h5ad'}"[-40:])
+
+
+def test_reports_are_made_from_results_alone_one_by_one_or_as_one_page(place, first, tmp_path):
+    other = tmp_path / "other"
+    shutil.copytree(place / "out", other)
+    settings = (other / "study.toml").read_text(encoding="utf-8")
+    (other / "study.toml").write_text(settings.replace('name = "small"', 'name = "again"'), encoding="utf-8")
+    done = run_command("report", place / "out", other, "--markdown", tmp_path / "docs" / "results.md")
+    assert done.returncode == 1
+    assert "docs" in done.stderr
+    (tmp_path / "docs").mkdir()
+    for _ in range(2):  # it may be made again
+        done = run_command("report", place / "out", other, "--markdown", tmp_path / "docs" / "results.md")
+        assert done.returncode == 0, done.stderr
+    text = (tmp_path / "docs" / "results.md").read_text(encoding="utf-8")
+    assert text.index("## small: cells") < text.index("## again: cells")
+    links = re.findall(r"!\[[^\]]+\]\(([^)]+)\)", text)
+    assert {link.split("/")[1] for link in links} == {"small", "again"}
+    assert all((tmp_path / "docs" / link).is_file() for link in links)
+    assert not (other / "report.html").exists()
+    done = run_command("report", place / "out", other)
+    assert done.stdout.splitlines() == [f"The report: {folder / 'report.html'}" for folder in (place / "out", other)]
+    assert "REAL DATA: cells" in (other / "report.html").read_text(encoding="utf-8")
 
 
 def test_status_of_a_study(place, first):

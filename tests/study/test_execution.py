@@ -108,6 +108,13 @@ def test_validation_is_of_the_training_set_of_real_cells_or_half_and_half(data):
     assert found["same"]["test"] == found["mixed"]["test"]
 
 
+def test_classes_of_one_sample_each_are_trained_on_without_validation(data):
+    found = execute(run_of(data, RealCells(per_class=1), validation="same"), data)
+    assert found["training_set"]["cells"] == len(data.facts.labels)
+    assert found["validation"] is None
+    assert found["test"]["n"] == data.test.n_obs
+
+
 def test_a_training_set_is_described(data):
     result = execute(run_of(data, RealCells()), data)
     described = result["training_set"]

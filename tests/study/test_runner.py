@@ -18,6 +18,7 @@ from filelock import FileLock
 from bulkgen.errors import OutputExistsError, StudyConfigError, StudyInUseError
 from bulkgen.fidelity.results import BenchmarkResults
 from bulkgen.study import StudyConfig, StudyResults, run_study
+from bulkgen.study.folder import StudyFolder
 from small_study import SMALL, results_of_runs, run_command, study_command, tables, write_small_study
 
 N_RUNS = 18
@@ -67,6 +68,22 @@ def test_a_record_that_is_lost_or_broken_is_made_again(study, whole, damage):
     damage(whole.folder / "runs" / f"{key}.json")
     assert [event.key for event in events_of(study, whole.folder)] == [key]
     assert tables(whole.folder) == old
+
+
+def test_a_study_is_removed_unless_a_runner_is_at_work_and_nothing_else_ever_is(study, tmp_path):
+    run_study(study, tmp_path / "out", shard=(1, 18), report=False)
+    folder = StudyFolder(tmp_path / "out")
+    with folder.runner((2, 18)), pytest.raises(StudyInUseError):
+        folder.remove()
+    assert folder.settings.is_file()
+    folder.remove()
+    assert not folder.path.exists()
+    folder.remove()
+    # settings of somebody's own are no study yet
+    folder.path.mkdir()
+    folder.settings.write_text(study.read_text(encoding="utf-8"), encoding="utf-8")
+    folder.remove()
+    assert folder.settings.is_file()
 
 
 def test_processes_give_the_same_table(study, whole, tmp_path):

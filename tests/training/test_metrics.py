@@ -22,6 +22,21 @@ def pairs(classes=4):
     )
 
 
+def confused(confusion):
+    true, predicted = (np.repeat(places.ravel(), np.ravel(confusion)) for places in np.indices(np.shape(confusion)))
+    return score(true, predicted, labels=LABELS[: len(confusion)], majority="a")
+
+
+def test_margin_of_the_balanced_accuracy_is_the_binomial_one():
+    margin = confused([[50, 50, 0], [50, 50, 0], [0, 50, 50]]).balanced_accuracy_margin
+    assert margin == pytest.approx(1.96 * 0.05 / np.sqrt(3), rel=1e-9)
+    # a label without test cells says nothing
+    assert confused([[50, 50, 0], [50, 50, 0], [0, 0, 0]]).balanced_accuracy_margin == pytest.approx(
+        1.96 * 0.05 / np.sqrt(2), rel=1e-9
+    )
+    assert 0.0 < confused([[10, 0, 0], [0, 10, 0], [0, 0, 10]]).balanced_accuracy_margin < 0.15
+
+
 def test_scores_are_the_hand_calculated_ones():
     # a: 2 of 3 right; b: 1 of 2 right; one cell of a goes to b, the other of b to c
     scores = score(np.array([0, 0, 0, 1, 1]), np.array([0, 0, 1, 1, 2]), labels=("a", "b", "c"), majority="b")

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import shlex
+import shutil
 import sys
+import textwrap
 import time
 import tomllib
 from pathlib import Path
@@ -52,44 +54,36 @@ def run(
     json_: Json = False,
 ) -> None:
     """Run what is missing of a study; stop it at any time, the same command goes on."""
-    from bulkgen.study import run_study
-
     overrides = dict(map(_read_setting, settings or []))
     if seeds is not None:
         overrides["seeds"] = _numbers(seeds, "--seeds")
     config = read_study(source, overrides, data)
-    started = time.perf_counter()
-
-    def say(event: StudyEvent) -> None:
-        count = f"{event.finished}/{event.total} " if event.key else ""
-        seconds = f" ({event.seconds:.1f} s)" if event.seconds is not None else ""
-        typer.echo(f"[{time.perf_counter() - started:4.0f} s] {count}{event.text}{seconds}", err=True)
-
-    try:
-        results = run_study(
-            config,
-            out,
-            jobs=jobs,
-            shard=_shard(shard),
-            only=only,
-            retry_failed=retry_failed,
-            report=not no_report,
-            command=shlex.join(["bulkgen", *sys.argv[1:]]),
-            on_event=say,
-        )
-    except KeyboardInterrupt:
-        typer.echo("bulkgen: interrupted; what is done is kept, and the same command goes on from there", err=True)
-        raise typer.Exit(130) from None
+    results = run_and_tell(
+        config, out, jobs=jobs, shard=_shard(shard), only=only, retry_failed=retry_failed, report=not no_report
+    )
     finish(results, as_json=json_)
 
 
 @study.command()
-def report(folder: Folder) -> None:
-    """Make the report and its figures again, from the results alone."""
+def report(
+    folders: Annotated[list[Path], typer.Argument(metavar="DIR...", help="Folders of studies.")],
+    markdown: Annotated[
+        Path | None,
+        typer.Option(metavar="PAGE", help="Write all of them as one page in Markdown instead, figures beside it."),
+    ] = None,
+) -> None:
+    """Make the reports and their figures again, from the results alone."""
+    from bulkgen.report.study_markdown import write_markdown
     from bulkgen.study import StudyResults
-    from bulkgen.study.reporting import write_report
+    from bulkgen.study.reporting import study_content, write_report
 
-    typer.echo(f"The report: {write_report(StudyResults.load(folder)).absolute()}")
+    found = [StudyResults.load(folder) for folder in folders]
+    if markdown is not None:
+        page = write_markdown([study_content(results) for results in found], markdown, overwrite=True)
+        typer.echo(f"The page: {page.absolute()}")
+        return
+    for results in found:
+        typer.echo(f"The report: {write_report(results).absolute()}")
 
 
 @study.command()
@@ -134,9 +128,59 @@ def read_study(source: str, overrides: dict[str, Any], data: Path | None) -> Stu
     return read(overrides | real)
 
 
-def finish(results: StudyResults, *, as_json: bool) -> None:
-    """Say how far the study is; fail if a run of it did."""
+def run_and_tell(
+    config: StudyConfig,
+    out: Path,
+    *,
+    jobs: int,
+    shard: tuple[int, int] = (1, 1),
+    only: list[str] | None = None,
+    retry_failed: bool = False,
+    report: bool = True,
+) -> StudyResults:
+    """Run a study and say on standard error how far it is."""
+    from bulkgen.study import run_study
+
+    started = time.perf_counter()
+
+    def say(event: StudyEvent) -> None:
+        typer.echo(progress_line(event, time.perf_counter() - started), err=True)
+
+    try:
+        return run_study(
+            config,
+            out,
+            jobs=jobs,
+            shard=shard,
+            only=only,
+            retry_failed=retry_failed,
+            report=report,
+            command=shlex.join(["bulkgen", *sys.argv[1:]]),
+            on_event=say,
+        )
+    except KeyboardInterrupt:
+        typer.echo("bulkgen: interrupted; what is done is kept, and the same command goes on from there", err=True)
+        raise typer.Exit(130) from None
+
+
+def progress_line(event: StudyEvent, seconds: float) -> str:
+    """Say an event in one line; what is too long for the terminal loses its middle, an error never."""
+    head = f"[{seconds:4.0f} s] " + (f"{event.finished}/{event.total} " if event.key else "")
+    tail = f" ({event.seconds:.1f} s)" if event.seconds is not None else ""
+    room = max(20, shutil.get_terminal_size((_WIDTH, 24)).columns - len(head) - len(tail))
+    text = event.text
+    if len(text) > room and event.kind != "failed":
+        # what follows the last two commas says at which k, and with which seed
+        end = ", ".join(["…", *text.rsplit(", ", 2)[1:]])
+        text = text[: max(0, room - len(end))] + end
+    return head + text + tail
+
+
+def finish(results: StudyResults, *, as_json: bool, findings: bool = False) -> None:
+    """Say how far the study is, and perhaps what it found; fail if a run of it did."""
     _print_status(results, as_json=as_json)
+    if findings and not as_json:
+        _print_findings(results)
     page = results.folder / "report.html"
     if page.is_file() and not as_json:
         typer.echo(f"The report: {page.absolute()}")
@@ -153,7 +197,13 @@ def _print_status(results: StudyResults, *, as_json: bool) -> None:
     ]
     if as_json:
         parts = json.loads(progress.to_json(orient="records"))
-        found = {"folder": str(results.folder), "parts": parts, "failures": failures, "missing": len(results.missing)}
+        found = {
+            "folder": str(results.folder),
+            "simulated": results.data.simulated,
+            "parts": parts,
+            "failures": failures,
+            "missing": len(results.missing),
+        }
         typer.echo(json.dumps(found))
         return
     from rich import box
@@ -165,7 +215,7 @@ def _print_status(results: StudyResults, *, as_json: bool) -> None:
         console.print(f"{results.data.origin.upper()} data:", results.data.name)
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0))
     table.add_column("part", max_width=44)
-    for column in ("done", "failed", "missing", "s"):
+    for column in ("done", "failed", "missing", "seconds"):
         table.add_column(column, justify="right", no_wrap=True)
     for row in progress.itertuples():
         table.add_row(f"{row.part}", f"{row.done}", f"{row.failed}", f"{row.missing}", f"{row.seconds:.0f}")
@@ -175,7 +225,20 @@ def _print_status(results: StudyResults, *, as_json: bool) -> None:
     if results.benchmark_error is not None:
         console.print("The benchmark of the generators failed:", results.benchmark_error["message"])
     if failures or results.benchmark_error is not None:
-        console.print("Run the same command with --retry-failed to try them again.")
+        folder = shlex.quote(str(results.folder))
+        console.print(f"To try them again: bulkgen study run {folder}/study.toml --out {folder} --retry-failed")
+
+
+def _print_findings(results: StudyResults) -> None:
+    """Say what the report begins with."""
+    from bulkgen.report.study_findings import findings
+    from bulkgen.study.reporting import study_content
+
+    content = study_content(results)
+    for part in content.parts:
+        for finding in findings(content, part.name):
+            if finding.leading:
+                typer.echo(textwrap.fill(f"{part.letter}. {finding.text}", _WIDTH, subsequent_indent="   "))
 
 
 def _by_error(failures: list[dict[str, str]]) -> dict[str, list[str]]:

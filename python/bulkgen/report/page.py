@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from matplotlib.figure import Figure
 
-__all__ = ["Figures", "render_page", "require_report_extra", "write_page"]
+__all__ = ["Figures", "render_page", "require_report_extra", "write_figures", "write_page"]
 
 #: Figures by name, each with its alternative text, in the order of a page.
 Figures = dict[str, "tuple[Figure, str]"]
@@ -54,7 +54,6 @@ def render_page(template: str, svg: Mapping[str, bytes], descriptions: Mapping[s
         lstrip_blocks=True,
     )
     environment.filters["score"] = lambda value: "–" if value != value else f"{value:.3f}"
-    environment.filters["count"] = lambda value: f"{value:,.0f}"
     return environment.get_template(template).render(image=image, descriptions=descriptions, **content)
 
 
@@ -72,7 +71,7 @@ def write_page(
     figures
         The figures.
     overwrite
-        Replace a report that is there.
+        Replace a report that is there; figures that only the earlier one had are removed.
 
     Returns
     -------
@@ -91,9 +90,29 @@ def write_page(
     described = {name: text for name, (_, text) in figures.items()}
     with atomic_file(place, overwrite=overwrite) as temporary:
         temporary.write_text(render_page(template, drawn, described, **content), encoding="utf-8")
-    (Path(folder) / "figures").mkdir(exist_ok=True)
-    for name, (figure, _) in figures.items():
-        for suffix, image in (("svg", drawn[name]), ("png", to_png(figure))):
-            with atomic_file(Path(folder) / "figures" / f"{name}.{suffix}", overwrite=overwrite) as temporary:
-                temporary.write_bytes(image)
+    images = {f"{name}.svg": image for name, image in drawn.items()}
+    images |= {f"{name}.png": to_png(figure) for name, (figure, _) in figures.items()}
+    write_figures(Path(folder) / "figures", images, overwrite=overwrite)
     return place
+
+
+def write_figures(folder: Path, images: Mapping[str, bytes], *, overwrite: bool) -> None:
+    """Write figures by file name; with `overwrite`, those that an earlier report left there besides are removed."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, image in images.items():
+        with atomic_file(folder / name, overwrite=overwrite) as temporary:
+            temporary.write_bytes(image)
+    if overwrite:
+        for path in folder.iterdir():
+            if path.name not in images and _is_ours(path):
+                path.unlink()
+
+
+def _is_ours(path: Path) -> bool:
+    """Tell whether a report made this file, as its metadata says at its beginning."""
+    from bulkgen.report.figures import MAKER
+
+    if path.suffix not in (".svg", ".png") or not path.is_file():
+        return False
+    with path.open("rb") as file:
+        return MAKER.encode() in file.read(2048)

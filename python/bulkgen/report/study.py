@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -9,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from bulkgen.report.content import ResultScores
 from bulkgen.report.page import require_report_extra, write_page
 from bulkgen.report.study_content import SCORE, runs_in
 from bulkgen.report.study_findings import levels
 from bulkgen.report.tables import Cell, Row, Spread, Table, number_text
+from bulkgen.training.metrics import Scores
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -212,7 +213,7 @@ def _margin(content: StudyContent) -> str:
     rows = points[points["plain"] & (points["status"] == "done")]
     if not len(rows):
         return ""
-    scores = ResultScores.from_dict(content.runs[str(rows["key"].iloc[0])]["result"]["test"])
+    scores = Scores.from_dict(content.runs[str(rows["key"].iloc[0])]["result"]["test"])
     return f"{scores.balanced_accuracy_margin:.3f}"
 
 
@@ -238,6 +239,9 @@ def _said(value: object) -> str:
             return f"{value:,}"
         case float():
             return f"{value:g}"
+        case str() if re.fullmatch("[0-9a-f]{40,}", value):
+            # data.json has all of a hash
+            return f"{value[:12]}…"
         case _:
             return str(value)
 
@@ -284,7 +288,7 @@ def _confusions(content: StudyContent) -> list[Picture]:
                     chosen[str(series)] = generators[generators["series"] == series]
                 break
         for number, (name, rows) in enumerate(chosen.items()):
-            scores = [ResultScores.from_dict(found) for found in content.test_scores(rows)]
+            scores = [Scores.from_dict(found) for found in content.test_scores(rows)]
             seeds = len(scores)
             figure = confusion_matrix(
                 np.sum([score.confusion for score in scores], axis=0),

@@ -76,6 +76,8 @@ class StudyContent:
     table
         One row per point, as in ``results.parquet``: part, problem, series, name, x, model, seed, key, status
         (``done``, ``failed`` or ``missing``) and the scores.
+    specifications
+        What every run of the table is, by key, done or not: the ``run`` of ``runs/<key>.json``.
     runs
         Results by key, as in ``runs/<key>.json``.
     split
@@ -96,6 +98,7 @@ class StudyContent:
     data: Mapping[str, Any]
     parts: tuple[PartWords, ...]
     table: pd.DataFrame
+    specifications: Mapping[str, Mapping[str, Any]]
     runs: Mapping[str, Mapping[str, Any]]
     split: pd.DataFrame
     command: str
@@ -111,6 +114,9 @@ class StudyContent:
         unknown = sorted(set(self.table["part"]) - {part.name for part in self.parts})
         if unknown:
             raise ValueError(f"the table names parts that the study does not have: {', '.join(unknown)}")
+        undescribed = set(self.table["key"]) - set(self.specifications)
+        if undescribed:
+            raise ValueError(f"{len(undescribed)} runs of the table are not specified, the first is {min(undescribed)}")
         lost = set(self.table.loc[self.table["status"] != "missing", "key"]) - set(self.runs)
         if lost:
             raise ValueError(f"{len(lost)} runs of the table have no result, the first is {min(lost)}")
@@ -129,15 +135,9 @@ class StudyContent:
         """
         counts = self.split.loc[self.split["part"] == "train", "label"].value_counts()
         train = {str(label): int(n) for label, n in counts.items()}
-        described = {key: _described(run["run"], train) for key, run in self.runs.items()}
-        columns = pd.DataFrame([described.get(key, {}) for key in self.table["key"]], index=self.table.index)
+        described = {key: _described(run, train) for key, run in self.specifications.items()}
+        columns = pd.DataFrame([described[key] for key in self.table["key"]], index=self.table.index)
         columns = columns.reindex(columns=list(_DESCRIPTION))
-        # what was not run yet is of the kind of its series
-        series = columns.groupby([self.table[name] for name in ("part", "problem", "series")], sort=False)
-        for name in ("kind", "strategy", "generator", "seen", "validation", "ablation"):
-            columns[name] = columns[name].fillna(series[name].transform("first"))
-        problems = columns.groupby([self.table["problem"]], sort=False)
-        columns["labels"] = columns["labels"].fillna(problems["labels"].transform("first"))
         flags = {name: columns[name].eq(other=True) for name in ("plain", "every", "floor", "thin")}
         return pd.concat([self.table, columns.assign(**flags)], axis=1)
 

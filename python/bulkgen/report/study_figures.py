@@ -153,6 +153,8 @@ def ladder(
             ha="center",
             fontsize=7.5,
             color="#333333",
+            # a level may run through the number
+            bbox={"boxstyle": "square,pad=0.08", "facecolor": "white", "edgecolor": "none", "alpha": 0.8},
         )
     _levels(axes, references, vertical=True)
     axes.set_yticks(range(len(rungs)), [rung.name for rung in rungs])

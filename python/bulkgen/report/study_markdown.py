@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bulkgen.io.atomic import atomic_file, check_output
+from bulkgen.report.page import require_report_extra, write_figures
 from bulkgen.report.study import study_page
 from bulkgen.report.tables import table_markdown
 
@@ -60,7 +61,7 @@ def write_markdown(contents: Sequence[StudyContent], page: str | Path, *, overwr
     page
         The page, such as ``docs/results.md``; figures go to ``docs/results/<study>/``.
     overwrite
-        Replace a page that is there, and figures of the same names.
+        Replace a page that is there, and its figures.
 
     Returns
     -------
@@ -81,11 +82,15 @@ def write_markdown(contents: Sequence[StudyContent], page: str | Path, *, overwr
     for name in names:
         if names.count(name) > 1:
             raise ValueError(f"two studies are called {name!r}; give one another name in its TOML")
+    require_report_extra()
+    from bulkgen.report.figures import to_svg
+
     texts = [_HEAD]
     for content in contents:
         made, folder = study_page(content), f"{page.stem}/{_file_name(content.name)}"
         texts.append(_section(content, made, folder))
-        _write_figures(_shown(made.pictures), page.parent / folder)
+        images = {f"{picture.name}.svg": to_svg(picture.figure) for picture in _shown(made.pictures)}
+        write_figures(page.parent / folder, images, overwrite=True)
     with atomic_file(page, overwrite=overwrite) as temporary:
         temporary.write_text("\n\n".join(texts) + "\n", encoding="utf-8")
     return page
@@ -135,15 +140,6 @@ def _pictures(pictures: Sequence[Picture], figures: str) -> str:
 
 def _shown(pictures: Sequence[Picture]) -> list[Picture]:
     return [picture for picture in pictures if not picture.minor]
-
-
-def _write_figures(pictures: Sequence[Picture], folder: Path) -> None:
-    from bulkgen.report.figures import to_svg
-
-    folder.mkdir(parents=True, exist_ok=True)
-    for picture in pictures:
-        with atomic_file(folder / f"{picture.name}.svg", overwrite=True) as temporary:
-            temporary.write_bytes(to_svg(picture.figure))
 
 
 def _file_name(name: str) -> str:

@@ -223,7 +223,8 @@ def _bulkiness(views: Sequence[_View]) -> Iterable[Block]:
     """Test and validation against k: a panel for each strategy, and the epochs of models that have some."""
     for view in views:
         curves = view.rows[view.rows["kind"] == "pseudobulk"]
-        by_strategy = {str(name): rows for name, rows in curves.groupby("strategy", sort=False)}
+        finished = curves[curves["status"] == "done"]
+        by_strategy = {str(name): rows for name, rows in finished.groupby("strategy", sort=False)}
         pictures = [
             Picture(
                 view.name(strategy, column),
@@ -250,7 +251,7 @@ def _validation_curve(view: _View, rows: pd.DataFrame, column: str, strategy: st
         ("mixed", green, pink, "half real", "D"),
         ("real", look(4)[0], look(5)[0], "real", "v"),
     ):
-        here = rows[(rows["validation"] == validation) & (rows["status"] == "done")]
+        here = rows[rows["validation"] == validation]
         if not len(here):
             continue
         x = sorted(here["x"].unique())
@@ -281,7 +282,7 @@ def _same(one: Sequence[Spread], other: Sequence[Spread]) -> bool:
 
 def _epochs(view: _View, rows: pd.DataFrame, strategy: str) -> Picture | None:
     """Draw the validation after each epoch, as training shows it, for the ends and the middle of the curve."""
-    rows = rows[(rows["status"] == "done") & (rows["validation"] == "same")]
+    rows = rows[rows["validation"] == "same"]
     column = f"validation_{SCORE}"
     by_k = sorted(rows["x"].unique())
     lines, tests = [], []

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from bulkgen.study.config import StudyConfig
-from bulkgen.study.demo import DemoResult, run_demo
 from bulkgen.study.results import StudyResults
 from bulkgen.study.runner import StudyEvent, run_study
 
-__all__ = ["DemoResult", "StudyConfig", "StudyEvent", "StudyResults", "run_demo", "run_study"]
+__all__ = ["StudyConfig", "StudyEvent", "StudyResults", "run_study"]

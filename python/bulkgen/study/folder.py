@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -107,6 +108,20 @@ class StudyFolder:
         """Make the folders."""
         self.runs.mkdir(parents=True, exist_ok=True)
         self._locks.mkdir(exist_ok=True)
+
+    def remove(self) -> None:
+        """Remove the folder if a study is in it; anything else stays.
+
+        Raises
+        ------
+        StudyInUseError
+            If a runner is at work in it.
+        """
+        # a runner writes both; settings alone may be somebody's own
+        if self.settings.is_file() and self.data.is_file():
+            self.make()
+            with self.runner((1, 1)):
+                shutil.rmtree(self.path)
 
     @property
     def _locks(self) -> Path:

@@ -48,6 +48,7 @@ def study_content(results: StudyResults) -> StudyContent:
             for name, part in config.parts.items()
         ),
         table=results.table,
+        specifications={point.run.key: point.run.model_dump(mode="json") for point in results.points},
         runs=results.runs,
         split=pd.read_parquet(folder.split),
         command=data.command

@@ -41,16 +41,6 @@ def _each_once(seeds: tuple[int, ...]) -> tuple[int, ...]:
 Seeds: TypeAlias = Annotated[tuple[Annotated[int, Field(ge=0, lt=2**32)], ...], AfterValidator(_each_once)]
 
 
-def _each_once(seeds: tuple[int, ...]) -> tuple[int, ...]:
-    if not seeds or len(set(seeds)) < len(seeds):
-        raise ValueError(f"at least one, and each once, got {list(seeds)}")
-    return seeds
-
-
-#: Seeds of runs.
-Seeds: TypeAlias = Annotated[tuple[Annotated[int, Field(ge=0, lt=2**32)], ...], AfterValidator(_each_once)]
-
-
 class _Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 

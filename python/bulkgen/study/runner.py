@@ -148,7 +148,7 @@ def run_study(
     _check_folder(folder, settings)
     folder.make()
     with folder.runner(shard):
-        say(StudyEvent("opening", "opening the data"))
+        say(StudyEvent("opening", _opening(settings)))
         data = StudyData.open(settings)
         for label, n in data.facts.rare.items():
             say(StudyEvent("warning", _rare(label, n)))
@@ -247,6 +247,14 @@ def _begin(
     folder.write_text(folder.settings, text)
     folder.write_text(folder.data, json.dumps(facts.model_dump(mode="json"), indent=1))
     folder.write_table(folder.split, data.split)
+
+
+def _opening(settings: StudyConfig) -> str:
+    data = settings.data
+    if data.path is not None:
+        return f"opening {data.path}"
+    size = "cells" if data.n_cells is None else f"{data.n_cells:,} cells"
+    return f"simulating {size}: SIMULATED data, a twin of sci-Plex2"
 
 
 def _plan(todo: int, mine: int, every: int, shard: tuple[int, int]) -> str:

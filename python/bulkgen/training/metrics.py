@@ -81,6 +81,17 @@ class Scores:
         """Balanced accuracy that any constant or random guess is expected to reach: 1 / labels that occur."""
         return 1 / len(self.present)
 
+    @property
+    def balanced_accuracy_margin(self) -> float:
+        """Half the width of a 95 % interval of the balanced accuracy, from the number of cells alone.
+
+        Recalls are independent binomials; (x + 1) / (n + 2) in the variance keeps it positive at 0 and n.
+        """
+        support = self.confusion.sum(axis=1)
+        hits, support = np.diag(self.confusion)[support > 0], support[support > 0]
+        p = (hits + 1.0) / (support + 2.0)
+        return float(1.96 * np.sqrt(np.sum(p * (1.0 - p) / support)) / len(support))
+
     def to_dict(self) -> dict[str, object]:
         """Return the scores as a dictionary that JSON can hold; :meth:`from_dict` gives them back."""
         return {

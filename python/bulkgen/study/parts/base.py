@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal, TypeAlias
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from bulkgen.study.run import RealCells, Run, Seeds, SyntheticCells
 
@@ -100,8 +100,6 @@ class Part(BaseModel, ABC):
     title: ClassVar[str]
     #: What the part asks, in a sentence.
     question: ClassVar[str]
-    #: What a reader has to know to compare its runs, in a few sentences.
-    note: ClassVar[str] = ""
     #: What `x` is, with its unit; empty where points have none.
     x_name: ClassVar[str] = ""
     #: What a reader has to know to compare its runs, in a few sentences.
