@@ -52,7 +52,8 @@ def _with_runs(content, change):
     runs = copy.deepcopy(dict(content.runs))
     for run in runs.values():
         change(run)
-    return dataclasses.replace(content, runs=runs)
+    specifications = {**content.specifications, **{key: run["run"] for key, run in runs.items()}}
+    return dataclasses.replace(content, runs=runs, specifications=specifications)
 
 
 def test_levels_are_those_of_the_same_proportions_of_classes(content):
@@ -73,7 +74,12 @@ def test_levels_are_those_of_the_same_proportions_of_classes(content):
 def test_a_ladder_has_one_value_for_real_cells_whatever_other_parts_repeat(content):
     more = make_study(seeds=(0, 1, 2, 3, 4), models=("linear",))
     table = pd.concat([_part(more, "mixing").table, _part(content, "ladder").table])
-    page = dataclasses.replace(content, table=table, runs={**content.runs, **more.runs})
+    page = dataclasses.replace(
+        content,
+        table=table,
+        runs={**content.runs, **more.runs},
+        specifications={**content.specifications, **more.specifications},
+    )
     assert page.ceiling(ALL, "linear").n == 5
     assert page.ceiling(ALL, "linear", part="ladder") == Spread.of(_values(content, "ladder", REAL))
     assert "(5 seeds), the ceiling" in study_page(page).levels[0]

@@ -397,7 +397,7 @@ def test_one_generator_is_not_called_the_best_of_one(content):
     ]
     page = study_page(dataclasses.replace(content, table=table))
     said = page.sections[0].findings[0].text
-    assert said.startswith(f"linear, {ALL}: trained on cells of poisson alone 0.")
+    assert said.startswith(f"linear, {ALL}: trained on cells of poisson alone (made of bulk and control cells): 0.")
     assert not _cell(_tables(page, "synthetic")[0], "poisson", ALL).strong
 
 

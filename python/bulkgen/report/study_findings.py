@@ -164,10 +164,11 @@ def _synthetic(content: StudyContent, part: str) -> Iterable[Finding]:
                 scores = _means(group)
                 best, score = _best(group)
                 worst = min(scores, key=lambda name: scores[name].mean)
-                others = "" if best == worst else f" and worst with {worst}, {scores[worst]}"
-                yield Finding(
-                    f"{model}, {problem}: {_of(scores)} {words}, best with {best}, {score}{others}.", leading=True
-                )
+                text = f"trained on cells of {best} alone ({words}): {score}"
+                if len(scores) > 1:
+                    others = "" if best == worst else f" and worst with {worst}, {scores[worst]}"
+                    text = f"{_of(scores)} {words}, best with {best}, {score}{others}"
+                yield Finding(f"{model}, {problem}: {text}.", leading=True)
         for proportions, found in pairs.items():
             names = [name for name in found[0] if all(name in scores for scores in found)]
             values = "; ".join(f"{name} {np.mean([scores[name].mean for scores in found]):.3f}" for name in names)

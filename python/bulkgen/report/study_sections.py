@@ -521,14 +521,16 @@ def _problems_table(views: Sequence[_View]) -> Table:
 
 
 def _best(groups: dict[str, pd.DataFrame]) -> list[str]:
-    """Return the best series of synthetic cells by the single cells that they were made with; several where equal."""
-    known = {
-        name: (seen_by(rows), _score(rows).mean)
-        for name, rows in groups.items()
-        if rows["kind"].eq("synthetic").all() and _score(rows).known
-    }
-    highest = {seen: max(mean for of, mean in known.values() if of == seen) for seen, _ in known.values()}
-    return [name for name, (seen, mean) in known.items() if mean == highest[seen]]
+    """Return the best series of synthetic cells by the single cells that they were made with, where there are several.
+
+    Equally good ones are all returned.
+    """
+    known: dict[str, dict[str, float]] = {}
+    for name, rows in groups.items():
+        if rows["kind"].eq("synthetic").all() and _score(rows).known:
+            known.setdefault(seen_by(rows), {})[name] = _score(rows).mean
+    several = [means for means in known.values() if len(means) > 1]
+    return [name for means in several for name, mean in means.items() if mean == max(means.values())]
 
 
 def _few_cells(views: Sequence[_View]) -> Iterable[Block]:
