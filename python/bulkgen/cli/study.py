@@ -164,11 +164,14 @@ def run_and_tell(
 
 
 def progress_line(event: StudyEvent, seconds: float) -> str:
-    """Say an event in one line; what is too long for the terminal loses its middle, an error never."""
+    """Say an event: a run in one line, which loses its middle where it is too long; anything else whole."""
     head = f"[{seconds:4.0f} s] " + (f"{event.finished}/{event.total} " if event.key else "")
     tail = f" ({event.seconds:.1f} s)" if event.seconds is not None else ""
-    room = max(20, shutil.get_terminal_size((_WIDTH, 24)).columns - len(head) - len(tail))
+    width = shutil.get_terminal_size((_WIDTH, 24)).columns
+    room = max(20, width - len(head) - len(tail))
     text = event.text
+    if not event.key:
+        return textwrap.fill(head + text, width, subsequent_indent=" " * len(head), break_long_words=False)
     if len(text) > room and event.kind != "failed":
         # what follows the last two commas says at which k, and with which seed
         end = ", ".join(["…", *text.rsplit(", ", 2)[1:]])
