@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import anndata as ad
@@ -16,23 +13,10 @@ import pytest
 
 import bulkgen
 from bulkgen.tokens import Vocabulary
+from command_line import run
 
 GENES = [f"ENSG{i:011d}" for i in range(1, 7)]
 SYMBOLS = ["ISG15", "ACTB", "TP53", "GAPDH", "CD3E", "MYC"]
-
-
-def run(*arguments: object, cwd: Path) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "COLUMNS": "80", "NO_COLOR": "1", "TERM": "dumb"}
-    environment.pop("BULKGEN_DEBUG", None)
-    return subprocess.run(
-        [sys.executable, "-m", "bulkgen", *map(str, arguments)],
-        cwd=cwd,
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
 
 
 @pytest.fixture(scope="module")

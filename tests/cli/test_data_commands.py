@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import subprocess
-import sys
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -17,23 +15,10 @@ import pytest
 import bulkgen
 import bulkgen.generators
 from bulkgen.io import read, write
+from command_line import run
 from count_cases import labelled_cells, matrix_bytes
 
 ANSI = re.compile(r"\x1b\[[0-9;]*m")
-
-
-def run(*arguments: object, cwd: Path) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "COLUMNS": "80", "NO_COLOR": "1", "TERM": "dumb"}
-    environment.pop("BULKGEN_DEBUG", None)
-    return subprocess.run(
-        [sys.executable, "-m", "bulkgen", *map(str, arguments)],
-        cwd=cwd,
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
 
 
 def run_all(*commands: tuple[object, ...], cwd: Path) -> list[subprocess.CompletedProcess[str]]:

@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
-
 import pytest
 
 from bulkgen.io import read
 from bulkgen.study import StudyResults
+from command_line import run
 
 N_CELLS = 300
 
 
 def _demo(*arguments, cwd):
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "NO_COLOR": "1"}
-    words = [sys.executable, "-m", "bulkgen", "demo", *arguments]
-    return subprocess.run(words, capture_output=True, text=True, env=environment, cwd=cwd, check=False, timeout=900)
+    return run("demo", *arguments, cwd=cwd, timeout=900)
 
 
 @pytest.fixture(scope="module")
