@@ -240,7 +240,7 @@ def _bulkiness(views: Sequence[_View]) -> Iterable[Block]:
             drawn = _epochs(view, rows, strategy)
             pictures += [] if drawn is None else [drawn]
         if len(curves):
-            yield view.block(pictures, [_bulkiness_table(view, curves), _recall_table(view, curves)])
+            yield view.block(pictures, [*_bulkiness_tables(view, curves), _recall_table(view, curves)])
 
 
 def _validation_curve(view: _View, rows: pd.DataFrame, column: str, strategy: str) -> Figure:
@@ -308,28 +308,34 @@ def _epochs(view: _View, rows: pd.DataFrame, strategy: str) -> Picture | None:
     )
 
 
-def _bulkiness_table(view: _View, rows: pd.DataFrame) -> Table:
+def _bulkiness_tables(view: _View, rows: pd.DataFrame) -> Iterable[Table]:
+    """Yield validation beside test, and the other scores of the test: one table would be too wide."""
     validations = list(dict.fromkeys(rows["validation"].dropna()))
-    heads = []
-    for validation in validations:
-        cells = VALIDATED.get(validation, validation)
-        heads += [f"validation, {cells}", f"n, {cells}", f"test, validation {cells}"]
-    made = []
+    cells = [VALIDATED.get(validation, validation) for validation in validations]
+    heads = [head for of in cells for head in (f"validation, {of}", f"n, {of}", f"test, validation {of}")]
+    made, scores = [], []
     for (strategy, k), group in rows.groupby(["strategy", "x"], sort=False):
         values: list[Cell | str] = []
         for validation in validations:
             here = group[group["validation"] == validation]
             values += [score_cell(here, f"validation_{SCORE}"), _numbers(view.content, here), score_cell(here)]
         first = group[group["validation"] == validations[0]]
-        made.append(
-            Row.of(f"{strategy}, k = {k:g}", *values, score_cell(first, "macro_f1"), score_cell(first, ACCURACY))
-        )
-    return Table(
+        name = f"{strategy}, k = {k:g}"
+        made.append(Row.of(name, *values))
+        scores.append(Row.of(name, *(score_cell(first, column) for column in SCORE_NAMES)))
+    references = _reference_rows(view, len(heads) - 1)
+    yield Table(
         f"{view.title}. Balanced accuracy in validation during training and on real test cells; mean ± standard "
         "deviation over seeds. n is the number of validation samples: a score of few says little, however small its "
-        "deviation. Macro-F1 and accuracy are on the test cells of the first test column.",
-        ("training set", *heads, "test macro-F1", "test accuracy"),
-        (*made, *_reference_rows(view, 3 * len(validations) - 1)),
+        "deviation.",
+        ("training set", *heads),
+        (*made, *(replace(row, cells=row.cells[: len(heads)]) for row in references)),
+    )
+    yield Table(
+        f"{view.title}. All scores on the test cells of the first test column above.",
+        ("training set", *SCORE_NAMES.values()),
+        (*scores, *_reference_rows(view, 0)),
+        folded=True,
     )
 
 
