@@ -106,6 +106,11 @@ class Table:
                     f"row {row.name!r} has {len(row.cells)} cells for {len(self.columns) - 1} columns: {self.caption}"
                 )
 
+    @property
+    def narrow(self) -> bool:
+        """Whether it fits beside a figure: few columns, and nothing but numbers in them."""
+        return len(self.columns) <= 4 and all(len(cell.text) <= 12 for row in self.rows for cell in row.cells)
+
 
 def number_text(value: float, deviation: float = float("nan")) -> str:
     """Write a number, with its standard deviation where there is one, to about three digits."""
