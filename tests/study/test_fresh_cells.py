@@ -16,13 +16,13 @@ from pydantic import ValidationError
 pytest.importorskip("torch")
 pytest.importorskip("transformers")
 
-from bulkgen.study import StudyConfig, run_study  # noqa: E402
-from bulkgen.study.data import StudyData  # noqa: E402
-from bulkgen.study.execution import execute  # noqa: E402
-from bulkgen.study.run import ModelSettings, PseudobulkCells, RealCells, SyntheticCells  # noqa: E402
-from bulkgen.study.training_sets import make_training_set  # noqa: E402
-from small_study import SMALL, results_of_runs, study_command, tables, write_small_study  # noqa: E402
-from study_twin import run_of, small_twin, study_of  # noqa: E402
+from bulkgen.study import StudyConfig, run_study
+from bulkgen.study.data import StudyData
+from bulkgen.study.execution import execute
+from bulkgen.study.run import ModelSettings, PseudobulkCells, RealCells, SyntheticCells
+from bulkgen.study.training_sets import make_training_set
+from small_study import SMALL, results_of_runs, study_command, tables, write_small_study
+from study_twin import run_of, small_twin, study_of
 
 OPTIONS = {"epochs": 2, "batch_size": 16, "context": 64, "layers": 1, "hidden_size": 16, "feed_forward_size": 16}
 STORED = ModelSettings(name="tiny", options=OPTIONS)
