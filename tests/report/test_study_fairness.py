@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bulkgen.report.study import study_page
-from bulkgen.report.study_comparisons import adjusted, comparisons, p_text
-from bulkgen.report.study_findings import findings
+from bulkgen.report.study.comparisons import adjusted, comparisons, p_text
+from bulkgen.report.study.findings import findings
+from bulkgen.report.study.page import study_page
 from bulkgen.report.tables import Spread
 from study_cases import ALL, EQUAL, PARTS, RAREST, REAL, WITH_CONTROLS, make_study
 

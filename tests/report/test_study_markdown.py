@@ -8,8 +8,8 @@ import re
 import pytest
 
 from bulkgen.errors import OutputExistsError
-from bulkgen.report.study import study_page
-from bulkgen.report.study_markdown import markdown, write_markdown
+from bulkgen.report.study.markdown import markdown, write_markdown
+from bulkgen.report.study.page import study_page
 from bulkgen.report.tables import table_markdown
 from study_cases import make_study
 

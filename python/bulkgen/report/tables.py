@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-__all__ = ["Cell", "Row", "Spread", "Table", "difference_text", "number_text", "table_markdown"]
+__all__ = ["Cell", "Row", "Spread", "Table", "counted", "difference_text", "number_text", "table_markdown"]
 
 
 @dataclass(frozen=True)
@@ -110,6 +110,11 @@ class Table:
     def narrow(self) -> bool:
         """Whether it fits beside a figure: few columns, and nothing but numbers in them."""
         return len(self.columns) <= 4 and all(len(cell.text) <= 12 for row in self.rows for cell in row.cells)
+
+
+def counted(number: int, word: str) -> str:
+    """Write a number of things."""
+    return f"{number:,} {word}{'s' * (number != 1)}"
 
 
 def number_text(value: float, deviation: float = float("nan")) -> str:

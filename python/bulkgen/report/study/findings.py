@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.stats import spearmanr
 
-from bulkgen.report.study_comparisons import comparisons, p_text, paired
-from bulkgen.report.study_content import ACCURACY, SCORE, SEEN
-from bulkgen.report.tables import Spread, difference_text
+from bulkgen.report.study.comparisons import comparisons, p_text, paired
+from bulkgen.report.study.content import ACCURACY, SCORE, SEEN
+from bulkgen.report.tables import Spread, counted, difference_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     import pandas as pd
 
-    from bulkgen.report.study_content import StudyContent
+    from bulkgen.report.study.content import StudyContent
 
 __all__ = ["VALIDATED", "Finding", "findings", "levels"]
 
@@ -54,15 +54,11 @@ def levels(content: StudyContent, problem: str) -> list[str]:
                 which = "as many real training cells of each label as the rarest has"
             between = f"independent Poisson counts {floor}, the floor; " if floor.known else ""
             said.append(
-                f"{model}, {problem}: trained on {which} {ceiling} ({_counted(ceiling.n, 'seed')}), the ceiling; "
+                f"{model}, {problem}: trained on {which} {ceiling} ({counted(ceiling.n, 'seed')}), the ceiling; "
                 f"{between}guessing, or always the commonest label, {chance:.3f} (plain accuracy "
                 f"{content.majority(problem, ACCURACY):.3f})."
             )
     return said
-
-
-def _counted(number: int, word: str) -> str:
-    return f"{number:,} {word}{'s' * (number != 1)}"
 
 
 def _each(content: StudyContent, part: str) -> Iterable[tuple[str, str, pd.DataFrame]]:
@@ -173,7 +169,7 @@ def _synthetic(content: StudyContent, part: str) -> Iterable[Finding]:
             names = [name for name in found[0] if all(name in scores for scores in found)]
             values = "; ".join(f"{name} {np.mean([scores[name].mean for scores in found]):.3f}" for name in names)
             yield Finding(
-                f"{model}, two labels{proportions}, mean over {_counted(len(found), 'problem')}: {values} (guessing "
+                f"{model}, two labels{proportions}, mean over {counted(len(found), 'problem')}: {values} (guessing "
                 "gives 0.500)."
             )
 

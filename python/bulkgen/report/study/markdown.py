@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING
 
 from bulkgen.io.atomic import atomic_file, check_output
 from bulkgen.report.page import require_report_extra, write_figures
-from bulkgen.report.study import study_page
+from bulkgen.report.study.page import study_page
 from bulkgen.report.tables import table_markdown
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from bulkgen.report.study import StudyPage
-    from bulkgen.report.study_content import StudyContent
-    from bulkgen.report.study_sections import Picture
+    from bulkgen.report.study.content import StudyContent
+    from bulkgen.report.study.page import StudyPage
+    from bulkgen.report.study.view import Picture
     from bulkgen.report.tables import Table
 
 __all__ = ["markdown", "write_markdown"]

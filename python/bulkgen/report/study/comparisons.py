@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy.stats import ttest_rel
 
-from bulkgen.report.study_content import SCORE
+from bulkgen.report.study.content import SCORE
 from bulkgen.report.tables import Spread
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
 
-    from bulkgen.report.study_content import StudyContent
+    from bulkgen.report.study.content import StudyContent
 
 __all__ = ["Comparison", "Interval", "Paired", "adjusted", "comparisons", "difference_interval", "p_text", "paired"]
 
