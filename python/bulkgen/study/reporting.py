@@ -57,6 +57,7 @@ def study_content(results: StudyResults) -> StudyContent:
         versions=_versions(results),
         citations=(*filter(None, [data.citation]), *_CITATIONS),
         benchmark=BenchmarkResults.load(folder.benchmark) if folder.benchmark.is_dir() else None,
+        benchmark_error=results.benchmark_error,
     )
 
 

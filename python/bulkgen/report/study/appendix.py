@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from bulkgen.report.figures import confusion_matrix
-from bulkgen.report.study.content import SCORE
+from bulkgen.report.study.content import SCORE, error_text
 from bulkgen.report.study.figures import distributions
 from bulkgen.report.study.view import Picture
 from bulkgen.report.tables import Cell, Row, Spread, Table, number_text
@@ -121,31 +121,27 @@ def distribution_pictures(content: StudyContent) -> list[Picture]:
 
 
 def failure_table(content: StudyContent) -> Table | None:
-    """One row per training set, model and reason, with the seeds in which it happened."""
+    """One row per training set, model and reason, with the seeds in which it happened; and the benchmark, if it did."""
     rows = content.points[content.points["status"] == "failed"]
-    if not len(rows):
-        return None
     letters = {part.name: part.letter for part in content.parts}
-    found: dict[tuple[str, str, str], list[str]] = {}
-    where: dict[tuple[str, str, str], list[str]] = {}
+    found: dict[tuple[str, str, str], tuple[dict[str, None], dict[str, None]]] = {}
     for row in rows.itertuples():
-        error = content.runs[str(row.key)]["error"]
-        what = (f"{row.name}, {row.problem}", str(row.model), f"{error['type']}: {error['message']}")
-        found.setdefault(what, []).append(str(row.seed))
-        where.setdefault(what, []).append(letters[str(row.part)])
+        what = (f"{row.name}, {row.problem}", str(row.model), error_text(content.runs[str(row.key)]["error"]))
+        parts, seeds = found.setdefault(what, ({}, {}))
+        parts[letters[str(row.part)]] = seeds[str(row.seed)] = None
+    shown = [
+        Row.of(name, ", ".join(parts), model, ", ".join(seeds), Cell(error, failed=True))
+        for (name, model, error), (parts, seeds) in found.items()
+    ]
+    if content.benchmark_error is not None:
+        error = error_text(content.benchmark_error)
+        shown.append(Row.of("the benchmark of the generators", "–", "–", "–", Cell(error, failed=True)))
+    if not shown:
+        return None
     return Table(
-        "Runs that stopped with an error; bulkgen study run --retry-failed tries them again.",
+        "What stopped with an error; bulkgen study run --retry-failed tries it again.",
         ("training set", "part", "model", "seeds", "error"),
-        tuple(
-            Row.of(
-                name,
-                ", ".join(dict.fromkeys(where[name, model, error])),
-                model,
-                ", ".join(dict.fromkeys(seeds)),
-                Cell(error, failed=True),
-            )
-            for (name, model, error), seeds in found.items()
-        ),
+        tuple(shown),
     )
 
 

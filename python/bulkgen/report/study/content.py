@@ -21,9 +21,11 @@ __all__ = [
     "ACCURACY",
     "SCORE",
     "SEEN",
+    "SEEN_SHORT",
     "Origin",
     "PartWords",
     "StudyContent",
+    "error_text",
     "first_of",
     "runs_in",
     "seen_by",
@@ -38,7 +40,7 @@ SEEN = {
     "seen": "made of bulk, control cells and the real cells of the training set",
     "all": "made with single cells of every label",
 }
-_SEEN_SHORT = {"control": "control", "seen": "control, own", "all": "all"}
+SEEN_SHORT = {"control": "control", "seen": "control, own", "all": "all"}
 #: The score that figures and findings are about, and the plain one beside it.
 SCORE, ACCURACY = "balanced_accuracy", "accuracy"
 
@@ -290,6 +292,11 @@ def runs_in(rows: pd.DataFrame) -> dict[str, int]:
     return {"all": len(statuses)} | {status: counts[status] for status in ("done", "failed", "missing")}
 
 
+def error_text(error: Mapping[str, Any]) -> str:
+    """Write an error as records hold it in one line, without its traceback."""
+    return f"{error['type']}: {error['message']}"
+
+
 def shortfall(counts: Mapping[str, int]) -> str:
     """Say of how many runs there is no result, as a list that goes on after a comma; nothing where all are done."""
     words = {"failed": "failed", "missing": "not run yet"}
@@ -305,7 +312,7 @@ def _range(numbers: Iterable[float]) -> str:
 def seen_by(rows: pd.DataFrame) -> str:
     """Say whose single cells a training set was made with; a dash while it is not known."""
     known = rows["seen"].dropna()
-    return _SEEN_SHORT.get(known.iloc[0], str(known.iloc[0])) if len(known) else "–"
+    return SEEN_SHORT.get(known.iloc[0], str(known.iloc[0])) if len(known) else "–"
 
 
 _DESCRIPTION = (

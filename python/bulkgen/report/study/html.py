@@ -51,8 +51,8 @@ def write_html(content: StudyContent, folder: str | Path, *, overwrite: bool = F
     further = {
         "confusions": ("Confusion matrices", page.confusions),
         "cells": ("Training sets", page.distributions),
-        "benchmark": ("Generators, measured", benchmark or content.benchmark_error),
-        "failures": ("Failed runs", page.failures),
+        "benchmark": ("Generators, measured", benchmark or page.benchmark_error),
+        "failures": ("Failures", page.failures),
         "cost": ("Cost", page.cost),
     }
     return write_page(

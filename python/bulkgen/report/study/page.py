@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from bulkgen.report.page import require_report_extra
-from bulkgen.report.study.content import runs_in, shortfall
+from bulkgen.report.study.content import error_text, runs_in, shortfall
 from bulkgen.report.study.findings import levels
-from bulkgen.report.tables import counted
+from bulkgen.report.tables import counted, number_text
 from bulkgen.training.metrics import Scores
 
 if TYPE_CHECKING:
@@ -29,9 +29,9 @@ _SHOWN_APART = ("name", "simulated", "origin", "note", "citation", "labels", "pa
 _BANNERS = {"real": "REAL DATA: {}", "simulated": "SIMULATED DATA", "computed": "COMPUTED CELLS"}
 _CAUTIONS = {
     "real": "",
-    "simulated": " “Real cells” in this report are the simulation's own.",
+    "simulated": "“Real cells” in this report are the simulation's own.",
     "computed": (
-        " The cells of this data set were computed from others (sums, mixtures or synthetic cells): “real cells” in "
+        "The cells of this data set were computed from others (sums, mixtures or synthetic cells): “real cells” in "
         "this report are the data set's own, and none of its scores is of measured cells."
     ),
 }
@@ -53,9 +53,10 @@ class StudyPage:
     title: str
     banner: Mapping[str, object]
     summary: str
+    caution: str
     runs: str
     troubled: bool
-    margin: str
+    uncertainty: str
     facts: Mapping[str, str]
     split: Table
     levels: tuple[str, ...]
@@ -65,6 +66,7 @@ class StudyPage:
     failures: Table | None
     cost: Table
     benchmark: BenchmarkResults | None
+    benchmark_error: str
     settings: str
     command: str
     versions: Mapping[str, str]
@@ -122,11 +124,12 @@ def study_page(content: StudyContent) -> StudyPage:
         summary=(
             "Can bulk RNA-seq, as pseudo-bulk or as cells generated from it, stand in for single cells as training "
             "data? Every model was tested on the same single cells, which took no part in training, estimation or any "
-            f"choice.{_CAUTIONS[content.origin]}"
+            "choice."
         ),
+        caution=_CAUTIONS[content.origin],
         runs=_runs(content),
         troubled=counts["done"] < counts["all"] or content.benchmark_error is not None,
-        margin=_margin(content),
+        uncertainty=_uncertainty(content),
         facts=_facts(data),
         split=split_table(content),
         levels=tuple(levels(content, content.main_problem)),
@@ -136,6 +139,7 @@ def study_page(content: StudyContent) -> StudyPage:
         failures=failure_table(content),
         cost=cost_table(content),
         benchmark=content.benchmark,
+        benchmark_error="" if content.benchmark_error is None else error_text(content.benchmark_error),
         settings=content.settings,
         command=content.command,
         versions=content.versions,
@@ -150,14 +154,22 @@ def _runs(content: StudyContent) -> str:
     return text if content.benchmark_error is None else f"{text} The benchmark of the generators failed."
 
 
-def _margin(content: StudyContent) -> str:
-    """Half of a 95 % interval of the first ceiling, from the number of test cells alone."""
+def _uncertainty(content: StudyContent) -> str:
+    """Say what the deviations are of, and what they are not: test cells; nothing while no run is done."""
     points = content.points
-    rows = points[points["plain"] & (points["status"] == "done")]
-    if not len(rows):
+    done = points[points["status"] == "done"]
+    if not len(done):
         return ""
-    scores = Scores.from_dict(content.runs[str(rows["key"].iloc[0])]["result"]["test"])
-    return f"{scores.balanced_accuracy_margin:.3f}"
+    said = (
+        "Balanced accuracy (mean recall of the labels) on the test cells, mean ± standard deviation over seeds. One "
+        "test set serves all runs, so the deviations are of training sets and starting weights"
+    )
+    plain = done[done["plain"]]
+    if not len(plain):
+        return f"{said}, not of test cells."
+    scores = Scores.from_dict(content.runs[str(plain["key"].iloc[0])]["result"]["test"])
+    margin = number_text(scores.balanced_accuracy_margin)
+    return f"{said}; the number of test cells alone leaves a score of real cells uncertain by about ± {margin} (95 %)."
 
 
 def _facts(data: Mapping[str, Any]) -> dict[str, str]:
