@@ -113,12 +113,12 @@ def test_findings_follow_the_numbers(content):
     """The sentence turns where the numbers do."""
     content = _part(content, "bulkiness")
     said = study_page(content).sections[0].findings[0].text
-    assert re.search(r"says 0\.9\d\d ± 0\.\d+ at k = 100, 0\.[67]\d\d above", said)
+    assert re.search(r"At k = 100 .* says 0\.9\d\d ± 0\.\d+, 0\.[67]\d\d above the test", said)
     table = content.table.copy()
     table[f"validation_{SCORE}"] = 0.1
     turned = study_page(dataclasses.replace(content, table=table))
     said = turned.sections[0].findings[0].text
-    assert re.search(r"says 0\.100 ± 0\.000 at k = 100, 0\.\d\d\d below", said)
+    assert re.search(r"At k = 100 .* says 0\.100 ± 0\.000, 0\.\d\d\d below the test", said)
 
 
 def test_ceiling_floors_and_chance_are_drawn_where_the_results_have_them(content, page):
@@ -293,7 +293,7 @@ def test_real_data_is_said_to_be_real():
     page = study_page(_part(make_study(simulated=False), "bulkiness"))
     assert page.banner == {"title": "REAL DATA: sci-Plex2", "note": "Measured by Srivatsan et al.", "measured": True}
     assert all(picture.figure.get_suptitle() == "" for picture in page.pictures)
-    assert "simulat" not in page.summary
+    assert "simulat" not in page.summary + page.caution
 
 
 def test_content_that_contradicts_itself_is_refused(content):
@@ -398,7 +398,9 @@ def test_one_generator_is_not_called_the_best_of_one(content):
     ]
     page = study_page(dataclasses.replace(content, table=table))
     said = page.sections[0].findings[0].text
-    assert said.startswith(f"linear, {ALL}: trained on cells of poisson alone (made of bulk and control cells): 0.")
+    assert said.startswith(f"linear, {ALL}: trained on poisson cells only (made of bulk and control cells): 0.")
+    assert "(3 seeds), −0." in said
+    assert "highest" not in said
     assert not _cell(_tables(page, "synthetic")[0], "poisson", ALL).strong
 
 

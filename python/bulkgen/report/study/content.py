@@ -21,7 +21,6 @@ __all__ = [
     "ACCURACY",
     "SCORE",
     "SEEN",
-    "SEEN_SHORT",
     "Origin",
     "PartWords",
     "StudyContent",
@@ -40,7 +39,7 @@ SEEN = {
     "seen": "made of bulk, control cells and the real cells of the training set",
     "all": "made with single cells of every label",
 }
-SEEN_SHORT = {"control": "control", "seen": "control, own", "all": "all"}
+_SEEN_SHORT = {"control": "control", "seen": "control, own", "all": "all"}
 #: The score that figures and findings are about, and the plain one beside it.
 SCORE, ACCURACY = "balanced_accuracy", "accuracy"
 
@@ -253,7 +252,7 @@ class StudyContent:
         samples = [found for result in results if (found := result.get("validation_samples"))]
         cells = _range(found["cells"][end] for found in samples for end in ("fewest", "most"))
         small = _range(found["small"] for found in samples if found.get("small"))
-        return cells and f"of {cells} cells" + (f", {small} of fewer than k/2" if small else "")
+        return cells and f"of {cells} cell{'s' * (cells != '1')}" + (f", {small} of fewer than k/2" if small else "")
 
     def _anywhere(
         self, flag: str, problem: str, model: str, column: str, part: str | None, proportions: str | None
@@ -312,7 +311,7 @@ def _range(numbers: Iterable[float]) -> str:
 def seen_by(rows: pd.DataFrame) -> str:
     """Say whose single cells a training set was made with; a dash while it is not known."""
     known = rows["seen"].dropna()
-    return SEEN_SHORT.get(known.iloc[0], str(known.iloc[0])) if len(known) else "–"
+    return _SEEN_SHORT.get(known.iloc[0], str(known.iloc[0])) if len(known) else "–"
 
 
 _DESCRIPTION = (

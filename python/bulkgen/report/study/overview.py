@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bulkgen.report.study.comparisons import comparisons, p_text
-from bulkgen.report.study.content import SCORE, SEEN_SHORT
+from bulkgen.report.study.comparisons import comparisons, highest, p_equal
+from bulkgen.report.study.content import SCORE, SEEN
 from bulkgen.report.tables import Spread, counted, difference_text
 
 if TYPE_CHECKING:
@@ -67,28 +67,23 @@ def _synthetic(_: StudyContent, rows: pd.DataFrame) -> Iterable[tuple[str, str]]
     made = rows[(rows["kind"] == "synthetic") & ~rows["floor"]]
     gaussian = made["generator"].str.startswith("truncated_gaussian")
     for series, group in made[gaussian].groupby("series", sort=False):
-        yield str(series), str(Spread.of(group[SCORE]))
+        yield f"{series}, {SEEN[group['seen'].iloc[0]]}", str(Spread.of(group[SCORE]))
     for seen, group in made[~gaussian].groupby("seen", sort=False):
-        several = group["series"].nunique() > 1
-        what = "best other generator" if several else "other generator"
-        yield f"{what} that saw cells of: {SEEN_SHORT.get(str(seen), seen)}", _best(group)
+        what = "highest of the other generators" if group["series"].nunique() > 1 else "another generator"
+        yield f"{what}, {SEEN[str(seen)]}", _best(group)
 
 
 def _best(rows: pd.DataFrame) -> str:
     scores = {str(series): Spread.of(group[SCORE]) for series, group in rows.groupby("series", sort=False)}
-    best = max(scores, key=lambda series: scores[series].mean)
-    return f"{scores[best]} ({best})"
+    names = highest(scores)
+    return f"{scores[names[0]]} ({', '.join(names) if len(names) < len(scores) or len(names) == 1 else 'all alike'})"
 
 
 def _mixing(content: StudyContent, rows: pd.DataFrame) -> Iterable[tuple[str, str]]:
     for series, each in comparisons(content, rows).items():
         difference = each.paired.difference
         # few seeds decide nothing, so their number stands with the p
-        yield f"{series}, difference", f"{difference_text(difference)} (n = {difference.n}, p {_equal(p_text(each.p))})"
-
-
-def _equal(p: str) -> str:
-    return p if p.startswith("<") else f"= {p}"
+        yield f"{series}, difference", f"{difference_text(difference)} (n = {difference.n}, p {p_equal(each.p)})"
 
 
 def _thinning(_: StudyContent, rows: pd.DataFrame) -> Iterable[tuple[str, str]]:
@@ -109,7 +104,7 @@ def _few_cells(_: StudyContent, rows: pd.DataFrame) -> Iterable[tuple[str, str]]
         yield f"{series}, {size:g} per class", str(Spread.of(group[SCORE]))
     mixed = here[here["kind"] == "mixed"]
     if len(mixed):
-        yield f"best of all with synthetic cells, {size:g} per class", _best(mixed)
+        yield f"highest of all with synthetic cells, {size:g} per class", _best(mixed)
 
 
 def _bias(_: StudyContent, rows: pd.DataFrame) -> Iterable[tuple[str, str]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from typing import TYPE_CHECKING
 
 from bulkgen.report.figures import look
@@ -90,7 +91,9 @@ def curve_picture(
 
 def curve_table(view: View, rows: pd.DataFrame, ticks: dict[float, str] | None = None) -> Table:
     """Write the scores of :func:`curve_picture` as numbers, with the levels that it draws."""
-    shown = ticks or {x: f"{x:,g}" for x in sorted(rows["x"].dropna().unique())}
+    # a symbol in the axis' name says in every column what the number is
+    symbol = f"{found[1]} = " if (found := re.search(r"\((\w)\)$", view.part.x_name)) else ""
+    shown = ticks or {x: f"{symbol}{x:,g}" for x in sorted(rows["x"].dropna().unique())}
     made = [
         Row.of(str(series), *(score_cell(group[group["x"] == x]) for x in shown))
         for series, group in rows.groupby("series", sort=False)
@@ -142,7 +145,8 @@ def ladder_table(view: View, rows: pd.DataFrame) -> Table:
     best = best_series(groups)
     made = []
     for name in order:
-        scores = [score_cell(groups[name], column, strong=name in best) for column in SCORE_NAMES]
+        # the best by this score may not be so by the others
+        scores = [score_cell(groups[name], column, strong=name in best and column == SCORE) for column in SCORE_NAMES]
         known = [Spread.of(groups[name][column]) for column, *_ in measures]
         made.append(
             Row.of(name, seen_by(groups[name]), *scores, *(number_text(spread.mean, spread.sd) for spread in known))

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from bulkgen.report.figures import look
+from bulkgen.report.study.comparisons import highest
 from bulkgen.report.study.content import ACCURACY, SCORE, first_of, runs_in, seen_by
 from bulkgen.report.study.figures import CEILING_COLOUR, Reference
 from bulkgen.report.tables import Cell, Spread, Table
@@ -170,9 +171,8 @@ def best_series(groups: dict[str, pd.DataFrame]) -> list[str]:
 
     Equally good ones are all returned.
     """
-    known: dict[str, dict[str, float]] = {}
+    known: dict[str, dict[str, Spread]] = {}
     for name, rows in groups.items():
-        if rows["kind"].eq("synthetic").all() and score_of(rows).known:
-            known.setdefault(seen_by(rows), {})[name] = score_of(rows).mean
-    several = [means for means in known.values() if len(means) > 1]
-    return [name for means in several for name, mean in means.items() if mean == max(means.values())]
+        if rows["kind"].eq("synthetic").all() and not rows["floor"].any() and score_of(rows).known:
+            known.setdefault(seen_by(rows), {})[name] = score_of(rows)
+    return [name for scores in known.values() if len(scores) > 1 for name in highest(scores)]
