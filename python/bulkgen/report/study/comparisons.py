@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy.stats import ttest_rel
 
-from bulkgen.report.study_content import SCORE
-from bulkgen.report.tables import Spread
+from bulkgen.report.study.content import SCORE
+from bulkgen.report.tables import Spread, signed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -18,9 +18,20 @@ if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
 
-    from bulkgen.report.study_content import StudyContent
+    from bulkgen.report.study.content import StudyContent
 
-__all__ = ["Comparison", "Interval", "Paired", "adjusted", "comparisons", "difference_interval", "p_text", "paired"]
+__all__ = [
+    "Comparison",
+    "Interval",
+    "Paired",
+    "adjusted",
+    "comparisons",
+    "difference_interval",
+    "highest",
+    "p_equal",
+    "p_text",
+    "paired",
+]
 
 _DRAWS = 2000
 
@@ -58,7 +69,7 @@ class Interval:
 
     def __str__(self) -> str:
         """Return both ends with their signs."""
-        return f"{self.low:+.3f} and {self.high:+.3f}".replace("-", "−")
+        return f"{signed(self.low)} to {signed(self.high)}"
 
 
 @dataclass(frozen=True)
@@ -135,6 +146,18 @@ def p_text(p: float) -> str:
     if math.isnan(p):
         return "–"
     return "< 0.001" if p < 0.001 else f"{p:.2g}"
+
+
+def p_equal(p: float) -> str:
+    """Write a p value with the sign that belongs before it."""
+    text = p_text(p)
+    return text if text.startswith("<") else f"= {text}"
+
+
+def highest(scores: Mapping[str, Spread]) -> list[str]:
+    """Return the names of the highest mean: several where they are equal."""
+    top = max(score.mean for score in scores.values())
+    return [name for name, score in scores.items() if math.isclose(score.mean, top, abs_tol=1e-9)]
 
 
 def difference_interval(content: StudyContent, rows: pd.DataFrame, baseline: pd.DataFrame) -> Interval | None:

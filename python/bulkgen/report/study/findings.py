@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.stats import spearmanr
 
-from bulkgen.report.study_comparisons import comparisons, p_text, paired
-from bulkgen.report.study_content import ACCURACY, SCORE, SEEN
-from bulkgen.report.tables import Spread, difference_text
+from bulkgen.report.study.comparisons import comparisons, highest, p_equal, paired
+from bulkgen.report.study.content import ACCURACY, SCORE, SEEN
+from bulkgen.report.tables import Spread, counted, difference_text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     import pandas as pd
 
-    from bulkgen.report.study_content import StudyContent
+    from bulkgen.report.study.content import StudyContent
 
 __all__ = ["VALIDATED", "Finding", "findings", "levels"]
 
@@ -52,17 +52,13 @@ def levels(content: StudyContent, problem: str) -> list[str]:
             which = "all real training cells"
             if proportions == "equal":
                 which = "as many real training cells of each label as the rarest has"
-            between = f"independent Poisson counts {floor}, the floor; " if floor.known else ""
+            between = f" Trained on independent Poisson counts of the bulk (the floor): {floor}." if floor.known else ""
             said.append(
-                f"{model}, {problem}: trained on {which} {ceiling} ({_counted(ceiling.n, 'seed')}), the ceiling; "
-                f"{between}guessing, or always the commonest label, {chance:.3f} (plain accuracy "
-                f"{content.majority(problem, ACCURACY):.3f})."
+                f"{model}, {problem}: trained on {which} (the ceiling): {ceiling}, {counted(ceiling.n, 'seed')}."
+                f"{between} Guessing, or always naming the commonest label, gives {chance:.3f}; the latter has a plain "
+                f"accuracy of {content.majority(problem, ACCURACY):.3f}."
             )
     return said
-
-
-def _counted(number: int, word: str) -> str:
-    return f"{number:,} {word}{'s' * (number != 1)}"
 
 
 def _each(content: StudyContent, part: str) -> Iterable[tuple[str, str, pd.DataFrame]]:
@@ -79,15 +75,40 @@ def _means(rows: pd.DataFrame, column: str = SCORE) -> dict[str, Spread]:
     return {str(name): Spread.of(group[column]) for name, group in rows.groupby("series", sort=False)}
 
 
-def _best(rows: pd.DataFrame) -> tuple[str, Spread]:
-    """Return the series with the highest mean score, and that score."""
+def _best(scores: Mapping[str, Spread]) -> tuple[list[str], Spread]:
+    """Return the series of the highest mean score, all of them where several have it, and that score."""
+    names = highest(scores)
+    return names, scores[names[0]]
+
+
+def _seeds(rows: pd.DataFrame) -> str:
+    return counted(rows["seed"].nunique(), "seed")
+
+
+def _and(words: Sequence[str]) -> str:
+    return " and ".join(filter(None, (", ".join(words[:-1]), *words[-1:])))
+
+
+def _ranked(rows: pd.DataFrame, words: str, real: pd.DataFrame, chance: float) -> str:
+    """Say which generator scores highest, beside real cells and guessing; of one alone, only its score."""
     scores = _means(rows)
-    best = max(scores, key=lambda name: scores[name].mean)
-    return best, scores[best]
-
-
-def _of(generators: Mapping[str, Spread]) -> str:
-    return f"of {len(generators)} generators" if len(generators) > 1 else "of the one generator"
+    names, score = _best(scores)
+    apart = paired(rows[rows["series"] == names[0]], real).difference
+    against = f", {difference_text(apart)} against real cells" if apart.known else ""
+    ceiling = Spread.of(real[SCORE]).mean
+    if ceiling > chance:
+        share = f"{(score.mean - chance) / (ceiling - chance):.0%}".replace("-", "−").replace("%", " %")
+        against += f", {share} of the way from guessing to them"
+    seeds = counted(score.n, "seed")
+    if len(scores) == 1:
+        return f"trained on {names[0]} cells only ({words}): {score} ({seeds}){against}."
+    if len(names) == len(scores):
+        return f"{len(scores)} generators {words} have the same mean score, {score} ({seeds}){against}."
+    lowest = min(scores, key=lambda name: scores[name].mean)
+    return (
+        f"of {len(scores)} generators {words}, {_and(names)} {'has' if len(names) == 1 else 'have'} the highest mean "
+        f"score, {score} ({seeds}){against}; {lowest} has the lowest, {scores[lowest]}."
+    )
 
 
 def _by_seen(rows: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
@@ -110,15 +131,15 @@ def _bulkiness(content: StudyContent, part: str) -> Iterable[Finding]:
             low, high = first["x"].min(), first["x"].max()
             test = {k: Spread.of(first.loc[first["x"] == k, SCORE]) for k in (low, high)}
             text = (
-                f"{model}, trained on the {strategy} of k cells: on real test cells {test[low]} at k = {low:g} and "
-                f"{test[high]} at k = {high:g}"
+                f"{model}, trained on the {strategy} of k cells: {test[low]} on real test cells at k = {low:g}, "
+                f"{test[high]} at k = {high:g} ({counted(test[high].n, 'seed')})."
             )
             text += _validation(content, first[first["x"] == high], validation, test[high], high)
             mixed = by["mixed"][by["mixed"]["x"] == high]
             found = Spread.of(mixed[f"validation_{SCORE}"])
             if validation == "same" and found.known:
-                text += f"; with real cells among the validation cells {found}"
-            yield Finding(text + ".", leading=number == 0)
+                text += f" With real cells among the validation cells it says {found}."
+            yield Finding(text, leading=number == 0)
 
 
 _HELD_OUT = {
@@ -132,11 +153,12 @@ def _validation(content: StudyContent, rows: pd.DataFrame, cells: str, test: Spr
     validation = Spread.of(rows[f"validation_{SCORE}"])
     if not validation.known or cells not in _HELD_OUT:
         return ""
-    gap = validation.mean - test.mean
-    side = "above" if gap >= 0 else "below"
+    apart = validation.mean - test.mean
+    gap = f"{abs(apart):.3f} {'above' if apart > 0 else 'below'}" if abs(apart) >= 5e-4 else "the same as"
     numbers, behind = content.validation_numbers(rows), content.validation_cells(rows)
-    on = f"n = {numbers} samples of {_HELD_OUT[cells]}" + (f" ({behind})" if behind and cells == "same" else "")
-    return f", while the validation during training, on {on}, says {validation} at k = {k:g}, {abs(gap):.3f} {side}"
+    on = _HELD_OUT[cells] + (f" ({behind})" if behind and cells == "same" else "")
+    on = f"n = {numbers} samples of {on}"
+    return f" At k = {k:g} validation during training, on {on}, says {validation}, {gap} the test."
 
 
 def _thinning(content: StudyContent, part: str) -> Iterable[Finding]:
@@ -144,8 +166,9 @@ def _thinning(content: StudyContent, part: str) -> Iterable[Finding]:
         high = rows["x"].max()
         if math.isnan(high):
             continue
-        values = "; ".join(f"{series} {found}" for series, found in _means(rows[rows["x"] == high]).items())
-        yield Finding(f"{model}, at k = {high:g}: {values}.", leading=True)
+        at_end = rows[rows["x"] == high]
+        values = "; ".join(f"{series} {found}" for series, found in _means(at_end).items())
+        yield Finding(f"{model}, at k = {high:g} ({_seeds(at_end)}): {values}.", leading=True)
 
 
 def _synthetic(content: StudyContent, part: str) -> Iterable[Finding]:
@@ -154,26 +177,21 @@ def _synthetic(content: StudyContent, part: str) -> Iterable[Finding]:
         pairs: dict[str, list[Mapping[str, Spread]]] = {}
         for problem in content.problems(part):
             rows = content.done(part, problem, model)
-            rows = rows[rows["kind"] == "synthetic"]
-            if not len(rows):
+            made = rows[rows["kind"] == "synthetic"]
+            if not len(made):
                 continue
             if content.n_labels(problem) < whole:
-                pairs.setdefault(_proportions(content, problem, part), []).append(_means(rows))
+                beside = _means(rows[rows["plain"] | (rows["kind"] == "synthetic")])
+                pairs.setdefault(_proportions(content, problem, part), []).append(beside)
                 continue
-            for words, group in _by_seen(rows):
-                scores = _means(group)
-                best, score = _best(group)
-                worst = min(scores, key=lambda name: scores[name].mean)
-                text = f"trained on cells of {best} alone ({words}): {score}"
-                if len(scores) > 1:
-                    others = "" if best == worst else f" and worst with {worst}, {scores[worst]}"
-                    text = f"{_of(scores)} {words}, best with {best}, {score}{others}"
-                yield Finding(f"{model}, {problem}: {text}.", leading=True)
+            for words, group in _by_seen(made):
+                text = _ranked(group, words, rows[rows["plain"]], content.chance(problem))
+                yield Finding(f"{model}, {problem}: {text}", leading=True)
         for proportions, found in pairs.items():
             names = [name for name in found[0] if all(name in scores for scores in found)]
             values = "; ".join(f"{name} {np.mean([scores[name].mean for scores in found]):.3f}" for name in names)
             yield Finding(
-                f"{model}, two labels{proportions}, mean over {_counted(len(found), 'problem')}: {values} (guessing "
+                f"{model}, two labels{proportions}, mean over {counted(len(found), 'problem')}: {values} (guessing "
                 "gives 0.500)."
             )
 
@@ -184,15 +202,16 @@ def _mixing(content: StudyContent, part: str) -> Iterable[Finding]:
         many = f" by Holm's method for {len(found)} comparisons" if len(found) > 1 else ""
         for series, each in found.items():
             difference = each.paired.difference
-            text = f"{model}: real cells {series} against real cells alone {difference_text(difference)}"
-            text += f" of balanced accuracy, seed by seed (n = {difference.n}"
+            text = f"{model}: real cells {series} differ from real cells alone by {difference_text(difference)} of "
+            text += f"balanced accuracy, seed by seed (n = {difference.n}"
             if not math.isnan(each.p):
-                text += f", paired t-test p = {p_text(each.p)}{many}".replace("= <", "<")
+                text += f", paired t-test p {p_equal(each.p)}{many}"
             text += ")"
             if each.interval is not None:
-                text += f"; with other test cells between {each.interval} (95 %)"
+                none = ", which includes 0" if each.interval.low <= 0 <= each.interval.high else ""
+                text += f"; 95 % interval over other test cells {each.interval}{none}"
             if each.repeated is not None:
-                text += f"; against the same real cells repeated {difference_text(each.repeated)}"
+                text += f"; difference from the same real cells repeated {difference_text(each.repeated)}"
             yield Finding(text + ".", leading=True)
 
 
@@ -204,15 +223,14 @@ def _ladder(content: StudyContent, part: str) -> Iterable[Finding]:
             real = rows[rows["plain"] & (rows["proportions"] == proportions)]
             floor = content.floor(problem, model, part=part, proportions=proportions)
             for words, group in _by_seen(made):
-                best, score = _best(group)
-                text = f"{model}, {problem}: {_of(_means(group))} {words}, {best} is best with {score}"
-                against = paired(group[group["series"] == best], real).difference
-                text += f", {difference_text(against)} against real cells" if against.known else ""
-                yield Finding(text + ".", leading=True)
+                yield Finding(
+                    f"{model}, {problem}: {_ranked(group, words, real, content.chance(problem))}", leading=True
+                )
             under = [name for name, found in _means(made).items() if floor.known and found.mean < floor.mean]
             if under:
                 yield Finding(
-                    f"{model}, {problem}: below the Poisson floor ({floor}): {', '.join(under)}.", leading=True
+                    f"{model}, {problem}: mean score below that of the Poisson floor ({floor}): {_and(under)}.",
+                    leading=True,
                 )
             yield from _mechanism(f"{model}, {problem}", made)
 
@@ -229,29 +247,38 @@ def _mechanism(whose: str, made: pd.DataFrame) -> Iterable[Finding]:
         off = {series: abs(found.mean - perfect) for series, found in _means(made, column).items() if found.known}
         if len(off) >= 4:
             rho = spearmanr([off[series] for series in off], [scores[series].mean for series in off]).statistic
-            text = f"{whose}: rank correlation of the score with {name}, over {len(off)} generators: {rho:+.2f}."
-            yield Finding(text.replace("-0", "−0").replace("-1", "−1"))
+            rank = f"{rho:+.2f}".replace("-", "−")
+            yield Finding(
+                f"{whose}: Spearman's rank correlation of the score with {name}, over {len(off)} generators: {rank}."
+            )
 
 
 def _few_cells(content: StudyContent, part: str) -> Iterable[Finding]:
     for _, model, rows in _each(content, part):
         alone = rows[rows["kind"] == "real"]
-        # real cells beside all controls, where the study has them: then both sides saw the same cells
-        baseline = alone[alone["components"] == alone.groupby("x")["components"].transform("max")]
         for words, made in _by_seen(rows[rows["kind"] == "mixed"]):
             said, ahead = [], []
-            for size in sorted(set(baseline["x"]) & set(made["x"])):
-                base, others = baseline[baseline["x"] == size], made[made["x"] == size]
-                best, score = _best(others)
-                shown = "all, in natural proportions" if (base["proportions"] == "natural").all() else f"{size:g}"
-                if paired(others[others["series"] == best], base).always_above:
+            for size in sorted(set(alone["x"]) & set(made["x"])):
+                # alone, and beside all controls: what the generators saw, but in unequal classes
+                bases = {str(name): base for name, base in alone[alone["x"] == size].groupby("series", sort=False)}
+                others = made[made["x"] == size]
+                names, score = _best(_means(others))
+                natural = all((base["proportions"] == "natural").all() for base in bases.values())
+                shown = "all real cells (in natural proportions)" if natural else f"{size:g} real cells per class"
+                best = others[others["series"] == names[0]]
+                if all(paired(best, base).always_above for base in bases.values()):
                     ahead.append(shown)
-                said.append(f"{shown}: {base['series'].iloc[0]} {Spread.of(base[SCORE])}, {score} with {best}")
+                against = ", ".join(f"{name} {Spread.of(base[SCORE])}" for name, base in bases.items())
+                n = others["series"].nunique()
+                tried = f", the highest of {n} tried" if n > 1 else ""
+                which = _and(names) if len(names) < n or n == 1 else "all that was tried"
+                said.append(f"With {shown}: {against}; {which} {score}{'' if which != _and(names) else tried}.")
             if said:
-                where = f"at {'; '.join(ahead)} cells per class" if ahead else "at no number of cells"
+                where = f"with {_and(ahead)}" if ahead else "at no number of real cells"
+                ends = " ".join(dict.fromkeys((said[0], said[-1])))
                 yield Finding(
-                    f"{model}: with the best of all that was tried, {words}, ahead of real cells without them in every "
-                    f"seed {where} ({'; '.join(dict.fromkeys((said[0], said[-1])))}).",
+                    f"{model}, synthetic cells {words}, beside real ones ({_seeds(made)}): higher than every score of "
+                    f"real cells without them, in each seed, {where}. {ends}",
                     leading=True,
                 )
 
@@ -268,7 +295,10 @@ def _bias(content: StudyContent, part: str) -> Iterable[Finding]:
             if all(end.known for end in ends):
                 values.append(f"{series} from {ends[0]} to {ends[1]}")
         if values:
-            yield Finding(f"{model}, from a bias of {low:g} to one of {high:g}: {'; '.join(values)}.", leading=True)
+            yield Finding(
+                f"{model}, from a bias of {low:g} to one of {high:g} ({_seeds(made)}): {'; '.join(values)}.",
+                leading=True,
+            )
 
 
 def _unseen_dose(content: StudyContent, part: str) -> Iterable[Finding]:
@@ -276,14 +306,14 @@ def _unseen_dose(content: StudyContent, part: str) -> Iterable[Finding]:
         for dose, group in rows.groupby("x"):
             real = group[group["kind"] == "real"]
             said = [
-                f"trained on real cells of it too {Spread.of(real.loc[real['every'], SCORE])}",
+                f"trained on real cells of that dose too {Spread.of(real.loc[real['every'], SCORE])}",
                 f"on those of the other doses {Spread.of(real.loc[~real['every'], SCORE])}",
             ]
-            for kind, words in (("synthetic", "at best on synthetic cells alone"), ("mixed", "at best on both")):
+            for kind, words in (("synthetic", "at best on synthetic cells only"), ("mixed", "at best on both")):
                 for source, made in _by_seen(group[group["kind"] == kind]):
-                    best, score = _best(made)
-                    said.append(f"{words} {score} ({best}, {source})")
-            yield Finding(f"{model}, tested at dose {dose:g}: {'; '.join(said)}.", leading=True)
+                    names, score = _best(_means(made))
+                    said.append(f"{words} {score} ({_and(names)}, {source})")
+            yield Finding(f"{model}, tested at dose {dose:g} ({_seeds(group)}): {'; '.join(said)}.", leading=True)
 
 
 def _ablations(content: StudyContent, part: str) -> Iterable[Finding]:
@@ -296,7 +326,9 @@ def _ablations(content: StudyContent, part: str) -> Iterable[Finding]:
         if said:
             sets = f"{n} training sets" if (n := single["series"].nunique()) > 1 else "one training set"
             yield Finding(
-                f"{model}, over {sets}: {'; '.join(said)} (guessing gives {content.chance(problem):.3f}).", leading=True
+                f"{model}, over {sets}, {_seeds(single)}: {'; '.join(said)} (guessing gives "
+                f"{content.chance(problem):.3f}).",
+                leading=True,
             )
 
 

@@ -120,7 +120,9 @@ def curve(
         values = sorted({value for line in lines for value in line.x})
         axes.set_xticks(values, [f"{value:,g}" for value in values])
         axes.set_xticks([], minor=True)
-    axes.set_ylim(floor, 1.03)
+    # a deviation may reach above 1, and is not cut
+    tops = [spread.mean + (spread.bar or 0.0) for line in lines for spread in line.y if spread.known]
+    axes.set_ylim(floor, max([1.03, *(top + 0.01 for top in tops)]))
     axes.set_xlabel(x_name)
     axes.set_ylabel(y_name)
     axes.set_title(title, fontsize=9.5)

@@ -24,9 +24,11 @@ __all__ = [
     "Origin",
     "PartWords",
     "StudyContent",
+    "error_text",
     "first_of",
     "runs_in",
     "seen_by",
+    "shortfall",
 ]
 
 #: Where the cells of a study come from: measured, simulated, or computed from others (sums, mixtures or synthetic).
@@ -92,6 +94,8 @@ class StudyContent:
         What to cite.
     benchmark
         The benchmark of generators on the same cells, where there is one.
+    benchmark_error
+        Why that failed, where it did: ``type`` and ``message``, as of a run.
     """
 
     name: str
@@ -106,6 +110,7 @@ class StudyContent:
     versions: Mapping[str, str] = field(default_factory=dict)
     citations: tuple[str, ...] = ()
     benchmark: BenchmarkResults | None = None
+    benchmark_error: Mapping[str, Any] | None = None
 
     def __post_init__(self) -> None:
         absent = [column for column in _COLUMNS if column not in self.table]
@@ -170,6 +175,11 @@ class StudyContent:
     def labels(self) -> tuple[str, ...]:
         """Labels of the whole problem."""
         return tuple(self.data["labels"])
+
+    @property
+    def main_problem(self) -> str:
+        """The problem of most labels, the first of several."""
+        return str(max(dict.fromkeys(self.table["problem"]), key=self.n_labels))
 
     def problems(self, part: str) -> tuple[str, ...]:
         """Problems of a part, those of more labels first."""
@@ -242,7 +252,7 @@ class StudyContent:
         samples = [found for result in results if (found := result.get("validation_samples"))]
         cells = _range(found["cells"][end] for found in samples for end in ("fewest", "most"))
         small = _range(found["small"] for found in samples if found.get("small"))
-        return cells and f"of {cells} cells" + (f", {small} of fewer than k/2" if small else "")
+        return cells and f"of {cells} cell{'s' * (cells != '1')}" + (f", {small} of fewer than k/2" if small else "")
 
     def _anywhere(
         self, flag: str, problem: str, model: str, column: str, part: str | None, proportions: str | None
@@ -279,6 +289,17 @@ def runs_in(rows: pd.DataFrame) -> dict[str, int]:
     statuses = dict(zip(rows["key"], rows["status"], strict=True))
     counts = Counter(statuses.values())
     return {"all": len(statuses)} | {status: counts[status] for status in ("done", "failed", "missing")}
+
+
+def error_text(error: Mapping[str, Any]) -> str:
+    """Write an error as records hold it in one line, without its traceback."""
+    return f"{error['type']}: {error['message']}"
+
+
+def shortfall(counts: Mapping[str, int]) -> str:
+    """Say of how many runs there is no result, as a list that goes on after a comma; nothing where all are done."""
+    words = {"failed": "failed", "missing": "not run yet"}
+    return "".join(f", {counts[status]:,} {word}" for status, word in words.items() if counts[status])
 
 
 def _range(numbers: Iterable[float]) -> str:
