@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from anndata import AnnData
 
     from bulkgen.grouped import SumType
-    from bulkgen.io import Cells, CellStore, CountMatrix
+    from bulkgen.io import Cells, CellStore, CountMatrix, Names
     from bulkgen.rng import RandomState
     from bulkgen.splits import Remainder, Strata
 
@@ -58,8 +58,8 @@ def group_sums(
     out: np.ndarray | None = None,
     threads: int | None = None,
     require_integers: bool = False,
-    cell_names: Sequence[str] | None = None,
-    gene_names: Sequence[str] | None = None,
+    cell_names: Names | None = None,
+    gene_names: Names | None = None,
 ) -> sp.csr_matrix | np.ndarray:
     """Sum the counts of each group of cells.
 
@@ -361,7 +361,7 @@ class _Pseudobulk:
         return obs
 
     def _sums_in_memory(self) -> Iterator[_Sums]:
-        names = {"cell_names": self.cells.obs_names, "gene_names": self.cells.var_names}
+        names: dict[str, Any] = {"cell_names": self.cells.obs_names, "gene_names": self.cells.var_names}
         X, groups = self.cells.X, self.groups
         assert X is not None
         # cells in no group are not added, and so not checked on the way

@@ -17,13 +17,13 @@ from bulkgen.progress import progress_bar
 from bulkgen.splits import strata_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Generator, Iterable, Sequence
 
     import scipy.sparse as sp
     from anndata import AnnData
 
     from bulkgen.grouped import SumType
-    from bulkgen.io import Cells, CountMatrix
+    from bulkgen.io import Cells, CountMatrix, Names
     from bulkgen.kernels.protocol import Float64Array, Int64Array
     from bulkgen.splits import Strata
 
@@ -63,8 +63,8 @@ def gene_moments(
     *,
     threads: int | None = None,
     require_integers: bool = False,
-    cell_names: Sequence[str] | None = None,
-    gene_names: Sequence[str] | None = None,
+    cell_names: Names | None = None,
+    gene_names: Names | None = None,
 ) -> GeneMoments:
     """Moments of every gene in every stratum, in one pass over the stored entries.
 
@@ -114,7 +114,7 @@ def _stored_moments(
 ) -> GeneMoments:
     """Moments of cells on disk: the accumulators of all strata, and a block of cells at a time."""
 
-    def blocks() -> Iterator[GroupedRows]:
+    def blocks() -> Generator[GroupedRows]:
         with progress_bar("moments", cells.n_obs) as advance:
             for first, block in cells.blocks(require_integers=require_integers, hashed=True):
                 here = codes[first : first + block.shape[0]]

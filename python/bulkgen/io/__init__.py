@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bulkgen.io.atomic import atomic_directory, atomic_file, check_output
 from bulkgen.io.cell_store import Cells, CellStore, open_cells
-from bulkgen.io.checks import CountMatrix, canonical_counts, compressed_counts, is_integral, library_sizes
+from bulkgen.io.checks import CountMatrix, Names, canonical_counts, compressed_counts, is_integral, library_sizes
 from bulkgen.io.count_rows import CountRows, MatrixRows, reading_ahead
 from bulkgen.io.h5ad import check_anndata, check_cells_output, make_anndata, read, write
 from bulkgen.io.provenance import content_hash, provenance, provenance_of
@@ -19,6 +19,7 @@ __all__ = [
     "CountMatrix",
     "CountRows",
     "MatrixRows",
+    "Names",
     "RowWriter",
     "Spill",
     "atomic_directory",

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import anndata as ad
 import numpy as np
+import pandas as pd
 import scipy.sparse as sp
 
 from bulkgen.errors import CountsError
@@ -21,16 +22,15 @@ from bulkgen.io.provenance import ContentDigest
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Mapping
 
-    import pandas as pd
-
     from bulkgen.io.checks import CountMatrix
+    from bulkgen.kernels.protocol import Int64Array
 
 __all__ = ["CellStore", "Cells", "open_cells"]
 
 #: What the functions that read cells by rows take.
 Cells: TypeAlias = "ad.AnnData | CellStore | str | Path"
 
-#: A matrix by columns is read whole where it takes at most this share of the memory, converted and all.
+#: What has to be in memory as a whole may take this share of it.
 _SHARE_OF_MEMORY = 0.5
 
 
@@ -133,9 +133,35 @@ class CellStore:
             self._hash = digest.finish(self.obs_names, self.var_names)
         return self._hash
 
+    def take(self, rows: Int64Array, *, require_integers: bool) -> sp.csr_matrix:
+        """Return some cells (ascending) in memory, checked; the others are checked, too.
+
+        Raises
+        ------
+        MemoryError
+            If they would take more than half of the memory.
+        """
+        lengths = self.counts.expected_lengths()
+        _check_memory(
+            16 * int(lengths[rows].sum()), f"{rows.size} cells", "take fewer: reference_cells=, --reference-cells"
+        )
+        parts = []
+        for first, block in self.blocks(require_integers=require_integers, hashed=True):
+            here = rows[np.searchsorted(rows, first) : np.searchsorted(rows, first + block.shape[0])] - first
+            parts.append(block if here.size == block.shape[0] else block[here])
+        return sp.vstack(parts, format="csr") if parts else sp.csr_matrix((0, self.n_vars), dtype=np.float32)
+
+    def to_memory(self) -> ad.AnnData:
+        """Return an AnnData of counts and annotation."""
+        X = self.X
+        if X is None:
+            parts = [block for _, block in self.counts.stored_blocks(self.counts.ranges())]
+            X = np.concatenate(parts) if self.counts.form == "dense" else sp.vstack(parts, format="csr")
+        return ad.AnnData(X, obs=self.obs, var=self.var, uns=dict(self.uns))
+
     def select_genes(self, names: Iterable[str]) -> CellStore:
         """Return the cells with some of the genes, in that order."""
-        columns = self.var_names.get_indexer(list(names)).astype(np.int64)
+        columns = self.var_names.get_indexer(pd.Index(list(names))).astype(np.int64)
         X = None if self.X is None else self.X[:, columns]
         stored = None if self.stored is None else SelectedRows(self.stored, columns)
         return CellStore(self.obs, self.var.iloc[columns], self.uns, X, stored)
@@ -246,7 +272,7 @@ def _opened(path: Path, layer: str | None) -> CellStore:
             f"cell names must be unique, but {twice!r} occurs more than once; mend with adata.obs_names_make_unique()"
         )
     stored = StoredRows(path, group) if X is None else None
-    shape = X.shape if stored is None else stored.shape
+    shape = stored.shape if stored is not None else X.shape if X is not None else ()
     if shape != annotation.shape:
         raise OSError(f"{path}, {group} has the shape {shape}, but there are {annotation.shape} cells and genes")
     return CellStore(annotation.obs, annotation.var, dict(annotation.uns), X, stored)
@@ -256,10 +282,17 @@ def _check_fits(group: Any, name: str) -> None:  # noqa: ANN401 - of h5py or zar
     """Refuse a matrix by columns that memory does not hold together with its rows."""
     entries = int(group["data"].shape[0])
     needed = 2 * entries * (group["data"].dtype.itemsize + group["indices"].dtype.itemsize)
+    _check_memory(
+        needed,
+        f"{name} is stored by columns (CSC), so that cells cannot be read one after the other; to turn it",
+        "write it by rows once, where there is room: adata.X = adata.X.tocsr()",
+    )
+
+
+def _check_memory(needed: int, what: str, remedy: str) -> None:
+    """Refuse what takes too large a share of the machine's memory."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     if needed > memory * _SHARE_OF_MEMORY:
         raise MemoryError(
-            f"{name} is stored by columns (CSC), {entries} entries: cells cannot be read from it one after the other, "
-            f"and turning it takes {needed / 2**30:.0f} GiB of memory, of which there are {memory / 2**30:.0f}. Write "
-            "it by rows once, where there is room: adata.X = adata.X.tocsr()"
+            f"{what} takes {needed / 2**30:.0f} GiB, more than half of the {memory / 2**30:.0f} GiB of memory; {remedy}"
         )

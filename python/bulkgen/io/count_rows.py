@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar
 
 import numpy as np
 import scipy.sparse as sp
@@ -17,11 +17,11 @@ from bulkgen.io.checks import canonical_counts
 from bulkgen.io.provenance import ContentDigest
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterable, Iterator, Sequence
+    from collections.abc import Generator, Iterable, Iterator
 
     import numpy.typing as npt
 
-    from bulkgen.io.checks import CountMatrix
+    from bulkgen.io.checks import CountMatrix, Names
     from bulkgen.kernels.protocol import Int64Array
 
 __all__ = [
@@ -123,8 +123,8 @@ class CountRows(ABC):
         ranges: Iterable[tuple[int, int]] | None = None,
         *,
         require_integers: bool,
-        cell_names: Sequence[str] | None = None,
-        gene_names: Sequence[str] | None = None,
+        cell_names: Names | None = None,
+        gene_names: Names | None = None,
         digest: ContentDigest | None = None,
     ) -> Generator[tuple[int, sp.csr_matrix]]:
         """Yield ``(first row, block)``: checked, canonical CSR, in the order of the rows.
@@ -235,7 +235,7 @@ def _csr(data: np.ndarray, indices: np.ndarray, indptr: np.ndarray, n_columns: i
 
 
 @contextmanager
-def open_group(path: str | Path, *, mode: str = "r") -> Iterator[Any]:
+def open_group(path: str | Path, *, mode: Literal["r", "w"] = "r") -> Iterator[Any]:
     """Open an ``.h5ad`` file or ``.zarr`` store; its groups are alike."""
     if Path(path).suffix == ".zarr":
         import zarr
@@ -246,7 +246,7 @@ def open_group(path: str | Path, *, mode: str = "r") -> Iterator[Any]:
 
     with suppress(ImportError):
         # filters that HDF5 itself does not have (zstd, lz4, blosc); they register themselves
-        import hdf5plugin  # noqa: F401
+        import hdf5plugin  # type: ignore[import-not-found]  # noqa: F401
     with h5py.File(path, mode) as file:
         yield file
 

@@ -64,7 +64,9 @@ class ContentDigest:
 
     def _update(self, name: str, values: np.ndarray) -> None:
         key = f"{name} {values.dtype}"
-        self._parts.setdefault(key, xxhash.xxh3_128()).update(np.ascontiguousarray(values).reshape(-1).view(np.uint8))
+        self._parts.setdefault(key, xxhash.xxh3_128()).update(
+            np.ascontiguousarray(values).reshape(-1).view(np.uint8).data
+        )
 
 
 def content_hash(source: AnnData | CellStore) -> str:
@@ -75,7 +77,7 @@ def content_hash(source: AnnData | CellStore) -> str:
     X = source.X
     if X is None and (stored := getattr(source, "stored_hash", None)) is not None:
         return str(stored())
-    if not (isinstance(X, np.ndarray) or (sp.issparse(X) and X.format in ("csr", "csc"))):
+    if X is None or not (isinstance(X, np.ndarray) or (sp.issparse(X) and X.format in ("csr", "csc"))):
         raise TypeError(f"the matrix must be in memory, got {type(X).__name__}; read it with adata.to_memory()")
     digest = ContentDigest("dense" if isinstance(X, np.ndarray) else X.format, X.shape)
     digest.add(X)

@@ -34,7 +34,9 @@ class Spill:
 
     def __init__(self, folder: Path | None = None) -> None:
         # closed by __exit__
-        self._file = tempfile.SpooledTemporaryFile(_IN_MEMORY, dir=folder, prefix=".bulkgen-spill.")  # noqa: SIM115
+        self._file = tempfile.SpooledTemporaryFile(  # noqa: SIM115
+            _IN_MEMORY, dir=None if folder is None else str(folder), prefix=".bulkgen-spill."
+        )
         self._segments: dict[int, list[list[tuple[int, int, np.dtype[np.generic]]]]] = {}
         self._end = 0
 
