@@ -22,6 +22,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from bulkgen.report.study_markdown import write_markdown
+
 from bulkgen.study import StudyResults
 from bulkgen.study.reporting import study_content
 

@@ -140,9 +140,12 @@ def test_a_fit_may_learn_from_some_cells_and_takes_moments_of_all(tmp_path, smal
     path = tmp_path / "cells.h5ad"
     cells.write_h5ad(path)
     fit = bulkgen.fit_generator(path, by="label", method="donor_shift", control="ctrl", reference_cells=20)
-    assert fit.fingerprint == bulkgen.fit_generator(
-        cells, by="label", method="donor_shift", control="ctrl", reference_cells=20
-    ).fingerprint
+    assert (
+        fit.fingerprint
+        == bulkgen.fit_generator(
+            cells, by="label", method="donor_shift", control="ctrl", reference_cells=20
+        ).fingerprint
+    )
     donors = bulkgen.synthesize(fitted=fit, n_cells=200).obs["donor"].unique()
     assert len(donors) <= 20
     assert (cells.obs["label"].iloc[donors] == "ctrl").all()
