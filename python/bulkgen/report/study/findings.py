@@ -264,17 +264,18 @@ def _few_cells(content: StudyContent, part: str) -> Iterable[Finding]:
                 others = made[made["x"] == size]
                 names, score = _best(_means(others))
                 natural = all((base["proportions"] == "natural").all() for base in bases.values())
-                shown = "all real cells (in natural proportions)" if natural else f"{size:g} real cells per class"
+                number = "all" if natural else f"{size:g}"
+                shown = "all real cells (in natural proportions)" if natural else f"{number} real cells per class"
                 best = others[others["series"] == names[0]]
                 if all(paired(best, base).always_above for base in bases.values()):
-                    ahead.append(shown)
+                    ahead.append(number)
                 against = ", ".join(f"{name} {Spread.of(base[SCORE])}" for name, base in bases.items())
                 n = others["series"].nunique()
                 tried = f", the highest of {n} tried" if n > 1 else ""
                 which = _and(names) if len(names) < n or n == 1 else "all that was tried"
                 said.append(f"With {shown}: {against}; {which} {score}{'' if which != _and(names) else tried}.")
             if said:
-                where = f"with {_and(ahead)}" if ahead else "at no number of real cells"
+                where = f"with {_and(ahead)} real cells of each class" if ahead else "at no number of real cells"
                 ends = " ".join(dict.fromkeys((said[0], said[-1])))
                 yield Finding(
                     f"{model}, synthetic cells {words}, beside real ones ({_seeds(made)}): higher than every score of "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from bulkgen.report.study.comparisons import comparisons, highest, p_equal
@@ -82,8 +83,9 @@ def _best(rows: pd.DataFrame) -> str:
 def _mixing(content: StudyContent, rows: pd.DataFrame) -> Iterable[tuple[str, str]]:
     for series, each in comparisons(content, rows).items():
         difference = each.paired.difference
-        # few seeds decide nothing, so their number stands with the p
-        yield f"{series}, difference", f"{difference_text(difference)} (n = {difference.n}, p {p_equal(each.p)})"
+        # few seeds decide nothing, so their number stands with the p; equal differences have none
+        p = "" if math.isnan(each.p) else f", p {p_equal(each.p)}"
+        yield f"{series}, difference", f"{difference_text(difference)} (n = {difference.n}{p})"
 
 
 def _thinning(_: StudyContent, rows: pd.DataFrame) -> Iterable[tuple[str, str]]:
