@@ -4,8 +4,8 @@
     python benchmarks/study_results.py store FOLDER...
     python benchmarks/study_results.py page
 
-``store`` writes ``benchmarks/results/studies/<name>/``: the settings, the facts of the data, the tables, and the records
-of the runs in one compressed file. ``page`` writes ``docs/results.md`` and its figures from all that is stored.
+``store`` writes ``benchmarks/results/studies/<name>/``: the settings, the facts of the data, the tables, and the
+records of the runs in one compressed file. ``page`` writes ``docs/results.md`` and its figures from all that is stored.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from bulkgen.report.study_markdown import write_markdown
+from bulkgen.report.study.markdown import write_markdown
 
 from bulkgen.study import StudyResults
 from bulkgen.study.reporting import study_content
