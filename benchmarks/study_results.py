@@ -22,7 +22,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from bulkgen.report.study.markdown import write_markdown
-
 from bulkgen.study import StudyResults
 from bulkgen.study.reporting import study_content
 
