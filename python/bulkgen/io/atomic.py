@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
+import secrets
 import shutil
 import signal
-import tempfile
 import threading
 from contextlib import contextmanager
 from pathlib import Path
@@ -56,19 +56,17 @@ def sync_folder(folder: Path) -> None:
 
 
 @contextmanager
-def atomic_file(path: str | Path, *, overwrite: bool = False) -> Iterator[Path]:
+def atomic_file(path: str | Path, *, overwrite: bool = False, within: Path | None = None) -> Iterator[Path]:
     """Yield a temporary path in the same folder; on success it becomes `path`, on any failure it is removed.
 
-    The temporary name keeps the suffix of `path`, because writers choose their format by it.
+    The temporary name keeps the suffix of `path`, because writers choose their format by it. The temporary file is
+    made `within` a folder of the same file system, if one is given.
     """
     path = check_output(path, overwrite=overwrite)
     if path.is_dir():
         raise IsADirectoryError(f"{path} is a folder; choose another output")
-    descriptor, name = tempfile.mkstemp(prefix=f".{path.stem}.", suffix=path.suffix, dir=path.absolute().parent)
-    os.close(descriptor)
-    temporary = Path(name)
-    # mkstemp makes private files; the user asked for an ordinary one
-    temporary.chmod(0o666 & ~_umask())
+    temporary = _new_name(within or path.absolute().parent, f".{path.stem}.", path.suffix)
+    temporary.touch(exist_ok=False)
     try:
         with _no_lost_interrupt():
             yield temporary
@@ -88,15 +86,16 @@ def atomic_directory(path: str | Path, *, overwrite: bool = False, within: Path 
     """
     path = check_output(path, overwrite=overwrite)
     parent = path.absolute().parent
-    temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=within or parent))
-    temporary.chmod(0o777 & ~_umask())
+    temporary = _new_name(within or parent, f".{path.name}.")
+    temporary.mkdir()
     old: Path | None = None
     try:
         with _no_lost_interrupt():
             yield temporary
         sync_folder(temporary)
         if path.exists():
-            old = Path(tempfile.mkdtemp(prefix=f".{path.name}.old.", dir=parent))
+            old = _new_name(parent, f".{path.name}.old.")
+            old.mkdir()
             path.replace(old / path.name)
         temporary.replace(path)
         _sync(parent)
@@ -160,7 +159,6 @@ class _Remember:
             raise
 
 
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
+def _new_name(folder: Path, prefix: str, suffix: str = "") -> Path:
+    """Return a name that nothing else has, for a file with ordinary permissions; those of `tempfile` are private."""
+    return folder / f"{prefix}{secrets.token_hex(8)}{suffix}"
