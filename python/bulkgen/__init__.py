@@ -16,9 +16,10 @@ if TYPE_CHECKING:
     from bulkgen.fidelity.runner import benchmark_generators
     from bulkgen.fidelity.score import score_cells
     from bulkgen.fits import Fit, fit_generator, load_fit
-    from bulkgen.io import read, write
+    from bulkgen.io import open_shards, read, write
     from bulkgen.profiles import bulk_profiles
     from bulkgen.rng import STREAM_VERSION
+    from bulkgen.sharded_synthesis import Shards
     from bulkgen.splits import BenchmarkSplit, split_benchmark
     from bulkgen.study import StudyConfig, StudyResults, run_study
     from bulkgen.synthesis import synthesize
@@ -35,6 +36,7 @@ __all__ = [
     "BenchmarkSplit",
     "Fit",
     "Scores",
+    "Shards",
     "StudyConfig",
     "StudyResults",
     "SyntheticTokens",
@@ -49,6 +51,7 @@ __all__ = [
     "fit_generator",
     "load_fit",
     "match_genes",
+    "open_shards",
     "pseudobulk",
     "read",
     "read_bulk",
@@ -67,6 +70,7 @@ _HOME = {
     "BenchmarkSplit": "bulkgen.splits",
     "Fit": "bulkgen.fits",
     "Scores": "bulkgen.training",
+    "Shards": "bulkgen.sharded_synthesis",
     "StudyConfig": "bulkgen.study",
     "StudyResults": "bulkgen.study",
     "SyntheticTokens": "bulkgen.training.synthetic_tokens",
@@ -80,6 +84,7 @@ _HOME = {
     "fit_generator": "bulkgen.fits",
     "load_fit": "bulkgen.fits",
     "match_genes": "bulkgen.bulk_input",
+    "open_shards": "bulkgen.io",
     "pseudobulk": "bulkgen.aggregate",
     "read": "bulkgen.io",
     "read_bulk": "bulkgen.bulk_input",

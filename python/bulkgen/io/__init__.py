@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bulkgen.io.atomic import atomic_directory, atomic_file, check_output
+from bulkgen.io.cell_shards import open_shards
 from bulkgen.io.checks import CountMatrix, canonical_counts, compressed_counts, is_integral, library_sizes
 from bulkgen.io.h5ad import check_anndata, check_cells_output, make_anndata, read, write
 from bulkgen.io.provenance import content_hash, provenance, provenance_of
@@ -22,6 +23,7 @@ __all__ = [
     "is_integral",
     "library_sizes",
     "make_anndata",
+    "open_shards",
     "provenance",
     "provenance_of",
     "qc_table",

@@ -17,7 +17,15 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from types import FrameType
 
-__all__ = ["atomic_directory", "atomic_file", "check_interrupt", "check_output", "sync_folder"]
+__all__ = [
+    "atomic_directory",
+    "atomic_file",
+    "check_interrupt",
+    "check_output",
+    "no_lost_interrupt",
+    "sync",
+    "sync_folder",
+]
 
 
 def check_output(path: str | Path, *, overwrite: bool) -> Path:
@@ -39,7 +47,8 @@ def check_output(path: str | Path, *, overwrite: bool) -> Path:
     return path
 
 
-def _sync(path: Path) -> None:
+def sync(path: Path) -> None:
+    """Have the disk hold a file, or the names in a folder, before anything that comes later."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -51,8 +60,8 @@ def sync_folder(folder: Path) -> None:
     """Have the disk hold all files of a folder before anything that comes later."""
     for item in folder.rglob("*"):
         if item.is_file():
-            _sync(item)
-    _sync(folder)
+            sync(item)
+    sync(folder)
 
 
 @contextmanager
@@ -68,11 +77,11 @@ def atomic_file(path: str | Path, *, overwrite: bool = False, within: Path | Non
     temporary = _new_name(within or path.absolute().parent, f".{path.stem}.", path.suffix)
     temporary.touch(exist_ok=False)
     try:
-        with _no_lost_interrupt():
+        with no_lost_interrupt():
             yield temporary
-        _sync(temporary)
+        sync(temporary)
         temporary.replace(path)
-        _sync(path.absolute().parent)
+        sync(path.absolute().parent)
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -90,15 +99,15 @@ def atomic_directory(path: str | Path, *, overwrite: bool = False, within: Path 
     temporary.mkdir()
     old: Path | None = None
     try:
-        with _no_lost_interrupt():
+        with no_lost_interrupt():
             yield temporary
         sync_folder(temporary)
         if path.exists():
-            old = _new_name(parent, f".{path.name}.old.")
+            old = _new_name(within or parent, f".{path.name}.old.")
             old.mkdir()
             path.replace(old / path.name)
         temporary.replace(path)
-        _sync(parent)
+        sync(parent)
     except BaseException:
         if old is not None and not path.exists():
             (old / path.name).replace(path)
@@ -119,7 +128,7 @@ def check_interrupt() -> None:
 
 
 @contextmanager
-def _no_lost_interrupt() -> Iterator[None]:
+def no_lost_interrupt() -> Iterator[None]:
     """Raise an interrupt (Ctrl-C) that the body swallowed.
 
     Python ignores an exception raised in a callback of the garbage collector, and that is where an interrupt during a
