@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import json
 import time
@@ -97,6 +98,18 @@ def test_a_pool_of_threads_gives_the_bytes_of_one_go(options, in_one_go, tmp_pat
     with ThreadPoolExecutor(2) as pool:
         bulkgen.synthesize(out=tmp_path / "out", executor=pool, **options["tokens"])
     assert hashes(tmp_path / "out") == in_one_go["tokens"]
+
+
+def test_the_bytes_of_h5ad_do_not_depend_on_when_garbage_is_collected(options, in_one_go, tmp_path):
+    # objects of h5py that are closed at another time have their chunks written elsewhere in a file
+    thresholds = gc.get_threshold()
+    try:
+        for number in (0, 7, 100):
+            gc.set_threshold(number)
+            bulkgen.synthesize(out=tmp_path / f"{number}", **options["h5ad"])
+            assert hashes(tmp_path / f"{number}") == in_one_go["h5ad"]
+    finally:
+        gc.set_threshold(*thresholds)
 
 
 def test_spawned_processes_give_the_bytes_of_one_go(options, in_one_go, tmp_path):

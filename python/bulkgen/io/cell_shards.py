@@ -31,9 +31,29 @@ _BLOCK_BYTES = 2**26
 
 def write_cell_shard(path: Path, cells: ad.AnnData) -> dict[str, object]:
     """Write the cells of a shard, and return what :func:`manifest_text` needs to know of it."""
-    write(cells, path)
+    if path.suffix == ".h5ad":
+        draft = path.with_name(f"draft{path.suffix}")
+        write(cells, draft)
+        _copy_in_order(draft, path)
+        draft.unlink()
+    else:
+        write(cells, path)
     stored = cells.X.nnz if sp.issparse(cells.X) else cells.X.size
     return {"genes": cells.n_vars, "sparse": bool(sp.issparse(cells.X)), "stored": int(stored)}
+
+
+def _copy_in_order(source: Path, target: Path) -> None:
+    """Copy an HDF5 file object by object, so that equal content has equal bytes.
+
+    Where HDF5 puts the chunks of a data set depends on when it is closed, and that on Python's garbage collector.
+    """
+    import h5py
+
+    with h5py.File(source, "r") as old, h5py.File(target, "w") as new:
+        for name, value in old.attrs.items():
+            new.attrs[name] = value
+        for name in old:
+            old.copy(name, new, name)
 
 
 def manifest_text(
@@ -112,12 +132,7 @@ def open_shards(path: str | Path) -> ad.AnnData:
 
 def _manifest(folder: ShardFolder) -> dict[str, Any]:
     place = folder.path / MANIFEST_FILE
-    if not place.is_file():
-        done = sum(record is not None for record in folder.records())
-        raise ValueError(
-            f"{folder.path} is not complete: {done:,} of {len(folder.plan):,} shards are done; make the others with "
-            f"resume=True (--resume)"
-        )
+    folder.check_complete()
     try:
         manifest = json.loads(place.read_text(encoding="utf-8"))
     except ValueError as error:

@@ -272,6 +272,21 @@ class ShardFolder:
         """Return the records of all shards."""
         return [self.record(number) for number in range(len(self.plan))]
 
+    def check_complete(self) -> None:
+        """Refuse a folder without a manifest.
+
+        Raises
+        ------
+        ValueError
+            If there is none.
+        """
+        if not (self.path / MANIFEST_FILE).is_file():
+            done = sum(record is not None for record in self.records())
+            raise ValueError(
+                f"{self.path} is not complete: {done:,} of {len(self.plan):,} shards are done; make the others with "
+                f"resume=True (--resume)"
+            )
+
     def verified(self, number: int) -> ShardRecord | None:
         """Return the record of a shard whose content is what the record says; a shard that is not is made anew.
 

@@ -22,7 +22,7 @@ import xxhash
 
 from bulkgen.errors import VocabularyMismatchError
 from bulkgen.io.atomic import atomic_directory
-from bulkgen.io.shards import MANIFEST_FILE
+from bulkgen.io.shards import MANIFEST_FILE, ShardFolder
 from bulkgen.tokens.dataset import TokenDataset
 from bulkgen.tokens.obs import RESERVED
 from bulkgen.tokens.summary import TokenizeSummary
@@ -271,6 +271,8 @@ def load_dataset(path: str | Path, *, vocabulary: Vocabulary | None = None) -> T
 def _read_manifest(folder: Path) -> dict[str, object]:
     place = folder / MANIFEST_FILE
     if not place.is_file():
+        if (folder / "request").is_dir():
+            ShardFolder.open(folder).check_complete()
         raise ValueError(
             f"{folder} is not a complete token data set of bulkgen (no {MANIFEST_FILE} in it); "
             f"make one with: bulkgen tokenize"
