@@ -28,9 +28,9 @@ ctest: $(VENV)/dependencies
 	  cmake --preset $$preset >/dev/null && cmake --build --preset $$preset && ctest --preset $$preset || exit 1; \
 	done
 
-# the files are shared out to the cores; two tests build C++ with the cmake of the environment
+# two tests build C++ with the cmake of the environment
 pytest: $(VENV)/installed
-	PATH=$(CURDIR)/$(BIN):$$PATH $(BIN)/python -m pytest --numprocesses auto --dist loadfile $(PYTEST_ARGUMENTS)
+	PATH=$(CURDIR)/$(BIN):$$PATH $(BIN)/python -m pytest $(PYTEST_ARGUMENTS)
 
 bench: $(VENV)/installed $(VENV)/peers
 	PATH=$(CURDIR)/$(BIN):$$PATH $(BIN)/python benchmarks/run.py $(ARGS)
