@@ -403,8 +403,9 @@ class _Pseudobulk:
     def _wanted(self, sizes: np.ndarray) -> np.ndarray:
         """Choose the library size of a random cell of its stratum for each group."""
         wanted = np.empty(self.groups.stratum.size)
-        for stratum, rows in enumerate(self.strata.rows()):
-            here = np.flatnonzero(self.groups.stratum == stratum)
+        by_stratum = np.argsort(self.groups.stratum, kind="stable")
+        ends = np.cumsum(np.bincount(self.groups.stratum, minlength=len(self.strata.table)))
+        for stratum, (rows, here) in enumerate(zip(self.strata.rows(), np.split(by_stratum, ends[:-1]), strict=True)):
             wanted[here] = bootstrap_sizes(sizes[rows], here.size, key=self.key, first_cell=stratum << 40)
         return wanted
 
