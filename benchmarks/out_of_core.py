@@ -42,6 +42,7 @@ import pandas as pd
 
 import bulkgen
 from bulkgen.datasets import sciplex2_twin
+from bulkgen.io.hdf5_chunks import ColumnWriter
 from machine import RESULTS, write_results
 from memory import peak
 
@@ -127,7 +128,12 @@ def _write_cells(path: Path, reference: ad.AnnData, cells: int) -> int:
             del file["X"]
         X = file.create_group("X")
         X.attrs.update({"encoding-type": "csr_matrix", "encoding-version": "0.1.0", "shape": [cells, GENES]})
-        columns = [_Column(X, name, dtype, cells, pool) for name, dtype in (("data", "f4"), ("indices", "i4"))]
+        # what h5py would choose for an array of this size
+        chunk = h5py._hl.filters.guess_chunk((EXPECTED_ENTRIES * cells,), None, 4)[0]
+        columns = [
+            ColumnWriter(X, name, dtype, chunk=chunk, pool=pool, level=GZIP_LEVEL, shuffled=False)
+            for name, dtype in (("data", np.float32), ("indices", np.int32))
+        ]
         for block in _blocks(reference, cells):
             lengths.append(np.diff(block.indptr))
             for column, values in zip(columns, (block.data, block.indices), strict=True):
@@ -136,42 +142,6 @@ def _write_cells(path: Path, reference: ad.AnnData, cells: int) -> int:
             column.finish()
         X["indptr"] = np.concatenate([[0], np.cumsum(np.concatenate(lengths), dtype=np.int64)])
         return int(X["indptr"][-1])
-
-
-class _Column:
-    """A dataset that grows by chunks, which are compressed in threads."""
-
-    def __init__(self, group: h5py.Group, name: str, dtype: str, cells: int, pool: ThreadPoolExecutor) -> None:
-        self._dataset = group.create_dataset(
-            name,
-            shape=(cells * EXPECTED_ENTRIES,),
-            maxshape=(None,),
-            dtype=dtype,
-            chunks=True,
-            compression="gzip",
-            compression_opts=GZIP_LEVEL,
-        )
-        self._chunk, self._pool = self._dataset.chunks[0], pool
-        self._held, self._start = np.empty(0, dtype), 0
-
-    def append(self, values: np.ndarray) -> None:
-        held = np.concatenate([self._held, values.astype(self._held.dtype, copy=False)])
-        whole = held.size // self._chunk * self._chunk
-        self._write(held[:whole])
-        self._held = held[whole:].copy()
-
-    def finish(self) -> None:
-        entries = self._start + self._held.size
-        self._write(np.pad(self._held, (0, -self._held.size % self._chunk)))
-        self._dataset.resize((entries,))
-
-    def _write(self, values: np.ndarray) -> None:
-        if self._start + values.size > self._dataset.shape[0]:
-            self._dataset.resize((self._start + values.size,))
-        chunks = values.reshape(-1, self._chunk)
-        for packed in self._pool.map(lambda chunk: zlib.compress(chunk.data, GZIP_LEVEL), chunks):
-            self._dataset.id.write_direct_chunk((self._start,), packed)
-            self._start += self._chunk
 
 
 def read(folder: Path, out: Path) -> None:

@@ -26,7 +26,7 @@ __all__ = ["BenchmarkSplit", "Groups", "Strata", "k_groups", "split_benchmark", 
 
 Remainder = Literal["drop", "keep", "merge"]
 
-#: Strata, and room for cells, that random numbers are drawn for at once: drawing for each alone costs more than it gives.
+#: Strata, and room for cells, that random numbers are drawn for at once: each call has its cost.
 _STRATA_AT_ONCE, _CELLS_AT_ONCE = 4096, 1 << 18
 
 

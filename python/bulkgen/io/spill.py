@@ -37,7 +37,8 @@ class Spill:
         self._file = tempfile.SpooledTemporaryFile(  # noqa: SIM115
             _IN_MEMORY, dir=None if folder is None else str(folder), prefix=".bulkgen-spill."
         )
-        self._segments: dict[int, list[list[tuple[int, int, np.dtype[np.generic]]]]] = {}
+        # of each bucket: where a segment begins, and the sizes and types of its arrays
+        self._segments: dict[int, list[tuple[int, list[tuple[int, np.dtype[np.generic]]]]]] = {}
         self._end = 0
 
     def __enter__(self) -> Self:
@@ -55,22 +56,21 @@ class Spill:
 
     def append(self, bucket: int, arrays: Sequence[npt.NDArray[np.generic]]) -> None:
         """Add a segment to a bucket."""
-        places = []
+        self._segments.setdefault(bucket, []).append((self._end, [(array.size, array.dtype) for array in arrays]))
         for array in arrays:
-            values = np.ascontiguousarray(array)
-            places.append((self._end, values.size, values.dtype))
-            self._file.write(values.view(np.uint8).data)
-            self._end += values.nbytes
-        self._segments.setdefault(bucket, []).append(places)
+            self._file.write(np.ascontiguousarray(array).view(np.uint8).data)
+            self._end += array.nbytes
 
     def read(self, bucket: int) -> Iterator[list[npt.NDArray[np.generic]]]:
         """Yield the segments of a bucket in the order they were added; nothing may be added after."""
-        for places in self._segments.pop(bucket, []):
-            arrays = []
-            for start, size, dtype in places:
-                self._file.seek(start)
-                arrays.append(np.frombuffer(self._file.read(size * dtype.itemsize), dtype))
-            yield arrays
+        for start, arrays in self._segments.pop(bucket, []):
+            self._file.seek(start)
+            segment = self._file.read(sum(size * dtype.itemsize for size, dtype in arrays))
+            found, place = [], 0
+            for size, dtype in arrays:
+                found.append(np.frombuffer(segment, dtype, size, place))
+                place += size * dtype.itemsize
+            yield found
 
 
 def smallest_integers(values: npt.NDArray[np.generic], largest: int) -> npt.NDArray[np.generic]:
