@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zlib
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-__all__ = ["ColumnWriter", "chunk_reader"]
+__all__ = ["ColumnWriter", "check_filters", "chunk_reader"]
 
 #: Registered numbers of the filters that are known here.
 _DEFLATE, _SHUFFLE = 1, 2
@@ -39,7 +40,8 @@ def chunk_reader(dataset: Any) -> Callable[[int], npt.NDArray[Any]] | None:  # n
     filters = [settings.get_filter(i)[0] for i in range(settings.get_nfilters())]
     if filters not in ([_DEFLATE], [_SHUFFLE, _DEFLATE]):
         return None
-    (size,), dtype = dataset.chunks, dataset.dtype
+    (size,), dtype, place = dataset.chunks, dataset.dtype, f"{dataset.file.filename}, {dataset.name}"
+    n_bytes = size * dtype.itemsize
 
     def read(first: int) -> npt.NDArray[Any]:
         if dataset.id.get_chunk_info_by_coord((first,)).byte_offset is None:
@@ -48,14 +50,47 @@ def chunk_reader(dataset: Any) -> Callable[[int], npt.NDArray[Any]] | None:  # n
         # bit i of the mask: the chunk was written without filter i
         mask, raw = dataset.id.read_direct_chunk((first,))
         if not mask >> (len(filters) - 1) & 1:
-            raw = zlib.decompress(raw, bufsize=size * dtype.itemsize)
-        if len(raw) != size * dtype.itemsize:
-            raise OSError(f"the chunk of {dataset.name} at {first} has {len(raw)} bytes, not {size * dtype.itemsize}")
+            try:
+                raw = zlib.decompress(raw, bufsize=n_bytes)
+            except zlib.error as error:
+                raise OSError(f"{place} is damaged at {first}: {error}") from error
+        if len(raw) != n_bytes:
+            raise OSError(f"{place} is damaged: the chunk at {first} has {len(raw)} bytes, not {n_bytes}")
         if len(filters) == 2 and not mask & 1:
             raw = np.frombuffer(raw, np.uint8).reshape(dtype.itemsize, size).T.tobytes()
         return np.frombuffer(raw, dtype)
 
     return read
+
+
+def check_filters(group: Any) -> None:  # noqa: ANN401 - of h5py or zarr
+    """Refuse datasets that are packed by what neither HDF5 nor an installed plugin unpacks.
+
+    Raises
+    ------
+    OSError
+        Naming the dataset, the filter and what to install.
+    """
+    if not type(group).__module__.startswith("h5py"):
+        return
+    import h5py
+
+    def check(name: str, item: object) -> None:
+        if not isinstance(item, h5py.Dataset):
+            return
+        settings = item.id.get_create_plist()
+        for i in range(settings.get_nfilters()):
+            number, _, _, filter_name = settings.get_filter(i)
+            if not h5py.h5z.filter_avail(number):
+                what = filter_name.decode(errors="replace") or "without a name"
+                raise OSError(
+                    f"{item.name} is packed by the HDF5 filter {number} ({what}), which is not installed: "
+                    f"pip install hdf5plugin"
+                )
+
+    check(group.name, group)
+    if hasattr(group, "visititems"):
+        group.visititems(check)
 
 
 class ColumnWriter:
@@ -76,8 +111,7 @@ class ColumnWriter:
     level
         Of gzip.
     shuffled
-        Sort the bytes of a chunk by significance. Only runs are sought in these then, which is as fast as lzf without
-        the bytes sorted, and packs whole numbers as gzip does.
+        Sort the bytes of a chunk by significance, and pack whole numbers faster than lzf does; the level has no effect.
     """
 
     def __init__(
@@ -131,21 +165,31 @@ class ColumnWriter:
             self._written += self._chunk
 
     def _packed(self, values: npt.NDArray[Any]) -> bytes:
-        if not self._shuffled:
-            return zlib.compress(values.data, self._level)
-        pack = zlib.compressobj(self._level, strategy=zlib.Z_RLE)
-        return pack.compress(_shuffled(values)) + pack.flush()
+        return _packed_by_byte(values) if self._shuffled else zlib.compress(values.data, self._level)
 
 
-def _shuffled(values: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
-    """Return the first bytes of all values, then the second, and so on."""
-    size = values.itemsize
-    used = size
+def _packed_by_byte(values: npt.NDArray[Any]) -> bytes:
+    """Return what HDF5's shuffle and gzip filters undo: the first bytes of all values, then the second, and so on.
+
+    The first byte of a count or column looks random, so that repeats are not sought, and the others hardly change, so
+    that runs of one byte are; those that are all 0 are packed once for all chunks. Any of this is valid deflate.
+    """
+    size = used = values.itemsize
     if np.little_endian:
-        # the other bytes are 0
         used = -(-int(values.view(f"u{size}").max()).bit_length() // 8)
-    rows = values.view(np.uint8).reshape(-1, size)
-    shuffled = np.zeros((size, values.size), np.uint8)
+    parts, checksum = [b"\x78\x01"], 1
     for place in range(used):
-        shuffled[place] = rows[:, place]
-    return shuffled
+        of_values = np.ascontiguousarray(values.view(np.uint8).reshape(-1, size)[:, place])
+        pack = zlib.compressobj(1, wbits=-15, strategy=zlib.Z_RLE if place else zlib.Z_HUFFMAN_ONLY)
+        parts += [pack.compress(of_values), pack.flush(zlib.Z_SYNC_FLUSH)]
+        checksum = zlib.adler32(of_values, checksum)
+    zeros = (size - used) * values.size
+    low, high = checksum & 0xFFFF, checksum >> 16
+    return b"".join([*parts, _packed_zeros(zeros), ((high + zeros * low) % 65_521 << 16 | low).to_bytes(4, "big")])
+
+
+@cache
+def _packed_zeros(n: int) -> bytes:
+    """Return the end of a deflate stream: so many zeros."""
+    pack = zlib.compressobj(1, wbits=-15)
+    return pack.compress(bytes(n)) + pack.flush()
