@@ -267,6 +267,8 @@ def pseudobulk(
         in TPM.
     OutputExistsError
         If `out` exists and `overwrite` is false.
+    ResourcesError
+        If the temporary file has no room: beside `out`, else in the system's folder for such files (``TMPDIR``).
     """
     if strategy is None:
         strategy = "sum" if thin else "mean"
@@ -380,6 +382,8 @@ class _Pseudobulk:
             cells.counts.expected_lengths(),
             entries_per_group=0 if sparse else cells.n_vars,
         )
+        lengths = cells.counts.lengths
+        entries = 0 if lengths is None else int(lengths[groups.rows].sum())
         sizes = np.zeros(cells.n_obs)
 
         def blocks() -> Iterator[tuple[int, sp.csr_matrix]]:
@@ -391,7 +395,7 @@ class _Pseudobulk:
                     advance(block.shape[0])
 
         wanted = None
-        for bucket, matrix in gathered(blocks(), buckets, shape=cells.shape, folder=folder):
+        for bucket, matrix in gathered(blocks(), buckets, shape=cells.shape, folder=folder, entries=entries):
             if self.thin and wanted is None:
                 wanted = self._wanted(sizes)
             here = Groups(bucket.rows, bucket.offsets, groups.stratum[bucket.first : bucket.last], 0)

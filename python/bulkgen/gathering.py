@@ -81,6 +81,7 @@ def gathered(
     *,
     shape: tuple[int, int],
     folder: Path | None = None,
+    entries: int = 0,
 ) -> Generator[tuple[Bucket, sp.csr_matrix]]:
     """Read blocks of cells once and yield each bucket with its cells, in the order of the buckets.
 
@@ -97,11 +98,20 @@ def gathered(
         Cells and genes of all blocks.
     folder
         Of the temporary file.
+    entries
+        Stored entries of the cells of all buckets, where they are known before: room for them is looked for.
+
+    Raises
+    ------
+    ResourcesError
+        If there is no room for what is to be set aside.
     """
     bucket_of = np.full(shape[0], len(buckets), np.int64)
     for number, bucket in enumerate(buckets):
         bucket_of[bucket.cells] = number
-    with Spill(folder) as spill:
+    # a byte for a value, and as few for a column as hold it
+    smallest = 1 + smallest_integers(np.empty(0, np.int32), shape[1] - 1).itemsize
+    with Spill(folder, least=entries * smallest) as spill:
         for first, block in blocks:
             _set_aside(spill, block, bucket_of[first : first + block.shape[0]], n_buckets=len(buckets))
         numbers = range(len(buckets))
