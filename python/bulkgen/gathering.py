@@ -137,7 +137,7 @@ def _set_aside(spill: Spill, block: sp.csr_matrix, bucket_of: Int64Array, *, n_b
 def _rows_of(values: np.ndarray, rows: list[tuple[int, int]]) -> np.ndarray:
     """Return ranges of an array end to end; faster than an index of every entry."""
     size = values.itemsize
-    raw = memoryview(np.ascontiguousarray(values)).cast("B")
+    raw = np.ascontiguousarray(values).view(np.uint8).data
     return np.frombuffer(b"".join([raw[first * size : last * size] for first, last in rows]), values.dtype)
 
 

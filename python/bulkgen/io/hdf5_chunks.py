@@ -181,8 +181,8 @@ def _packed_by_byte(values: npt.NDArray[Any]) -> bytes:
     for place in range(used):
         of_values = np.ascontiguousarray(values.view(np.uint8).reshape(-1, size)[:, place])
         pack = zlib.compressobj(1, wbits=-15, strategy=zlib.Z_RLE if place else zlib.Z_HUFFMAN_ONLY)
-        parts += [pack.compress(of_values), pack.flush(zlib.Z_SYNC_FLUSH)]
-        checksum = zlib.adler32(of_values, checksum)
+        parts += [pack.compress(of_values.data), pack.flush(zlib.Z_SYNC_FLUSH)]
+        checksum = zlib.adler32(of_values.data, checksum)
     zeros = (size - used) * values.size
     low, high = checksum & 0xFFFF, checksum >> 16
     return b"".join([*parts, _packed_zeros(zeros), ((high + zeros * low) % 65_521 << 16 | low).to_bytes(4, "big")])
