@@ -44,11 +44,15 @@ def chunk_reader(dataset: Any) -> Callable[[int], npt.NDArray[Any]] | None:  # n
     n_bytes = size * dtype.itemsize
 
     def read(first: int) -> npt.NDArray[Any]:
-        if dataset.id.get_chunk_info_by_coord((first,)).byte_offset is None:
+        try:
+            # bit i of the mask: the chunk was written without filter i
+            mask, raw = dataset.id.read_direct_chunk((first,))
+        except RuntimeError:
+            # asked only now, for it takes a walk over all chunks
+            if dataset.id.get_chunk_info_by_coord((first,)).byte_offset is not None:
+                raise
             # never written
             return np.full(size, dataset.fillvalue, dtype)
-        # bit i of the mask: the chunk was written without filter i
-        mask, raw = dataset.id.read_direct_chunk((first,))
         if not mask >> (len(filters) - 1) & 1:
             try:
                 raw = zlib.decompress(raw, bufsize=n_bytes)
