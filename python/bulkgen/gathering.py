@@ -161,8 +161,8 @@ def _set_aside(
 
 def _ranges_of(values: np.ndarray, starts: Int64Array, stops: Int64Array) -> np.ndarray:
     """Return ranges of an array end to end."""
-    # faster than an index of every entry by far; slices of bytes are no work for the garbage collector
-    raw, size = values.tobytes(), values.itemsize
+    # faster than an index of every entry by far
+    raw, size = values.view(np.uint8).data, values.itemsize
     ranges = zip((starts * size).tolist(), (stops * size).tolist(), strict=True)
     return np.frombuffer(b"".join([raw[start:stop] for start, stop in ranges]), values.dtype)
 
