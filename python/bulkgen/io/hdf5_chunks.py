@@ -47,10 +47,10 @@ def chunk_reader(dataset: Any) -> Callable[[int], npt.NDArray[Any]] | None:  # n
         try:
             # bit i of the mask: the chunk was written without filter i
             mask, raw = dataset.id.read_direct_chunk((first,))
-        except RuntimeError:
+        except (OSError, RuntimeError) as error:
             # asked only now, for it takes a walk over all chunks
             if dataset.id.get_chunk_info_by_coord((first,)).byte_offset is not None:
-                raise
+                raise OSError(f"{place} cannot be read at {first}: {error}") from error
             # never written
             return np.full(size, dataset.fillvalue, dtype)
         if not mask >> (len(filters) - 1) & 1:
