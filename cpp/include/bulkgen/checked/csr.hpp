@@ -1,0 +1,17 @@
+#pragma once
+
+#include "bulkgen/checked/matrix.hpp"
+#include "bulkgen/csr.hpp"
+
+namespace bulkgen::checked {
+
+template <typename Value, typename Index>
+CsrReport check_csr(Level level, const Csr<Value, Index>& matrix, std::size_t n_columns,
+                    std::size_t first_row, std::size_t last_row) {
+    require_lengths(matrix);
+    require_range(first_row, last_row, matrix.rows(), "row");
+    return at_level(
+        level, [&](auto at) { return bulkgen::check_csr<at.level>(matrix, n_columns, first_row, last_row); });
+}
+
+}  // namespace bulkgen::checked
