@@ -49,6 +49,9 @@ inline void require_total(double largest_size, double total) {
             "a cell must not have more than 2^30 molecules on average");
 }
 
+/// Shapes of a beta law: what is no shape would be drawn for ever.
+inline bool are_shapes(double a, double b) { return a > 0.0 && a <= 0x1p53 && b > 0.0 && b <= 0x1p53; }
+
 inline void require_purposes(std::initializer_list<std::uint32_t> purposes) {
     for (const std::uint32_t purpose : purposes) require(purpose < 256, "a purpose must be below 256");
 }

@@ -23,8 +23,8 @@ inline void require_plan(const DonorShiftPlan& plan) {
             "overdispersion and ratio must have one element per gene");
     require(plan.log_ratio.empty() || plan.log_ratio.size() == n_genes,
             "log_ratio must be empty or have one element per gene");
-    require(plan.log_ratio.empty() || (plan.alpha > 0.0 && plan.beta > 0.0),
-            "alpha and beta must be above 0");
+    require(plan.log_ratio.empty() || are_shapes(plan.alpha, plan.beta),
+            "alpha and beta must lie in (0, 2^53]");
     require(plan.keep > 0.0 && plan.keep <= 1.0, "keep must lie in (0, 1]");
 }
 
