@@ -27,12 +27,12 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 
 import numpy as np
+from campaign import Campaign
 from scipy.special import ndtr
 
 from bulkgen.kernels import get_kernels
 from bulkgen.kernels.truncated_gaussian import draw_truncated_gaussian, plan_truncated_gaussian
 from bulkgen.rng import Purpose
-from campaign import Campaign
 
 #: Those that dieharder itself calls good, without 17, 202, 203 and 209, which take as long as all others together.
 TESTS = (0, 1, 2, 3, 4, 8, 9, 10, 11, 12, 13, 15, 16, 100, 101, 102, 200, 201, 204, 205, 206, 207, 208)
@@ -52,19 +52,19 @@ def words_of(key: int, first_cell: int, shape: tuple[int, int]) -> np.ndarray:
 
 
 def along_a_cell(key: int, first_cell: int) -> Iterator[np.ndarray]:
-    """All positions of a few cells."""
+    """Make all words of a few cells."""
     for cell in itertools.count(first_cell):
         yield words_of(key, cell, (1, BLOCK))
 
 
 def across_cells(key: int, first_cell: int) -> Iterator[np.ndarray]:
-    """The first four words of many cells."""
+    """Make the first four words of many cells."""
     for cell in itertools.count(first_cell, BLOCK // 4):
         yield words_of(key, cell, (BLOCK // 4, 4))
 
 
 def repeated(key: int, first_cell: int) -> Iterator[np.ndarray]:
-    """Words of which some stand twice: what a lane that is read twice would give."""
+    """Make words of which some stand twice: what a lane that is read twice would give."""
     for words in along_a_cell(key, first_cell):
         blocks = words.reshape(-1, 4)
         blocks[1::1024] = blocks[::1024]

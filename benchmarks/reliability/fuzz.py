@@ -3,8 +3,8 @@
     make fuzz [FUZZ_SECONDS=600]
 
 Each target of ``cpp/fuzz`` is a libFuzzer program with AddressSanitizer and UndefinedBehaviourSanitizer (conversions of
-floats that do not fit included). Inputs that reach something new are kept in ``build/fuzz/corpus/<target>`` and begin the
-next campaign; the first begins with seeds that this script makes. What a sanitizer or a law reports is kept in
+floats that do not fit included). Inputs that reach something new are kept in ``build/fuzz/corpus/<target>`` and begin
+the next campaign; the first begins with seeds that this script makes. What a sanitizer or a law reports is kept in
 ``build/fuzz/findings/<target>``: ``build/fuzz/cpp/fuzz/fuzz_<target> FILE`` shows it again.
 
 Writes ``benchmarks/results/reliability/fuzzing.json``; fails where anything was found.
@@ -21,7 +21,6 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
-
 from campaign import Campaign
 
 ROOT = Path(__file__).parents[2]
