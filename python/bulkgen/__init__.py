@@ -16,9 +16,10 @@ if TYPE_CHECKING:
     from bulkgen.fidelity.runner import benchmark_generators
     from bulkgen.fidelity.score import score_cells
     from bulkgen.fits import Fit, fit_generator, load_fit
-    from bulkgen.io import read, write
+    from bulkgen.io import CellStore, open_cells, open_shards, read, write
     from bulkgen.profiles import bulk_profiles
     from bulkgen.rng import STREAM_VERSION
+    from bulkgen.sharded_synthesis import Shards
     from bulkgen.splits import BenchmarkSplit, split_benchmark
     from bulkgen.study import StudyConfig, StudyResults, run_study
     from bulkgen.synthesis import synthesize
@@ -33,8 +34,10 @@ __all__ = [
     "STREAM_VERSION",
     "BenchmarkResults",
     "BenchmarkSplit",
+    "CellStore",
     "Fit",
     "Scores",
+    "Shards",
     "StudyConfig",
     "StudyResults",
     "SyntheticTokens",
@@ -49,6 +52,8 @@ __all__ = [
     "fit_generator",
     "load_fit",
     "match_genes",
+    "open_cells",
+    "open_shards",
     "pseudobulk",
     "read",
     "read_bulk",
@@ -65,8 +70,10 @@ _HOME = {
     "STREAM_VERSION": "bulkgen.rng",
     "BenchmarkResults": "bulkgen.fidelity.results",
     "BenchmarkSplit": "bulkgen.splits",
+    "CellStore": "bulkgen.io",
     "Fit": "bulkgen.fits",
     "Scores": "bulkgen.training",
+    "Shards": "bulkgen.sharded_synthesis",
     "StudyConfig": "bulkgen.study",
     "StudyResults": "bulkgen.study",
     "SyntheticTokens": "bulkgen.training.synthetic_tokens",
@@ -80,6 +87,8 @@ _HOME = {
     "fit_generator": "bulkgen.fits",
     "load_fit": "bulkgen.fits",
     "match_genes": "bulkgen.bulk_input",
+    "open_cells": "bulkgen.io",
+    "open_shards": "bulkgen.io",
     "pseudobulk": "bulkgen.aggregate",
     "read": "bulkgen.io",
     "read_bulk": "bulkgen.bulk_input",

@@ -15,6 +15,7 @@ import claims
 import machine
 import render
 import run
+import speed_table
 from bulkgen.kernels import backend_names
 from conftest import ROOT
 
@@ -24,7 +25,8 @@ def toy(tmp_path_factory):
     """The folder and the results file of a run of every job at toy size."""
     out = tmp_path_factory.mktemp("benchmarks")
     environment = {
-        **os.environ,
+        # what pytest says to its own processes: pytest-benchmark measures nothing in a worker of a shared run
+        **{name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")},
         "BULKGEN_BENCHMARK_CACHE": str(out / "cache"),
         # where this test found bulkgen, so that the run measures the same one
         "PYTHONPATH": os.pathsep.join(sys.path),
@@ -159,3 +161,12 @@ def test_the_committed_page_is_what_the_newest_results_give():
         pytest.skip("no results of a whole run are committed")
     source = f"../benchmarks/results/{newest.name}"
     assert (render.DOCS / "benchmarks.md").read_text() == render.page(json.loads(newest.read_text()), source=source)
+
+
+def test_the_readme_shows_the_newest_speeds():
+    newest = render.newest()
+    if newest is None:
+        pytest.skip("no results of a whole run are committed")
+    readme = (render.DOCS.parent / "README.md").read_text()
+    assert speed_table.table(json.loads(newest.read_text())) in readme
+    assert newest.name in readme

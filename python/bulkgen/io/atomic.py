@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
+import secrets
 import shutil
 import signal
-import tempfile
 import threading
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,7 +17,15 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from types import FrameType
 
-__all__ = ["atomic_directory", "atomic_file", "check_interrupt", "check_output", "sync_folder"]
+__all__ = [
+    "atomic_directory",
+    "atomic_file",
+    "check_interrupt",
+    "check_output",
+    "no_lost_interrupt",
+    "sync",
+    "sync_folder",
+]
 
 
 def check_output(path: str | Path, *, overwrite: bool) -> Path:
@@ -39,7 +47,8 @@ def check_output(path: str | Path, *, overwrite: bool) -> Path:
     return path
 
 
-def _sync(path: Path) -> None:
+def sync(path: Path) -> None:
+    """Have the disk hold a file, or the names in a folder, before anything that comes later."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -51,30 +60,28 @@ def sync_folder(folder: Path) -> None:
     """Have the disk hold all files of a folder before anything that comes later."""
     for item in folder.rglob("*"):
         if item.is_file():
-            _sync(item)
-    _sync(folder)
+            sync(item)
+    sync(folder)
 
 
 @contextmanager
-def atomic_file(path: str | Path, *, overwrite: bool = False) -> Iterator[Path]:
+def atomic_file(path: str | Path, *, overwrite: bool = False, within: Path | None = None) -> Iterator[Path]:
     """Yield a temporary path in the same folder; on success it becomes `path`, on any failure it is removed.
 
-    The temporary name keeps the suffix of `path`, because writers choose their format by it.
+    The temporary name keeps the suffix of `path`, because writers choose their format by it. The temporary file is
+    made `within` a folder of the same file system, if one is given.
     """
     path = check_output(path, overwrite=overwrite)
     if path.is_dir():
         raise IsADirectoryError(f"{path} is a folder; choose another output")
-    descriptor, name = tempfile.mkstemp(prefix=f".{path.stem}.", suffix=path.suffix, dir=path.absolute().parent)
-    os.close(descriptor)
-    temporary = Path(name)
-    # mkstemp makes private files; the user asked for an ordinary one
-    temporary.chmod(0o666 & ~_umask())
+    temporary = _new_name(within or path.absolute().parent, f".{path.stem}.", path.suffix)
+    temporary.touch(exist_ok=False)
     try:
-        with _no_lost_interrupt():
+        with no_lost_interrupt():
             yield temporary
-        _sync(temporary)
+        sync(temporary)
         temporary.replace(path)
-        _sync(path.absolute().parent)
+        sync(path.absolute().parent)
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -88,18 +95,19 @@ def atomic_directory(path: str | Path, *, overwrite: bool = False, within: Path 
     """
     path = check_output(path, overwrite=overwrite)
     parent = path.absolute().parent
-    temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=within or parent))
-    temporary.chmod(0o777 & ~_umask())
+    temporary = _new_name(within or parent, f".{path.name}.")
+    temporary.mkdir()
     old: Path | None = None
     try:
-        with _no_lost_interrupt():
+        with no_lost_interrupt():
             yield temporary
         sync_folder(temporary)
         if path.exists():
-            old = Path(tempfile.mkdtemp(prefix=f".{path.name}.old.", dir=parent))
+            old = _new_name(within or parent, f".{path.name}.old.")
+            old.mkdir()
             path.replace(old / path.name)
         temporary.replace(path)
-        _sync(parent)
+        sync(parent)
     except BaseException:
         if old is not None and not path.exists():
             (old / path.name).replace(path)
@@ -120,7 +128,7 @@ def check_interrupt() -> None:
 
 
 @contextmanager
-def _no_lost_interrupt() -> Iterator[None]:
+def no_lost_interrupt() -> Iterator[None]:
     """Raise an interrupt (Ctrl-C) that the body swallowed.
 
     Python ignores an exception raised in a callback of the garbage collector, and that is where an interrupt during a
@@ -160,7 +168,6 @@ class _Remember:
             raise
 
 
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
+def _new_name(folder: Path, prefix: str, suffix: str = "") -> Path:
+    """Return a name that nothing else has, for a file with ordinary permissions; those of `tempfile` are private."""
+    return folder / f"{prefix}{secrets.token_hex(8)}{suffix}"

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from contextlib import closing, contextmanager
-from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from contextlib import closing
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
 from bulkgen.errors import CountsError, LabelError
-from bulkgen.io import check_output, provenance_of, read
+from bulkgen.io import check_output, open_cells, provenance_of
 from bulkgen.progress import progress_bar
-from bulkgen.tokens.arrow import load_dataset, plain_json, write_folder
+from bulkgen.tokens.arrow import ROWS_PER_BATCH, load_dataset, plain_provenance, write_folder
 from bulkgen.tokens.dataset import TokenDataset
 from bulkgen.tokens.encoder import Encoder
 from bulkgen.tokens.genes import map_genes
@@ -20,17 +19,18 @@ from bulkgen.tokens.rows import CELLS_PER_BLOCK, row_blocks
 from bulkgen.tokens.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Generator, Iterator, Mapping, Sequence
+    from pathlib import Path
 
-    from anndata import AnnData
-
+    from bulkgen.io import Cells, CellStore
     from bulkgen.tokens.dictionaries import VocabularyPath
+    from bulkgen.tokens.summary import Tally
 
-__all__ = ["collect", "load_vocabulary", "tokenize"]
+__all__ = ["collect", "load_vocabulary", "refuse_lost", "tokenize"]
 
 
 def tokenize(
-    adata: AnnData | str | Path,
+    adata: Cells,
     *,
     vocabulary: str | Path | Vocabulary = "V1",
     label: str | None = None,
@@ -54,8 +54,9 @@ def tokenize(
     Parameters
     ----------
     adata
-        Counts, cells × genes, or the ``.h5ad`` that holds them. Dense, CSR, CSC, backed and lazy `X` give the
-        same tokens. Means of groups are welcome; log-normalised values are refused.
+        Counts, cells × genes: an AnnData, the ``.h5ad`` or ``.zarr`` that holds them, or
+        :func:`bulkgen.open_cells` of these. Dense, CSR, CSC, backed and lazy `X` give the same tokens; what is not
+        in memory is read block by block. Means of groups are welcome; log-normalised values are refused.
     vocabulary
         ``"V1"`` or ``"V2"`` (Geneformer), a :class:`Vocabulary`, or the path of one that was saved.
     label
@@ -111,24 +112,23 @@ def tokenize(
     if out is not None:
         check_output(out, overwrite=overwrite)
     vocabulary = load_vocabulary(vocabulary, vocabulary_path)
-    with _opened(adata) as cells:
-        if cells.n_obs == 0:
-            raise CountsError("adata has no cells")
-        genes = map_genes(cells.var, vocabulary, gene_ids=gene_ids)
-        obs = obs_table(cells.obs, label=label, columns=columns or ())
-        names = label_names(obs, label) if label is not None else ()
-        encoder = Encoder(vocabulary, genes, keep_empty=keep_empty, counts=counts, threads=threads)
-        batches = _encode(cells, encoder, obs, allow_fractional=allow_fractional)
-        return collect(
-            batches,
-            encoder,
-            obs.schema,
-            label=label,
-            names=names,
-            provenance=provenance_of(cells) or {},
-            out=out,
-            overwrite=overwrite,
-        )
+    cells = open_cells(adata)
+    if cells.n_obs == 0:
+        raise CountsError("adata has no cells")
+    genes = map_genes(cells.var, vocabulary, gene_ids=gene_ids)
+    obs = obs_table(cells.obs, label=label, columns=columns or ())
+    names = label_names(obs, label) if label is not None else ()
+    encoder = Encoder(vocabulary, genes, keep_empty=keep_empty, counts=counts, threads=threads)
+    return collect(
+        _encode(cells, encoder, obs, allow_fractional=allow_fractional),
+        encoder,
+        obs.schema,
+        label=label,
+        names=names,
+        provenance=provenance_of(cells) or {},
+        out=out,
+        overwrite=overwrite,
+    )
 
 
 def load_vocabulary(
@@ -163,8 +163,7 @@ def collect(
         If every cell of one of the labels `names` was empty.
     """
     schema = encoder.schema(obs_schema)
-    # files give the keys back in another order than they were written in
-    origin = cast("dict[str, object]", plain_json({key: provenance[key] for key in sorted(provenance)}))
+    origin = plain_provenance(provenance)
     checked = _with_every_label(batches, encoder, label=label, names=names)
     if out is None:
         table = pa.Table.from_batches(checked, schema=schema)
@@ -183,25 +182,12 @@ def collect(
     return load_dataset(out, vocabulary=encoder.vocabulary)
 
 
-@contextmanager
-def _opened(adata: AnnData | str | Path) -> Iterator[AnnData]:
-    """Give cells from memory as they are; an ``.h5ad`` file is opened, and its rows read when they are needed."""
-    if not isinstance(adata, (str, Path)):
-        yield adata
-        return
-    cells = read(adata, backed=Path(adata).suffix != ".zarr", counts="any")
-    try:
-        yield cells
-    finally:
-        if cells.isbacked:
-            cells.file.close()
-
-
-def _encode(adata: AnnData, encoder: Encoder, obs: pa.Table, *, allow_fractional: bool) -> Generator[pa.RecordBatch]:
+def _encode(cells: CellStore, encoder: Encoder, obs: pa.Table, *, allow_fractional: bool) -> Generator[pa.RecordBatch]:
     """Yield the rows of the token data set, one record batch per block of cells."""
     rows = max(1, min(CELLS_PER_BLOCK, 2**28 // encoder.vocabulary.context))
-    with progress_bar("tokenize", obs.num_rows) as advance:
-        for first, block in row_blocks(adata, rows=rows, allow_fractional=allow_fractional):
+    blocks = row_blocks(cells, rows=rows, multiple_of=ROWS_PER_BATCH, allow_fractional=allow_fractional)
+    with progress_bar("tokenize", obs.num_rows) as advance, closing(blocks):
+        for first, block in blocks:
             yield from encoder.encode(block, obs.slice(first, block.shape[0]))
             advance(block.shape[0])
 
@@ -216,9 +202,22 @@ def _with_every_label(
             if label is not None:
                 seen.update(batch.column(label).unique().to_pylist())
             yield batch
-    if encoder.cells_out == 0:
+    refuse_lost(encoder.tally, seen, label=label, names=names)
+
+
+def refuse_lost(tally: Tally, seen: Collection[str], *, label: str | None, names: Sequence[str]) -> None:
+    """Refuse a data set without cells, or with a label of which no cell was `seen`.
+
+    Raises
+    ------
+    CountsError
+        If every cell was empty.
+    LabelError
+        If every cell of one of the labels `names` was empty.
+    """
+    if tally.cells_out == 0:
         raise CountsError(
-            f"none of the {encoder.cells_in} cells expresses a gene of the vocabulary; pass keep_empty=True "
+            f"none of the {tally.cells_in} cells expresses a gene of the vocabulary; pass keep_empty=True "
             f"(--keep-empty) to keep them all the same"
         )
     lost = [name for name in names if name not in seen]
