@@ -23,11 +23,12 @@ import shutil
 import subprocess
 import sys
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 
 import numpy as np
-from campaign import Campaign
+from kills import Row, write_rows
 from scipy.special import ndtr
 
 from bulkgen.kernels import get_kernels
@@ -129,11 +130,7 @@ def main() -> None:
     arguments = parser.parse_args()
     if shutil.which("dieharder") is None:
         sys.exit("this needs the program dieharder (apt-get install dieharder)")
-    campaign = Campaign(
-        "dieharder",
-        "Dieharder over random words and normals",
-        "python benchmarks/reliability/dieharder.py",
-    )
+    start, rows = time.monotonic(), []
     for stream, make in (STREAMS | {CONTROL: repeated}).items():
         found: list[tuple[str, float, str]] = []
         for test in arguments.tests:
@@ -144,11 +141,13 @@ def main() -> None:
         failed = [f"{name} (p = {p:g})" for name, p, word in found if word == "FAILED"]
         weak = [f"{name} (p = {p:.3g})" for name, p, word in found if word == "WEAK"]
         if stream == CONTROL:
-            campaign.add(stream, tried=1, failures=int(not failed), note="must fail; failed " + ", ".join(failed))
+            rows.append(Row(stream, 1, int(not failed), "must fail; failed " + ", ".join(failed)))
         else:
             note = f"{len(arguments.tests)} tests, {len(found)} p-values; weak: {', '.join(weak) or 'none'}"
-            campaign.add(stream, tried=len(found), failures=len(failed), note=", ".join([note, *failed]))
-    sys.exit(0 if campaign.write() else 1)
+            rows.append(Row(stream, len(found), len(failed), ", ".join([note, *failed])))
+        print(rows[-1], flush=True)
+    print(write_rows("dieharder", "Dieharder over random words and normals", rows, seconds=time.monotonic() - start))
+    sys.exit(1 if any(row.failures for row in rows) else 0)
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
-from campaign import Campaign
+from kills import Row, write_rows
 
 ROOT = Path(__file__).parents[2]
 BUILD = ROOT / "build" / "fuzz"
@@ -71,15 +71,16 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=2, help="targets at a time")
     arguments = parser.parse_args()
     targets = sorted(path.stem.removeprefix("fuzz_") for path in (ROOT / "cpp" / "fuzz").glob("fuzz_*.cpp"))
-    campaign = Campaign(
-        "fuzzing", "Kernels under a fuzzer and sanitizers", f"make fuzz FUZZ_SECONDS={arguments.seconds}"
-    )
+    start = time.monotonic()
     with ThreadPoolExecutor(arguments.jobs) as pool:
         results = list(pool.map(lambda target: fuzz(target, arguments.seconds), targets))
+    rows = []
     for target, (calls, found, reached) in zip(targets, results, strict=True):
         note = f"AddressSanitizer, UndefinedBehaviourSanitizer, {arguments.seconds} s; {reached}"
-        campaign.add(f"libFuzzer: {target}", tried=calls, failures=len(found), note="; ".join([note, *found]))
-    sys.exit(0 if campaign.write() else 1)
+        rows.append(Row(f"libFuzzer: {target}", calls, len(found), "; ".join([note, *found])))
+        print(rows[-1])
+    print(write_rows("fuzzing", "Kernels under a fuzzer and sanitizers", rows, seconds=time.monotonic() - start))
+    sys.exit(1 if any(row.failures for row in rows) else 0)
 
 
 if __name__ == "__main__":

@@ -9,6 +9,8 @@ from scipy import stats
 import bulkgen
 from count_cases import make_cells
 
+pytestmark = pytest.mark.laws
+
 N = 4000
 SAMPLERS = ("rejection", "inverse")
 

@@ -17,9 +17,12 @@ from bulkgen.kernels.copula import CopulaPlan
 from bulkgen.kernels.donor_shift import Donors, DonorShiftPlan, donors_of_cells, mean_of_response
 from bulkgen.kernels.negative_binomial import NegativeBinomialPlan
 from bulkgen.kernels.rows import Rows
+from law_draws import TIMES
+
+pytestmark = pytest.mark.laws
 
 SIGNIFICANT = 1e-5
-N = 20_000
+N = TIMES * 20_000
 
 #: mean, dispersion
 GRID = np.array(

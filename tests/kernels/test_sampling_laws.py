@@ -15,8 +15,11 @@ from bulkgen.kernels import get_kernels
 from bulkgen.kernels.rows import Rows
 from bulkgen.kernels.sampling import AliasTable, MultinomialPlan, PoissonLogNormalPlan, thin_matrix
 from kernel_cases import VARIATES, profile, variates
+from law_draws import TIMES
 
-N = 1 << 22
+pytestmark = pytest.mark.laws
+
+N = TIMES << 22
 CHANCE = 1e-5
 
 
