@@ -28,7 +28,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 
 import numpy as np
-from kills import Row, write_rows
+from record import Row, write_rows
 from scipy.special import ndtr
 
 from bulkgen.kernels import get_kernels
@@ -130,7 +130,7 @@ def main() -> None:
     arguments = parser.parse_args()
     if shutil.which("dieharder") is None:
         sys.exit("this needs the program dieharder (apt-get install dieharder)")
-    start, rows = time.monotonic(), []
+    started, rows = time.monotonic(), []
     for stream, make in (STREAMS | {CONTROL: repeated}).items():
         found: list[tuple[str, float, str]] = []
         for test in arguments.tests:
@@ -146,7 +146,7 @@ def main() -> None:
             note = f"{len(arguments.tests)} tests, {len(found)} p-values; weak: {', '.join(weak) or 'none'}"
             rows.append(Row(stream, len(found), len(failed), ", ".join([note, *failed])))
         print(rows[-1], flush=True)
-    print(write_rows("dieharder", "Dieharder over random words and normals", rows, seconds=time.monotonic() - start))
+    print(write_rows("dieharder", "Dieharder over random words and normals", rows, started=started))
     sys.exit(1 if any(row.failures for row in rows) else 0)
 
 

@@ -21,7 +21,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
-from kills import Row, write_rows
+from record import Row, write_rows
 
 ROOT = Path(__file__).parents[2]
 BUILD = ROOT / "build" / "fuzz"
@@ -71,7 +71,7 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=2, help="targets at a time")
     arguments = parser.parse_args()
     targets = sorted(path.stem.removeprefix("fuzz_") for path in (ROOT / "cpp" / "fuzz").glob("fuzz_*.cpp"))
-    start = time.monotonic()
+    started = time.monotonic()
     with ThreadPoolExecutor(arguments.jobs) as pool:
         results = list(pool.map(lambda target: fuzz(target, arguments.seconds), targets))
     rows = []
@@ -79,7 +79,7 @@ def main() -> None:
         note = f"AddressSanitizer, UndefinedBehaviourSanitizer, {arguments.seconds} s; {reached}"
         rows.append(Row(f"libFuzzer: {target}", calls, len(found), "; ".join([note, *found])))
         print(rows[-1])
-    print(write_rows("fuzzing", "Kernels under a fuzzer and sanitizers", rows, seconds=time.monotonic() - start))
+    print(write_rows("fuzzing", "Kernels under a fuzzer and sanitizers", rows, started=started))
     sys.exit(1 if any(row.failures for row in rows) else 0)
 
 
