@@ -3,6 +3,7 @@
 # make fuzz    fuzz the kernels under sanitizers (needs clang; FUZZ_SECONDS=600 for each target)
 # make tsan    the threaded paths under ThreadSanitizer
 # make laws    every test of a law of a sampler (LAWS_DRAWS=4 for four times the draws)
+# make dieharder  the random words and normals under dieharder (needs dieharder)
 # make bench   run the benchmarks (ARGS="--scale 0.01", ARGS="--only tokenize")
 PYTHON ?= python3
 VENV ?= .venv
@@ -10,7 +11,7 @@ BIN = $(VENV)/bin
 PIP = $(BIN)/python -m pip --disable-pip-version-check
 SOURCES = $(shell find cpp python -type f -not -name '*.pyc' -not -name '*.so') CMakeLists.txt pyproject.toml
 
-.PHONY: demo test lint types ctest pytest fuzz tsan laws bench format clean
+.PHONY: demo test lint types ctest pytest fuzz tsan laws dieharder bench format clean
 FUZZ_SECONDS ?= 600
 LAWS_DRAWS ?= 1
 
@@ -43,10 +44,13 @@ fuzz: $(VENV)/installed
 
 tsan: $(VENV)/dependencies
 	export PATH=$(CURDIR)/$(BIN):$$PATH; cmake --preset thread >/dev/null && cmake --build --preset thread && \
-	  ctest --preset thread
+	  python benchmarks/reliability/races.py
 
 laws: $(VENV)/installed
-	BULKGEN_LAWS_DRAWS=$(LAWS_DRAWS) $(BIN)/python -m pytest -m laws
+	PATH=$(CURDIR)/$(BIN):$$PATH $(BIN)/python benchmarks/reliability/laws.py --draws $(LAWS_DRAWS)
+
+dieharder: $(VENV)/installed
+	$(BIN)/python benchmarks/reliability/dieharder.py
 
 bench: $(VENV)/installed $(VENV)/peers
 	PATH=$(CURDIR)/$(BIN):$$PATH $(BIN)/python benchmarks/run.py $(ARGS)

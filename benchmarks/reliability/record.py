@@ -39,7 +39,14 @@ class Row:
 
 
 def write_rows(
-    name: str, title: str, rows: list[Row], *, started: float, command: str | None = None, folder: Path = RESULTS
+    name: str,
+    title: str,
+    rows: list[Row],
+    *,
+    started: float,
+    command: str | None = None,
+    details: object = None,
+    folder: Path = RESULTS,
 ) -> Path:
     """Write ``<folder>/<name>.json``.
 
@@ -53,6 +60,8 @@ def write_rows(
         When the campaign began, by :func:`time.monotonic`.
     command
         What ran it; this process by default.
+    details
+        What the page does not show.
     folder
         Where to write.
     """
@@ -64,7 +73,7 @@ def write_rows(
         "machine": machine.machine(),
         "seconds": round(time.monotonic() - started, 1),
         "rows": [asdict(row) for row in rows],
-    }
+    } | ({} if details is None else {"details": details})
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{name}.json"
     path.write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")

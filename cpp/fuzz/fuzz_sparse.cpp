@@ -89,9 +89,11 @@ void call(Input& in) {
             const auto stored = static_cast<std::size_t>(pointers.back());
             const Exact<std::int64_t> out_indptr = in.maybe_spoiled(pointers);
             Exact<std::int32_t> columns = in.room<std::int32_t>(stored);
-            Exact<double> values = in.room<double>(stored);
-            checked::group_sums(level, matrix.view(), groups.view(), n_genes, first, last, out_indptr,
-                                columns.view(), values.view(), counts.view());
+            const auto sum = [&](auto values) {
+                checked::group_sums(level, matrix.view(), groups.view(), n_genes, first, last, out_indptr,
+                                    columns.view(), values.view(), counts.view());
+            };
+            in.flag() ? sum(in.room<double>(stored)) : sum(in.room<std::int64_t>(stored));
         }
     }
 }

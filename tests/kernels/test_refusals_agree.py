@@ -11,7 +11,7 @@ import pytest
 
 from bulkgen.kernels import backend_names, get_kernels
 from bulkgen.kernels.truncated_gaussian import plan_truncated_gaussian
-from kernel_cases import random_csr, random_groups, truncated_gaussian_parameters
+from kernel_cases import KERNELS, random_csr, random_groups, truncated_gaussian_parameters
 
 pytestmark = pytest.mark.skipif(len(backend_names()) < 2, reason="this installation has one backend only")
 
@@ -270,6 +270,10 @@ def written(result, own):
         end = int(own["lengths"].sum())
         arrays |= {key: own[key][:end] for key in ("out", "out_counts") if key in own}
     return [repr(result), *((key, value.dtype, value.shape, value.tobytes()) for key, value in sorted(arrays.items()))]
+
+
+def test_no_kernel_is_left_out():
+    assert set(CALLS) == set(KERNELS)
 
 
 @pytest.mark.parametrize("name", CALLS)

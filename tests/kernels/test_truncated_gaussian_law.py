@@ -12,7 +12,7 @@ from scipy import stats
 
 from bulkgen.kernels import backend_names, get_kernels
 from bulkgen.kernels.truncated_gaussian import draw_truncated_gaussian, plan_truncated_gaussian
-from law_draws import TIMES
+from law_draws import TIMES, caught
 
 pytestmark = pytest.mark.laws
 
@@ -89,7 +89,7 @@ def test_law_is_the_truncated_normal(parameters, sampler):
 @pytest.mark.parametrize("parameters", [GRID[0], GRID[3], GRID[7], GRID[9]], ids=str)
 def test_the_distance_suite_notices_a_shift_of_a_hundredth(parameters, sampler):
     values = sample(parameters, sampler, n=TIMES << 19)
-    assert distance(values + 0.01 * values.std(), parameters) > CRITICAL
+    assert caught(distance(values + 0.01 * values.std(), parameters) > CRITICAL)
 
 
 @samplers
@@ -99,7 +99,7 @@ def test_the_mean_is_right_to_a_thousandth_and_a_shift_of_a_thousandth_is_notice
     values = sample(parameters, sampler, n=TIMES << 25)
     error = (values.mean() - law.mean()) / (law.std() / np.sqrt(values.size))
     assert abs(error) < 4
-    assert abs(error + 0.001 * np.sqrt(values.size)) > 4
+    assert caught(abs(error + 0.001 * np.sqrt(values.size)) > 4)
 
 
 @samplers
@@ -141,7 +141,7 @@ def test_the_independence_suite_notices_a_swapped_lane():
     first = sample((0.05, 0.23, 0.0, 3.0), "rejection", n=TIMES << 18)
     broken = first.copy()
     broken[:, 128:] = first[:, :128]
-    assert abs(np.corrcoef(broken[:, :128].ravel(), broken[:, 128:].ravel())[0, 1]) > 0.5
+    assert caught(abs(np.corrcoef(broken[:, :128].ravel(), broken[:, 128:].ravel())[0, 1]) > 0.5)
 
 
 @samplers

@@ -133,6 +133,7 @@ def check_column_tokens(token: Int32Array, median: Float64Array, first_column: I
     exact("median", median, np.float64)
     exact("first_column", first_column, np.int32)
     require(token.size == median.size, "token and median must have equal length")
+    require(token.size < 2**31, "there must be fewer than 2^31 columns")
     require(bool(np.all(median > 0)), "every median must be above zero")
     require(first_column.size in (0, token.size), "first_column must be empty or as long as token")
     require(

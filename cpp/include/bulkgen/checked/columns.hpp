@@ -8,6 +8,7 @@ namespace bulkgen::checked {
 
 inline void require_columns(const ColumnTokens& columns) {
     require(columns.token.size() == columns.median.size(), "token and median must have equal length");
+    require(columns.token.size() <= 0x7fffffffU, "there must be fewer than 2^31 columns");
     // a sign would pass for the mark of a gene of several columns
     for (const double m : columns.median) require(m > 0.0, "every median must be above zero");
     const auto first = columns.first_column;
