@@ -2,6 +2,7 @@
 #pragma once
 
 #include <algorithm>
+#include <bit>
 #include <cstdint>
 #include <initializer_list>
 #include <vector>
@@ -35,12 +36,11 @@ inline void require_alias(const AliasTable& table) {
 inline double require_sizes(std::span<const double> sizes) {
     require(!sizes.empty() && sizes.size() <= (std::size_t{1} << 32),
             "sizes must hold between 1 and 2^32 sizes");
-    double largest = 0.0;
-    for (const double size : sizes) {
-        require(size >= 0.0 && size < 0x1p31, "a size must lie in [0, 2^31)");
-        largest = std::max(largest, size);
-    }
-    return largest;
+    // bits of numbers that are not negative order as these do, and all others lie above; + 0.0 for -0.0
+    std::uint64_t largest = 0;
+    for (const double size : sizes) largest = std::max(largest, std::bit_cast<std::uint64_t>(size + 0.0));
+    require(largest < std::bit_cast<std::uint64_t>(0x1p31), "a size must lie in [0, 2^31)");
+    return std::bit_cast<double>(largest);
 }
 
 /// A cell's candidates are counted in 32 bits, and are work.

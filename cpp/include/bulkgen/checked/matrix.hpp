@@ -38,9 +38,11 @@ void require_matrix(const Csr<Value, Index>& matrix) {
     require(
         matrix.indptr.front() == 0 && matrix.indptr.back() == static_cast<std::int64_t>(matrix.data.size()),
         "indptr must run from 0 to the number of stored entries");
+    bool ordered = true;
     for (std::size_t row = 0; row < matrix.rows(); ++row) {
-        require(matrix.indptr[row] <= matrix.indptr[row + 1], "indptr must not decrease");
+        ordered &= matrix.indptr[row] <= matrix.indptr[row + 1];
     }
+    require(ordered, "indptr must not decrease");
 }
 
 /// The number of groups.
@@ -48,12 +50,13 @@ inline std::size_t require_groups(const Groups& groups, std::size_t n_rows) {
     require(!groups.offsets.empty() && groups.offsets.front() == 0 &&
                 groups.offsets.back() == static_cast<std::int64_t>(groups.rows.size()),
             "offsets must run from 0 to the number of grouped rows");
+    bool ordered = true, inside = true;
     for (std::size_t g = 0; g + 1 < groups.offsets.size(); ++g) {
-        require(groups.offsets[g] <= groups.offsets[g + 1], "offsets must not decrease");
+        ordered &= groups.offsets[g] <= groups.offsets[g + 1];
     }
-    for (const std::int64_t row : groups.rows) {
-        require(row >= 0 && static_cast<std::size_t>(row) < n_rows, "rows must be rows of the matrix");
-    }
+    require(ordered, "offsets must not decrease");
+    for (const std::int64_t row : groups.rows) inside &= static_cast<std::uint64_t>(row) < n_rows;
+    require(inside, "rows must be rows of the matrix");
     return groups.offsets.size() - 1;
 }
 
