@@ -34,7 +34,7 @@ void expect_any_cut(Input& in, std::size_t n_genes, std::size_t size, Add&& add)
 
 template <typename Value, typename Index>
 void call(Input& in) {
-    const std::size_t n_genes = in.rarely() ? in.wild<std::size_t>() % 100'000 : in.up_to(400);
+    const std::size_t n_genes = in.rarely() ? in.wild<std::size_t>() % 10'000 : in.up_to(400);
     const Matrix<Value, Index> matrix(in, n_genes);
     const GroupArrays groups(in, matrix.indptr.size() - (matrix.indptr.size() > 0 ? 1 : 0));
     const std::size_t n_groups = groups.offsets.size() - (groups.offsets.size() > 0 ? 1 : 0);
