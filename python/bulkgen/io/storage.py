@@ -1,0 +1,201 @@
+"""What a file claims of itself, checked before any of it is read: sizes, links, and who decodes it."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import h5py
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+__all__ = ["check_hdf5", "check_zarr", "plausible_bytes"]
+
+#: No compression of real data reaches this; a bomb does.
+_MOST_COMPRESSED = 2048
+#: What any file may claim.
+_ALLOWED_BYTES = 1 << 28
+#: Groups in groups: far beyond any AnnData, far below what exhausts the stack.
+_DEEPEST = 64
+#: Decoders that compute numbers and strings; numcodecs also has pickles, which run code.
+_CODECS = frozenset(
+    "adler32 astype bitround blosc bytes bz2 crc32 crc32c delta fixedscaleoffset fletcher32 gzip jenkins_lookup3 lz4 "
+    "lzma packbits quantize sharding_indexed shuffle transpose vlen-array vlen-bytes vlen-utf8 zlib zstd".split()
+)
+_ZARR_METADATA = frozenset((".zarray", ".zattrs", ".zgroup", ".zmetadata", "zarr.json"))
+#: The arrays of a sparse matrix: a lost chunk of one reads as zeros, which are other counts.
+_SPARSE_PARTS = ("data", "indices", "indptr")
+
+
+def plausible_bytes(stored: int) -> int:
+    """Return the most bytes that so many stored ones may claim to hold."""
+    return _ALLOWED_BYTES + _MOST_COMPRESSED * stored
+
+
+def check_hdf5(path: Path) -> None:
+    """Refuse an HDF5 file that claims more than it holds, or asks to open other files.
+
+    Raises
+    ------
+    ValueError
+        The message says which part is wrong.
+    OSError, RuntimeError
+        If the file is damaged.
+    """
+    with h5py.File(path, "r") as file:
+        claimed = 0
+        limit = plausible_bytes(path.stat().st_size)
+        seen = {h5py.h5o.get_info(file.id).addr}
+        groups: list[tuple[h5py.Group, int]] = [(file, 0)]
+        while groups:
+            group, depth = groups.pop()
+            if depth > _DEEPEST:
+                raise ValueError(f"its groups are nested more than {_DEEPEST} deep at {group.name[:80]!r}")
+            for name in group:
+                place = f"{group.name.rstrip('/')}/{name}"
+                _check_link(group, name, place)
+                item = group[name]
+                if isinstance(item, h5py.Group):
+                    address = h5py.h5o.get_info(item.id).addr
+                    if address in seen:
+                        raise ValueError(f"its group {place} is linked twice, or into itself")
+                    seen.add(address)
+                    groups.append((item, depth + 1))
+                elif isinstance(item, h5py.Dataset):
+                    _check_dataset(item, place)
+                    claimed += _claimed_bytes(item.shape, item.dtype.itemsize)
+                    if claimed > limit:
+                        raise ValueError(_bomb(place, item.shape, path.stat().st_size))
+
+
+def _check_link(group: h5py.Group, name: str, place: str) -> None:
+    # asked of the library itself: h5py has no word for links of unknown kinds
+    kind = group.id.links.get_info(name.encode("utf-8", "surrogateescape")).type
+    if kind not in (h5py.h5l.TYPE_HARD, h5py.h5l.TYPE_SOFT):
+        raise ValueError(f"its {place} is a link into another file; copy what it links to into the file (h5repack)")
+
+
+def _check_dataset(dataset: h5py.Dataset, place: str) -> None:
+    properties = dataset.id.get_create_plist()
+    if properties.get_external_count() or dataset.is_virtual:
+        raise ValueError(f"its {place} keeps its values in other files; copy them into the file (h5repack)")
+    if not dataset.shape:
+        return
+    stored = dataset.id.get_storage_size()
+    claimed = _claimed_bytes(dataset.shape, dataset.dtype.itemsize)
+    if claimed > plausible_bytes(stored):
+        raise ValueError(_bomb(place, dataset.shape, stored))
+    if dataset.chunks is None:
+        if stored < claimed and stored:
+            raise ValueError(f"its {place} is cut off: {stored:,} of {claimed:,} bytes are there")
+        return
+    chunk = math.prod(dataset.chunks) * dataset.dtype.itemsize
+    chunks = _grid(dataset.shape, dataset.chunks)
+    # a chunk that is stored in more bytes than it has may unpack to anything
+    if stored > 2 * chunk * chunks + (1 << 16):
+        raise ValueError(f"its {place} stores {stored:,} bytes for {claimed:,} bytes of values")
+    if _is_part(dataset.parent, place) and dataset.id.get_num_chunks() < chunks:
+        raise ValueError(_lost(place, dataset.id.get_num_chunks(), chunks))
+
+
+def check_zarr(path: Path) -> None:
+    """Refuse a zarr store that claims more than it holds, lost chunks of a sparse matrix, or asks to run code.
+
+    Raises
+    ------
+    ValueError
+        The message says which part is wrong.
+    OSError
+        If the store is damaged.
+    """
+    import zarr
+
+    stored, files = _store_files(path)
+    group = zarr.open(str(path), mode="r")
+    claimed = 0
+    for array in _zarr_arrays(group):
+        place = f"/{array.path}"
+        unknown = sorted(_codecs(array.metadata.to_dict()) - _CODECS)
+        if unknown:
+            raise ValueError(f"its {place} asks for the decoder {unknown[0]!r:.40}, which is not among those trusted")
+        own = stored.get(array.path, 0)
+        itemsize = array.dtype.itemsize or 1
+        size = _claimed_bytes(array.shape, itemsize)
+        claimed += size
+        if size > plausible_bytes(own) or claimed > plausible_bytes(sum(stored.values())):
+            raise ValueError(_bomb(place, array.shape, own))
+        grid = _grid(array.shape, getattr(array, "shards", None) or array.chunks)
+        parent, _, name = array.path.rpartition("/")
+        # a matrix without values has none to lose
+        if name in _SPARSE_PARTS and files.get(array.path, 0) < grid and _siblings(group, parent):
+            raise ValueError(_lost(place, files.get(array.path, 0), grid))
+
+
+def _store_files(path: Path) -> tuple[dict[str, int], dict[str, int]]:
+    """Bytes and number of the chunk files of each array of a zarr store, by its path."""
+    arrays = {file.parent for name in (".zarray", "zarr.json") for file in path.rglob(name)}
+    stored: dict[str, int] = {}
+    files: dict[str, int] = {}
+    for file in path.rglob("*"):
+        if file.is_symlink() or not (file.is_file() or file.is_dir()):
+            raise ValueError(f"its {file.relative_to(path)} is a link or no ordinary file; copy the store with cp -rL")
+        if file.is_dir() or file.name in _ZARR_METADATA:
+            continue
+        owner = next((folder for folder in file.parents if folder in arrays), path)
+        place = owner.relative_to(path).as_posix()
+        stored[place] = stored.get(place, 0) + file.stat().st_size
+        files[place] = files.get(place, 0) + 1
+    return stored, files
+
+
+def _zarr_arrays(group: Any, depth: int = 0) -> Iterator[Any]:  # noqa: ANN401 - zarr's types differ with its version
+    if depth > _DEEPEST:
+        raise ValueError(f"its groups are nested more than {_DEEPEST} deep at {group.path[:80]!r}")
+    if not hasattr(group, "arrays"):
+        yield group
+        return
+    for _, array in group.arrays():
+        yield array
+    for _, below in group.groups():
+        yield from _zarr_arrays(below, depth + 1)
+
+
+def _siblings(group: Any, parent: str) -> bool:  # noqa: ANN401
+    """Whether a group of a store holds a sparse matrix that has values."""
+    above = group[parent] if parent else group
+    return set(_SPARSE_PARTS) <= set(above.array_keys()) and above["data"].shape != (0,)
+
+
+def _is_part(parent: h5py.Group, place: str) -> bool:
+    """Whether a data set of an HDF5 file is part of a sparse matrix that has values."""
+    parts = place.rpartition("/")[2] in _SPARSE_PARTS and all(name in parent for name in _SPARSE_PARTS)
+    return parts and parent["data"].shape != (0,)
+
+
+def _codecs(described: Mapping[str, Any]) -> set[str]:
+    """Names of all decoders that the metadata of an array asks for."""
+    found: set[str] = set()
+    for kind in ("compressor", "filters", "codecs", "index_codecs"):
+        entries = described.get(kind) or ()
+        for codec in (entries,) if isinstance(entries, dict) else entries:
+            found.add(str(codec.get("id", codec.get("name"))).removeprefix("numcodecs."))
+            found |= _codecs(codec.get("configuration") or {})
+    return found
+
+
+def _claimed_bytes(shape: tuple[int, ...] | None, itemsize: int) -> int:
+    return math.prod(shape) * itemsize if shape else itemsize
+
+
+def _grid(shape: tuple[int, ...], chunks: tuple[int, ...]) -> int:
+    return math.prod(-(-length // chunk) for length, chunk in zip(shape, chunks, strict=True))
+
+
+def _bomb(place: str, shape: tuple[int, ...] | None, stored: int) -> str:
+    return f"its {place} claims the shape {shape}, for which {stored:,} stored bytes are too few"
+
+
+def _lost(place: str, found: int, chunks: int) -> str:
+    return f"its {place} has lost {chunks - found} of {chunks} chunks; get the data anew"
