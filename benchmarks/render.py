@@ -185,8 +185,8 @@ def _row(row: dict) -> str:
         (kind, limit), *_ = row["target"].items()
         target = f"{'≤' if kind == 'at_most' else '≥'} {_limit(limit)}{_unit(row['unit'])}"
         verdict = {True: "met", False: "**not met**", None: "not judged"}[row["met"]]
-    extent = f"{_number(row['least'])} – {_number(row['most'])}" if row["n"] > 1 else "one run"
-    measured = f"{_number(row['median'])}{_unit(row['unit'])}"
+    extent = f"{number(row['least'])} – {number(row['most'])}" if row["n"] > 1 else "one run"
+    measured = f"{number(row['median'])}{_unit(row['unit'])}"
     return f"| {row['what']} | {row.get('against', '')} | {measured} | {extent} | {target} | {verdict} |"
 
 
@@ -198,8 +198,8 @@ def _seconds(races: dict[str, dict], *, named: bool) -> Iterator[str]:
         on = f"| {_on(race)} " if named else ""
         for side, seconds in found["seconds"].items():
             times = spread(seconds)
-            extent = f"{_number(times['least'])} – {_number(times['most'])}" if len(seconds) > 1 else "one run"
-            yield f"{on}| {side} | {_number(times['median'])} | {extent} | {len(seconds)} |"
+            extent = f"{number(times['least'])} – {number(times['most'])}" if len(seconds) > 1 else "one run"
+            yield f"{on}| {side} | {number(times['median'])} | {extent} | {len(seconds)} |"
         for side, why in found["absent"].items():
             yield f"{on}| {side} | absent: {why} | | |"
     yield ""
@@ -218,7 +218,7 @@ def _on(race: str | None) -> str:
     return RACES.get(race, f"`{race.removeprefix('kernel_')}`")
 
 
-def _number(value: float) -> str:
+def number(value: float) -> str:
     """Three significant digits, without an exponent."""
     if value == 0:
         return "0"

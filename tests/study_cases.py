@@ -8,7 +8,7 @@ import json
 import numpy as np
 import pandas as pd
 
-from bulkgen.report.study_content import PartWords, StudyContent
+from bulkgen.report.study.content import PartWords, StudyContent
 from bulkgen.training.metrics import Scores
 
 TEST_CELLS = {"Untreated": 325, "Nutlin": 90, "Dex": 80, "SAHA": 37, "BMS": 25}

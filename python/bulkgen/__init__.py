@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from bulkgen.fidelity.runner import benchmark_generators
     from bulkgen.fidelity.score import score_cells
     from bulkgen.fits import Fit, fit_generator, load_fit
-    from bulkgen.io import read, write
+    from bulkgen.io import CellStore, open_cells, read, write
     from bulkgen.profiles import bulk_profiles
     from bulkgen.rng import STREAM_VERSION
     from bulkgen.splits import BenchmarkSplit, split_benchmark
@@ -33,6 +33,7 @@ __all__ = [
     "STREAM_VERSION",
     "BenchmarkResults",
     "BenchmarkSplit",
+    "CellStore",
     "Fit",
     "Scores",
     "StudyConfig",
@@ -49,6 +50,7 @@ __all__ = [
     "fit_generator",
     "load_fit",
     "match_genes",
+    "open_cells",
     "pseudobulk",
     "read",
     "read_bulk",
@@ -65,6 +67,7 @@ _HOME = {
     "STREAM_VERSION": "bulkgen.rng",
     "BenchmarkResults": "bulkgen.fidelity.results",
     "BenchmarkSplit": "bulkgen.splits",
+    "CellStore": "bulkgen.io",
     "Fit": "bulkgen.fits",
     "Scores": "bulkgen.training",
     "StudyConfig": "bulkgen.study",
@@ -80,6 +83,7 @@ _HOME = {
     "fit_generator": "bulkgen.fits",
     "load_fit": "bulkgen.fits",
     "match_genes": "bulkgen.bulk_input",
+    "open_cells": "bulkgen.io",
     "pseudobulk": "bulkgen.aggregate",
     "read": "bulkgen.io",
     "read_bulk": "bulkgen.bulk_input",

@@ -2,34 +2,49 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, overload
 
 import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 
+from bulkgen.gathering import buckets_of, gathered
 from bulkgen.grouped import GroupedRows, aggregate_counts
-from bulkgen.io import canonical_counts, compressed_counts, library_sizes, make_anndata, provenance
+from bulkgen.io import (
+    canonical_counts,
+    check_cells_output,
+    compressed_counts,
+    library_sizes,
+    make_anndata,
+    open_cells,
+    provenance,
+    write_rows,
+)
 from bulkgen.kernels import get_kernels, parallel_ranges
 from bulkgen.kernels.sampling import thin_matrix
 from bulkgen.profiles import unit_of
+from bulkgen.progress import progress_bar
 from bulkgen.rng import key_from_rng
-from bulkgen.splits import k_groups, strata_of
+from bulkgen.splits import Groups, k_groups, strata_of
 from bulkgen.thinning import bootstrap_sizes, keep_probability
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from anndata import AnnData
 
     from bulkgen.grouped import SumType
-    from bulkgen.io import CountMatrix
+    from bulkgen.io import Cells, CellStore, CountMatrix, Names
     from bulkgen.rng import RandomState
-    from bulkgen.splits import Groups, Remainder, Strata
+    from bulkgen.splits import Remainder, Strata
 
 __all__ = ["group_sums", "pseudobulk"]
 
 Strategy = Literal["sum", "mean_k", "mean"]
+#: The first of some groups, their sums, and the library sizes that all groups are to be thinned to.
+_Sums: TypeAlias = "tuple[int, sp.csr_matrix | np.ndarray, np.ndarray | None]"
 
 #: Sums of few groups (32 MiB) are made dense, whose threads can share a group, and compressed.
 _SMALL_DENSE = 1 << 22
@@ -43,8 +58,8 @@ def group_sums(
     out: np.ndarray | None = None,
     threads: int | None = None,
     require_integers: bool = False,
-    cell_names: Sequence[str] | None = None,
-    gene_names: Sequence[str] | None = None,
+    cell_names: Names | None = None,
+    gene_names: Names | None = None,
 ) -> sp.csr_matrix | np.ndarray:
     """Sum the counts of each group of cells.
 
@@ -142,8 +157,46 @@ def _compressed(sums: np.ndarray) -> sp.csr_matrix:
     return sp.csr_matrix((sums.reshape(-1)[places], columns, indptr), shape=sums.shape)
 
 
+@overload
 def pseudobulk(
-    adata: AnnData,
+    adata: Cells,
+    *,
+    by: str | Sequence[str],
+    k: float = ...,
+    strategy: Strategy | None = ...,
+    cv: float = ...,
+    remainder: Remainder = ...,
+    round: bool = ...,
+    thin: bool = ...,
+    rng: RandomState = ...,
+    sparse: bool = ...,
+    threads: int | None = ...,
+    out: None = ...,
+    overwrite: bool = ...,
+) -> AnnData: ...
+
+
+@overload
+def pseudobulk(
+    adata: Cells,
+    *,
+    by: str | Sequence[str],
+    k: float = ...,
+    strategy: Strategy | None = ...,
+    cv: float = ...,
+    remainder: Remainder = ...,
+    round: bool = ...,
+    thin: bool = ...,
+    rng: RandomState = ...,
+    sparse: bool = ...,
+    threads: int | None = ...,
+    out: str | Path,
+    overwrite: bool = ...,
+) -> CellStore: ...
+
+
+def pseudobulk(
+    adata: Cells,
     *,
     by: str | Sequence[str],
     k: float = 10,
@@ -155,13 +208,17 @@ def pseudobulk(
     rng: RandomState = 0,
     sparse: bool = True,
     threads: int | None = None,
-) -> AnnData:
+    out: str | Path | None = None,
+    overwrite: bool = False,
+) -> AnnData | CellStore:
     """Aggregate real cells to pseudo-bulk, about k at a time within each stratum.
 
     Parameters
     ----------
     adata
-        Cells x genes, raw counts. Not changed.
+        Cells x genes, raw counts; not changed. An AnnData in memory, backed or lazy, an ``.h5ad`` file or ``.zarr``
+        store, or :func:`bulkgen.open_cells` of these. What is not in memory is read once, block by block, and takes
+        memory for a block and the groups; with `out`, for a block and some of the groups.
     by
         One or more columns of ``obs``: cells are aggregated within each observed combination.
     k
@@ -185,13 +242,19 @@ def pseudobulk(
         ``False`` for a dense ``X``: faster where most genes are seen in a group, and larger where not.
     threads
         Default: the CPUs available.
+    out
+        Write the groups to this ``.h5ad`` file or ``.zarr`` store, whole or not at all. Where the cells are not in
+        memory, a temporary file beside it holds them meanwhile, as a rule in three bytes per stored entry.
+    overwrite
+        Replace `out` if it exists.
 
     Returns
     -------
-    anndata.AnnData
-        Groups x genes, CSR (or dense), in the order of their first cells. ``X``: int64 for ``sum`` and for rounded
-        means, else float64. ``obs``: the columns `by`, ``n_obs_aggregated`` and ``psbulk_cells`` (cells in the group),
-        ``psbulk_counts`` (their total counts). A group is named after its first cell, ``<cell>+<further cells>``.
+    anndata.AnnData or CellStore
+        Groups x genes, CSR (or dense), in the order of their first cells; what was written, opened, where `out` is
+        given. ``X``: int64 for ``sum`` and for rounded means, else float64. ``obs``: the columns `by`,
+        ``n_obs_aggregated`` and ``psbulk_cells`` (cells in the group), ``psbulk_counts`` (their total counts). A group
+        is named after its first cell, ``<cell>+<further cells>``.
 
     Raises
     ------
@@ -202,6 +265,8 @@ def pseudobulk(
     ValueError
         For an unknown strategy, one that is not ``sum`` together with `thin`, k or cv out of range, or bulk samples
         in TPM.
+    OutputExistsError
+        If `out` exists and `overwrite` is false.
     """
     if strategy is None:
         strategy = "sum" if thin else "mean"
@@ -209,29 +274,17 @@ def pseudobulk(
         raise ValueError(f"thin=True keeps single molecules of a sum: strategy must be 'sum', got {strategy!r}")
     if strategy not in ("sum", "mean_k", "mean"):
         raise ValueError(f"strategy must be 'sum', 'mean_k' or 'mean', got {strategy!r}")
-    if unit_of(adata) == "tpm":
+    if out is not None:
+        check_cells_output(out, overwrite=overwrite)
+    cells = open_cells(adata)
+    if unit_of(cells) == "tpm":
         raise ValueError(
             "the samples are in TPM, but pseudo-bulk adds counts; pass the counts that they were made from"
         )
-    names = {"cell_names": adata.obs_names, "gene_names": adata.var_names}
-    strata = strata_of(adata.obs, by)
+    strata = strata_of(cells.obs, by)
     key = key_from_rng(rng)
     groups = k_groups(strata, k=k, cv=cv, remainder=remainder, rng=np.random.SeedSequence(key))
-    # cells in no group are not added, and so not checked on the way
-    X = adata.X if groups.dropped == 0 else canonical_counts(adata.X, require_integers=True, **names)
-    sums = group_sums(X, groups, sparse=sparse or thin, threads=threads, require_integers=True, **names)
-    if thin:
-        sums = _thinned(sums, adata.X, strata, groups, key=key, threads=threads)
-        sums = sums if sparse else sums.toarray()
-    sizes = groups.sizes()
-    obs = strata.table.iloc[groups.stratum].copy()
-    obs["n_obs_aggregated"] = sizes
-    obs["psbulk_cells"] = sizes
-    obs["psbulk_counts"] = np.asarray(sums.sum(axis=1)).ravel()
-    first_cells = adata.obs_names[groups.rows[groups.offsets[:-1]]]
-    obs.index = pd.Index(
-        [cell if size == 1 else f"{cell}+{size - 1}" for cell, size in zip(first_cells, sizes, strict=True)]
-    )
+    job = _Pseudobulk(cells, strata, groups, strategy, k, round, thin, sparse, key, threads)
     parameters = {
         "by": [by] if isinstance(by, str) else list(by),
         "k": k,
@@ -242,24 +295,126 @@ def pseudobulk(
         "thin": thin,
         "cells_dropped": groups.dropped,
     }
-    return make_anndata(
-        _apply_strategy(sums, strategy, k=k, sizes=sizes, round_to_counts=round, threads=threads),
-        obs=obs,
-        var=adata.var.copy(),
-        uns={"bulkgen": provenance("pseudobulk", parameters, key=key, source=adata)},
-    )
+
+    def annotation(totals: list[np.ndarray]) -> dict[str, Any]:
+        # of the source, read by then
+        record = provenance("pseudobulk", parameters, key=key, source=cells)
+        return {"obs": job.obs(totals), "var": cells.var.copy(), "uns": {"bulkgen": record}}
+
+    if out is None:
+        matrices, totals = map(list, zip(*job.parts(), strict=True))
+        return make_anndata(_stacked(matrices), **annotation(totals))
+    totals = []
+    with write_rows(out, n_columns=cells.n_vars, overwrite=overwrite) as writer:
+        for matrix, total in job.parts(Path(out).absolute().parent):
+            writer.append(matrix)
+            totals.append(total)
+        writer.finish(**annotation(totals))
+    return open_cells(out)
 
 
-def _thinned(
-    sums: sp.csr_matrix, X: CountMatrix, strata: Strata, groups: Groups, *, key: int, threads: int | None
-) -> sp.csr_matrix:
-    """Thin each group to the library size of a random cell of its stratum; whole counts as int64."""
-    cells = library_sizes(compressed_counts(X))
-    wanted = np.empty(groups.stratum.size)
-    for stratum, rows in enumerate(strata.rows()):
-        here = np.flatnonzero(groups.stratum == stratum)
-        wanted[here] = bootstrap_sizes(cells[rows], here.size, key=key, first_cell=stratum << 40)
-    return thin_matrix(sums, keep_probability(sums, wanted), key=key, threads=threads).astype(np.int64)
+@dataclass(frozen=True)
+class _Pseudobulk:
+    """Groups of cells to be aggregated, all at once or bucket by bucket."""
+
+    cells: CellStore
+    strata: Strata
+    groups: Groups
+    strategy: Strategy
+    k: float
+    round: bool
+    thin: bool
+    sparse: bool
+    key: int
+    threads: int | None
+
+    def parts(self, folder: Path | None = None) -> Iterator[tuple[sp.csr_matrix | np.ndarray, np.ndarray]]:
+        """Yield the values of consecutive groups, and the total counts of each."""
+        sums = self._sums_of_stored(folder) if self.cells.X is None else self._sums_in_memory()
+        for first, part, wanted in sums:
+            if wanted is not None:
+                here = wanted[first : first + part.shape[0]]
+                part = thin_matrix(
+                    part, keep_probability(part, here), key=self.key, first_cell=first, threads=self.threads
+                ).astype(np.int64)
+                part = part if self.sparse else part.toarray()
+            total = np.asarray(part.sum(axis=1)).ravel()
+            sizes = self.groups.sizes()[first : first + part.shape[0]]
+            yield (
+                _apply_strategy(
+                    part, self.strategy, k=self.k, sizes=sizes, round_to_counts=self.round, threads=self.threads
+                ),
+                total,
+            )
+
+    def obs(self, totals: list[np.ndarray]) -> pd.DataFrame:
+        """Return the annotation of the groups."""
+        groups, sizes = self.groups, self.groups.sizes()
+        obs = self.strata.table.iloc[groups.stratum].copy()
+        obs["n_obs_aggregated"] = sizes
+        obs["psbulk_cells"] = sizes
+        obs["psbulk_counts"] = np.concatenate(totals)
+        first_cells = self.cells.obs_names[groups.rows[groups.offsets[:-1]]]
+        obs.index = pd.Index(
+            [cell if size == 1 else f"{cell}+{size - 1}" for cell, size in zip(first_cells, sizes, strict=True)]
+        )
+        return obs
+
+    def _sums_in_memory(self) -> Iterator[_Sums]:
+        names: dict[str, Any] = {"cell_names": self.cells.obs_names, "gene_names": self.cells.var_names}
+        X, groups = self.cells.X, self.groups
+        assert X is not None
+        # cells in no group are not added, and so not checked on the way
+        counts = X if groups.dropped == 0 else canonical_counts(X, require_integers=True, **names)
+        sums = group_sums(
+            counts, groups, sparse=self.sparse or self.thin, threads=self.threads, require_integers=True, **names
+        )
+        yield 0, sums, self._wanted(library_sizes(compressed_counts(X))) if self.thin else None
+
+    def _sums_of_stored(self, folder: Path | None) -> Iterator[_Sums]:
+        cells, groups = self.cells, self.groups
+        sparse = self.sparse or self.thin
+        buckets = buckets_of(
+            groups.rows,
+            groups.offsets,
+            cells.counts.expected_lengths(),
+            entries_per_group=0 if sparse else cells.n_vars,
+        )
+        sizes = np.zeros(cells.n_obs)
+
+        def blocks() -> Iterator[tuple[int, sp.csr_matrix]]:
+            with progress_bar("pseudobulk", cells.n_obs) as advance:
+                for first, block in cells.blocks(require_integers=True, hashed=True):
+                    if self.thin:
+                        sizes[first : first + block.shape[0]] = library_sizes(block)
+                    yield first, block
+                    advance(block.shape[0])
+
+        wanted = None
+        for bucket, matrix in gathered(blocks(), buckets, shape=cells.shape, folder=folder):
+            if self.thin and wanted is None:
+                wanted = self._wanted(sizes)
+            here = Groups(bucket.rows, bucket.offsets, groups.stratum[bucket.first : bucket.last], 0)
+            part = group_sums(matrix, here, sparse=sparse, threads=self.threads, require_integers=True)
+            if part.dtype != np.int64:
+                raise ValueError("sums of 2^63 and more are not exact; divide the counts, or add them in memory")
+            yield bucket.first, part, wanted
+
+    def _wanted(self, sizes: np.ndarray) -> np.ndarray:
+        """Choose the library size of a random cell of its stratum for each group."""
+        wanted = np.empty(self.groups.stratum.size)
+        for stratum, rows in enumerate(self.strata.rows()):
+            here = np.flatnonzero(self.groups.stratum == stratum)
+            wanted[here] = bootstrap_sizes(sizes[rows], here.size, key=self.key, first_cell=stratum << 40)
+        return wanted
+
+
+def _stacked(matrices: list[sp.csr_matrix | np.ndarray]) -> sp.csr_matrix | np.ndarray:
+    if len(matrices) == 1:
+        return matrices[0]
+    if isinstance(matrices[0], np.ndarray):
+        return np.concatenate(matrices)
+    return sp.vstack(matrices, format="csr")
 
 
 def _apply_strategy(

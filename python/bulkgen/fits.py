@@ -14,11 +14,11 @@ import pandas as pd
 import scipy.sparse as sp
 
 from bulkgen.errors import GeneOverlapError
-from bulkgen.generators.base import Bulk, FittedGenerator, Generator, Reference
+from bulkgen.generators.base import Bulk, FittedGenerator, Generator, Reference, Sampled
 from bulkgen.generators.registry import DEFAULT_METHOD, fitted_type_of, make_generator
-from bulkgen.io import canonical_counts, make_anndata, provenance, provenance_of, read, write
+from bulkgen.io import canonical_counts, make_anndata, open_cells, provenance, provenance_of, read, write
 from bulkgen.profiles import bulk_profiles, holds_samples, unit_of
-from bulkgen.splits import strata_of
+from bulkgen.splits import strata_of, systematic
 from bulkgen.warning import warn
 
 if TYPE_CHECKING:
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from anndata import AnnData
+
+    from bulkgen.io import Cells, CellStore
 
 __all__ = ["Fit", "fit_generator", "load_fit"]
 
@@ -142,11 +144,12 @@ def load_fit(path: str | Path) -> Fit:
 
 
 def fit_generator(
-    bulk: AnnData,
+    bulk: Cells,
     *,
-    reference: AnnData | None = None,
+    reference: Cells | None = None,
     by: str | Sequence[str] | None = None,
     method: str = DEFAULT_METHOD,
+    reference_cells: int | None = None,
     threads: int | None = None,
     **parameters: Any,  # noqa: ANN401 - the generator checks them
 ) -> Fit:
@@ -156,14 +159,19 @@ def fit_generator(
     ----------
     bulk
         Profiles from :func:`bulkgen.bulk_profiles` (strata x genes); or single cells, or samples from
-        :func:`bulkgen.read_bulk`, with `by`, which are aggregated first.
+        :func:`bulkgen.read_bulk`, with `by`, which are aggregated first. An AnnData, a path, or
+        :func:`bulkgen.open_cells` of these, as is the reference.
     reference
         Real cells that the generator learns from; must have the columns that the profiles were grouped by. Default:
-        `bulk`, where that holds single cells.
+        `bulk`, where that holds single cells. Cells on disk are read block by block; those that are learned from must
+        fit into memory.
     by
         Columns to aggregate cells or samples by; not needed for profiles.
     method
         Name of the generator, one of :func:`bulkgen.generators.generator_names`.
+    reference_cells
+        Learn from so many cells of each stratum of the reference at most, taken at equal steps; moments are of all.
+        Default: all cells.
     threads
         Default: the CPUs available.
     **parameters
@@ -181,47 +189,62 @@ def fit_generator(
         If fewer than half of the profiles' genes are in the reference.
     CountsError
         If the reference holds no raw counts.
+    MemoryError
+        If the cells to learn from would take more than half of the memory.
     ValueError
         For an unknown method or parameter.
     """
-    return fit_made(make_generator(method, parameters), method, bulk, reference=reference, by=by, threads=threads)
+    return fit_made(
+        make_generator(method, parameters),
+        method,
+        bulk,
+        reference=reference,
+        by=by,
+        reference_cells=reference_cells,
+        threads=threads,
+    )
 
 
 def fit_made(
     generator: Generator,
     method: str,
-    bulk: AnnData,
+    bulk: Cells,
     *,
-    reference: AnnData | None,
+    reference: Cells | None,
     by: str | Sequence[str] | None,
+    reference_cells: int | None = None,
     threads: int | None,
 ) -> Fit:
     """Fit a generator whose parameters have been checked."""
-    reference = bulk if reference is None else reference
-    if _is_profiles(reference) or holds_samples(reference):
+    if reference_cells is not None and reference_cells < 1:
+        raise ValueError(f"reference_cells must be at least 1, got {reference_cells}")
+    bulk = open_cells(bulk)
+    cells = bulk if reference is None else open_cells(reference)
+    if _is_profiles(cells) or holds_samples(cells):
         raise ValueError(
             "profiles and bulk samples hold no single cells: pass reference= (--reference), the real cells to learn "
             "from"
         )
     if _is_profiles(bulk):
-        profiles = bulk
+        profiles = bulk.to_memory()
     elif by is None:
         rows = "bulk samples" if holds_samples(bulk) else "single cells"
         raise ValueError(f"bulk holds {rows}: say which columns to aggregate by with by= (--by)")
     else:
         profiles = bulk_profiles(bulk, by=by, threads=threads)
     columns = _grouping_columns(profiles)
-    genes, reference = _common_genes(profiles, reference)
+    genes, cells = _common_genes(profiles, cells)
     profiles = profiles[:, genes]
-    fitted = generator.fit(
-        _bulk(profiles, columns), _reference(reference, generator.reference_columns(columns), threads=threads)
-    )
+    known = _reference(cells, generator.reference_columns(columns), most=reference_cells, threads=threads)
+    fitted = generator.fit(_bulk(profiles, columns), known)
     parameters = {"method": method, **generator.model_dump(mode="json")}
-    record = provenance("fit", parameters, key=None, source=reference)
+    if known.sampled is not None:
+        parameters["reference_cells"] = reference_cells
+    record = provenance("fit", parameters, key=None, source=cells)
     return Fit(method, generator, fitted, profiles.obs[columns].copy(), profiles.var.copy(), record)
 
 
-def _is_profiles(adata: AnnData) -> bool:
+def _is_profiles(adata: AnnData | CellStore) -> bool:
     record = provenance_of(adata)
     return record is not None and record.get("kind") == "bulk_profiles"
 
@@ -233,11 +256,11 @@ def _grouping_columns(profiles: AnnData) -> list[str]:
     return columns
 
 
-def _common_genes(profiles: AnnData, reference: AnnData) -> tuple[list[str], AnnData]:
+def _common_genes(profiles: AnnData, reference: CellStore) -> tuple[list[str], CellStore]:
     """Return the profiles' genes that the reference has, in the profiles' order, and the reference cut to them."""
-    for name, adata in (("bulk", profiles), ("reference", reference)):
-        if not adata.var_names.is_unique:
-            twice = adata.var_names[adata.var_names.duplicated()][0]
+    for name, genes in (("bulk", profiles.var_names), ("reference", reference.var_names)):
+        if not genes.is_unique:
+            twice = genes[genes.duplicated()][0]
             raise ValueError(
                 f"gene ids of the {name} must be unique, but {twice!r} occurs more than once; sum such columns first"
             )
@@ -255,7 +278,7 @@ def _common_genes(profiles: AnnData, reference: AnnData) -> tuple[list[str], Ann
         )
     if len(shared) < profiles.n_vars:
         warn(f"{message}; the others are left out")
-    return list(shared), reference[:, shared]
+    return list(shared), reference.select_genes(shared)
 
 
 def _bulk(profiles: AnnData, columns: Sequence[str]) -> Bulk:
@@ -269,9 +292,18 @@ def _bulk(profiles: AnnData, columns: Sequence[str]) -> Bulk:
     )
 
 
-def _reference(reference: AnnData, columns: Sequence[str], *, threads: int | None) -> Reference:
-    counts = canonical_counts(
-        reference.X, require_integers=True, cell_names=reference.obs_names, gene_names=reference.var_names
-    )
-    strata = strata_of(reference.obs, columns)
-    return Reference(strata.table, strata.codes, counts, threads)
+def _reference(cells: CellStore, columns: Sequence[str], *, most: int | None, threads: int | None) -> Reference:
+    """Return the cells to learn from, at most so many of each stratum."""
+    strata = strata_of(cells.obs, columns)
+    rows = np.arange(cells.n_obs)
+    if most is not None and np.bincount(strata.codes).max() > most:
+        rows = np.sort(np.concatenate([systematic(here, min(most, here.size)) for here in strata.rows()]))
+    if cells.X is not None:
+        counts = canonical_counts(
+            cells.X, require_integers=True, cell_names=cells.obs_names, gene_names=cells.var_names
+        )
+        counts = counts if rows.size == cells.n_obs else counts[rows]
+    else:
+        counts = cells.take(rows, require_integers=True)
+    sampled = None if rows.size == cells.n_obs else Sampled(cells, strata.codes, rows)
+    return Reference(strata.table, strata.codes[rows], counts, threads, sampled)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     import scipy.sparse as sp
 
-    from bulkgen.io import CountMatrix
+    from bulkgen.io import CountMatrix, Names
     from bulkgen.kernels.protocol import Int64Array, RowsAdded
 
     SumType: TypeAlias = type[np.int64 | np.float64]
@@ -119,8 +119,8 @@ def aggregate_counts(
     aggregate: Callable[[sp.csr_matrix, SumType], Result | None],
     *,
     require_integers: bool,
-    cell_names: Sequence[str] | None = None,
-    gene_names: Sequence[str] | None = None,
+    cell_names: Names | None = None,
+    gene_names: Names | None = None,
 ) -> Result:
     """Aggregate counts with kernels that check every row as they add it, so that good input is read once.
 

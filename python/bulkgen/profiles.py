@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -10,18 +11,19 @@ import numpy as np
 import pandas as pd
 
 from bulkgen.grouped import GroupedRows, aggregate_counts
-from bulkgen.io import make_anndata, provenance, provenance_of
+from bulkgen.io import CellStore, make_anndata, open_cells, provenance, provenance_of
 from bulkgen.kernels import get_kernels
+from bulkgen.progress import progress_bar
 from bulkgen.splits import strata_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Generator, Iterable, Sequence
 
     import scipy.sparse as sp
     from anndata import AnnData
 
     from bulkgen.grouped import SumType
-    from bulkgen.io import CountMatrix
+    from bulkgen.io import Cells, CountMatrix, Names
     from bulkgen.kernels.protocol import Float64Array, Int64Array
     from bulkgen.splits import Strata
 
@@ -55,14 +57,14 @@ class GeneMoments:
 
 
 def gene_moments(
-    X: CountMatrix,
+    X: CountMatrix | CellStore,
     codes: Int64Array,
     n_strata: int,
     *,
     threads: int | None = None,
     require_integers: bool = False,
-    cell_names: Sequence[str] | None = None,
-    gene_names: Sequence[str] | None = None,
+    cell_names: Names | None = None,
+    gene_names: Names | None = None,
 ) -> GeneMoments:
     """Moments of every gene in every stratum, in one pass over the stored entries.
 
@@ -72,7 +74,8 @@ def gene_moments(
     Parameters
     ----------
     X
-        Cells x genes, raw counts; never changed. The cells of the strata are checked as they are added.
+        Cells x genes, raw counts; never changed. The cells of the strata are checked as they are added. Cells that are
+        not in memory (:func:`bulkgen.open_cells`) are read block by block, twice if counts are fractional.
     codes
         Stratum of each cell, shape (n_cells,); -1 leaves a cell out.
     n_strata
@@ -92,33 +95,70 @@ def gene_moments(
     order = order[codes[order] >= 0]
     sizes = np.bincount(codes[order], minlength=n_strata).astype(np.int64)
     offsets = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
+    if isinstance(X, CellStore):
+        if X.X is None:
+            return _stored_moments(X, codes, sizes, threads=threads, require_integers=require_integers)
+        cell_names, gene_names, X = X.obs_names, X.var_names, X.X
 
     def aggregate(matrix: sp.csr_matrix, dtype: SumType) -> GeneMoments | None:
         moments = _integer_moments if dtype is np.int64 else _real_moments
-        return moments(GroupedRows(matrix, order, offsets), sizes, threads)
+        return moments([GroupedRows(matrix, order, offsets)], sizes, matrix.shape[1], threads)
 
     return aggregate_counts(
         X, aggregate, require_integers=require_integers, cell_names=cell_names, gene_names=gene_names
     )
 
 
-def _integer_moments(grouped: GroupedRows, sizes: Int64Array, threads: int | None) -> GeneMoments | None:
-    moments = np.zeros((*grouped.shape, 4), np.int64)
-    largest = grouped.over_groups_or_genes(get_kernels().group_moments_integer, moments, threads=threads)
-    # a sum of squares might exceed 63 bits
-    if largest is None or largest * largest * max(1, grouped.matrix.shape[0]) >= 2.0**63:
-        return None
-    nonzeros, total, squares, most = np.ascontiguousarray(np.moveaxis(moments, -1, 0))
+def _stored_moments(
+    cells: CellStore, codes: Int64Array, sizes: Int64Array, *, threads: int | None, require_integers: bool
+) -> GeneMoments:
+    """Moments of cells on disk: the accumulators of all strata, and a block of cells at a time."""
+
+    def blocks() -> Generator[GroupedRows]:
+        with progress_bar("moments", cells.n_obs) as advance:
+            for first, block in cells.blocks(require_integers=require_integers, hashed=True):
+                here = codes[first : first + block.shape[0]]
+                order = np.argsort(here, kind="stable")
+                order = order[np.searchsorted(here[order], 0) :]
+                offsets = np.searchsorted(here[order], np.arange(sizes.size + 1))
+                yield GroupedRows(block, order, offsets)
+                advance(block.shape[0])
+
+    for moments in (_integer_moments, _real_moments):
+        with closing(blocks()) as grouped:
+            result = moments(grouped, sizes, cells.n_vars, threads)
+        if result is not None:
+            return result
+    raise AssertionError("blocks of cells are checked")
+
+
+def _integer_moments(
+    blocks: Iterable[GroupedRows], sizes: Int64Array, n_genes: int, threads: int | None
+) -> GeneMoments | None:
+    moments = np.zeros((sizes.size, n_genes, 4), np.int64)
+    largest, cells = 0.0, 0
+    for grouped in blocks:
+        most = grouped.over_groups_or_genes(get_kernels().group_moments_integer, moments, threads=threads)
+        if most is None:
+            return None
+        largest, cells = max(largest, most), cells + grouped.matrix.shape[0]
+        # a sum of squares might exceed 63 bits
+        if largest * largest * max(1, cells) >= 2.0**63:
+            return None
+    nonzeros, total, squares, most_counts = np.ascontiguousarray(np.moveaxis(moments, -1, 0))
     with np.errstate(invalid="ignore", divide="ignore"):
         mean = total / sizes[:, None]
         variance = _integer_variance(sizes, total, squares)
-    return _gene_moments(sizes, nonzeros, total, mean, variance, most.astype(np.float64))
+    return _gene_moments(sizes, nonzeros, total, mean, variance, most_counts.astype(np.float64))
 
 
-def _real_moments(grouped: GroupedRows, sizes: Int64Array, threads: int | None) -> GeneMoments | None:
-    moments = np.zeros((*grouped.shape, 5))
-    if grouped.over_groups_or_genes(get_kernels().group_moments_real, moments, threads=threads) is None:
-        return None
+def _real_moments(
+    blocks: Iterable[GroupedRows], sizes: Int64Array, n_genes: int, threads: int | None
+) -> GeneMoments | None:
+    moments = np.zeros((sizes.size, n_genes, 5))
+    for grouped in blocks:
+        if grouped.over_groups_or_genes(get_kernels().group_moments_real, moments, threads=threads) is None:
+            return None
     counted, total, running, deviations, most = np.ascontiguousarray(np.moveaxis(moments, -1, 0))
     nonzeros, n = counted.astype(np.int64), sizes[:, None]
     with np.errstate(invalid="ignore", divide="ignore"):
@@ -169,13 +209,15 @@ def _multiply(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return x1 * y1 + (middle >> shift) + (other >> shift), x * y
 
 
-def bulk_profiles(adata: AnnData, *, by: str | Sequence[str], threads: int | None = None) -> AnnData:
+def bulk_profiles(adata: Cells, *, by: str | Sequence[str], threads: int | None = None) -> AnnData:
     """Aggregate the cells, or the measured bulk samples, of each stratum to one bulk profile.
 
     Parameters
     ----------
     adata
-        Cells x genes, raw counts; or samples from :func:`bulkgen.read_bulk`, counts or TPM. Not changed.
+        Cells x genes, raw counts; or samples from :func:`bulkgen.read_bulk`, counts or TPM. Not changed. An AnnData in
+        memory, backed or lazy, an ``.h5ad`` file or ``.zarr`` store, or :func:`bulkgen.open_cells` of these; what is
+        not in memory is read block by block.
     by
         One or more columns of ``obs`` (label, or label and dose); each observed combination is a stratum.
     threads
@@ -199,46 +241,39 @@ def bulk_profiles(adata: AnnData, *, by: str | Sequence[str], threads: int | Non
     CountsError
         If the matrix is not raw counts.
     """
-    strata = strata_of(adata.obs, by)
-    unit = unit_of(adata)
-    moments = gene_moments(
-        adata.X,
-        strata.codes,
-        len(strata.table),
-        threads=threads,
-        require_integers=unit == "counts",
-        cell_names=adata.obs_names,
-        gene_names=adata.var_names,
-    )
+    cells = open_cells(adata)
+    strata = strata_of(cells.obs, by)
+    unit = unit_of(cells)
+    moments = gene_moments(cells, strata.codes, len(strata.table), threads=threads, require_integers=unit == "counts")
     columns = [by] if isinstance(by, str) else list(by)
-    if holds_samples(adata):
+    if holds_samples(cells):
         parameters = {"by": columns, "unit": unit}
         return make_anndata(
             moments.mean if unit == "tpm" else moments.sum,
             obs=_sample_profile_obs(strata, moments, unit),
-            var=adata.var.copy(),
-            uns={"bulkgen": provenance("bulk_profiles", parameters, key=None, source=adata)},
+            var=cells.var.copy(),
+            uns={"bulkgen": provenance("bulk_profiles", parameters, key=None, source=cells)},
         )
     return make_anndata(
         moments.sum,
         obs=_profile_obs(strata, moments),
-        var=adata.var.copy(),
+        var=cells.var.copy(),
         layers={
             "mean": moments.mean,
             "variance": moments.variance,
             "max": moments.max,
             "detection": moments.nonzeros / moments.n[:, None],
         },
-        uns={"bulkgen": provenance("bulk_profiles", {"by": columns}, key=None, source=adata)},
+        uns={"bulkgen": provenance("bulk_profiles", {"by": columns}, key=None, source=cells)},
     )
 
 
-def holds_samples(adata: AnnData) -> bool:
+def holds_samples(adata: AnnData | CellStore) -> bool:
     """Whether the rows are measured bulk samples (:func:`bulkgen.read_bulk`), not cells."""
     return (provenance_of(adata) or {}).get("kind") == "bulk_samples"
 
 
-def unit_of(adata: AnnData) -> Literal["counts", "tpm"]:
+def unit_of(adata: AnnData | CellStore) -> Literal["counts", "tpm"]:
     """Return the unit of bulk samples or profiles; that of cells is counts."""
     record = provenance_of(adata) or {}
     return "tpm" if json.loads(str(record.get("parameters", "{}"))).get("unit") == "tpm" else "counts"

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from bulkgen.kernels.protocol import Int64Array
     from bulkgen.rng import RandomState
 
-__all__ = ["BenchmarkSplit", "Groups", "Strata", "k_groups", "split_benchmark", "strata_of"]
+__all__ = ["BenchmarkSplit", "Groups", "Strata", "k_groups", "split_benchmark", "strata_of", "systematic"]
 
 Remainder = Literal["drop", "keep", "merge"]
 
@@ -179,12 +179,12 @@ def split_benchmark(
         order = shuffled(rows, key=key, purpose=Purpose.SPLIT, stratum=number)
         order = order[np.argsort(finer.codes[order], kind="stable")]
         n_test = _share(rows.size, test_fraction, rows.size - parts_needed + 1)
-        test = _systematic(order, n_test)
+        test = systematic(order, n_test)
         rest = order[~np.isin(order, test)]
         n_validation = 0
         if validation_fraction > 0:
             n_validation = _share(rows.size, validation_fraction, rest.size - 1)
-        validation = _systematic(rest, n_validation)
+        validation = systematic(rest, n_validation)
         chosen["test"].append(test)
         chosen["validation"].append(validation)
         chosen["train"].append(rest[~np.isin(rest, validation)])
@@ -209,7 +209,7 @@ def _share(n: int, fraction: float, most: int) -> int:
     return int(min(max(1, np.floor(n * fraction + 0.5)), most))
 
 
-def _systematic(order: Int64Array, n: int) -> Int64Array:
+def systematic(order: Int64Array, n: int) -> Int64Array:
     """Take `n` elements at equal steps."""
     if n == 0:
         return order[:0]

@@ -15,6 +15,7 @@ import claims
 import machine
 import render
 import run
+import speed_table
 from bulkgen.kernels import backend_names
 from conftest import ROOT
 
@@ -159,3 +160,12 @@ def test_the_committed_page_is_what_the_newest_results_give():
         pytest.skip("no results of a whole run are committed")
     source = f"../benchmarks/results/{newest.name}"
     assert (render.DOCS / "benchmarks.md").read_text() == render.page(json.loads(newest.read_text()), source=source)
+
+
+def test_the_readme_shows_the_newest_speeds():
+    newest = render.newest()
+    if newest is None:
+        pytest.skip("no results of a whole run are committed")
+    readme = (render.DOCS.parent / "README.md").read_text()
+    assert speed_table.table(json.loads(newest.read_text())) in readme
+    assert newest.name in readme

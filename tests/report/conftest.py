@@ -8,7 +8,7 @@ import pytest
 
 from benchmark_cases import make_results
 from bulkgen.report import figures
-from bulkgen.report.study import write_study_report
+from bulkgen.report.study.html import write_html
 from study_cases import make_study
 
 
@@ -18,5 +18,5 @@ def written_study(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         # half of the time goes into the PNG files, which no page shows
         patch.setattr(figures, "to_png", lambda _: b"")
-        write_study_report(dataclasses.replace(make_study(seeds=(0, 1)), benchmark=make_results()), place)
+        write_html(dataclasses.replace(make_study(seeds=(0, 1)), benchmark=make_results()), place)
     return place

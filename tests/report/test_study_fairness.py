@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import re
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from bulkgen.report.study import study_page
-from bulkgen.report.study_comparisons import adjusted, comparisons, p_text
-from bulkgen.report.study_findings import findings
+from bulkgen.report.study.comparisons import adjusted, comparisons, p_text
+from bulkgen.report.study.findings import findings
+from bulkgen.report.study.page import study_page
 from bulkgen.report.tables import Spread
 from study_cases import ALL, EQUAL, PARTS, RAREST, REAL, WITH_CONTROLS, make_study
 
@@ -82,7 +83,7 @@ def test_a_ladder_has_one_value_for_real_cells_whatever_other_parts_repeat(conte
     )
     assert page.ceiling(ALL, "linear").n == 5
     assert page.ceiling(ALL, "linear", part="ladder") == Spread.of(_values(content, "ladder", REAL))
-    assert "(5 seeds), the ceiling" in study_page(page).levels[0]
+    assert ", 5 seeds. Trained on" in study_page(page).levels[0]
 
 
 def test_generators_are_ranked_among_those_that_saw_the_same_cells(content):
@@ -94,8 +95,13 @@ def test_generators_are_ranked_among_those_that_saw_the_same_cells(content):
     # truncated Gaussian cells are the only ones made with single cells of every label
     assert strong == {"donor_shift"}
     said = [finding.text for finding in section.findings]
-    assert any("of 5 generators made of bulk and control cells, best with donor_shift" in text for text in said)
-    assert any("truncated_gaussian alone (made with single cells of every label): " in text for text in said)
+    assert any(
+        "of 5 generators made of bulk and control cells, donor_shift has the highest mean score, 0." in text
+        for text in said
+    )
+    assert any(
+        "trained on truncated_gaussian cells only (made with single cells of every label): " in text for text in said
+    )
     mixing = _section(content, "mixing").blocks[0].tables[0]
     assert [row.cells[0].text for row in mixing.rows] == ["–", "all", "control", "–"]
     assert "single cells seen" in _section(content, "ladder").blocks[0].tables[0].columns
@@ -138,9 +144,9 @@ def test_differences_say_holms_p_and_what_other_test_cells_would_do(content):
     assert [each.p for each in found.values()] == adjusted(each.paired.p for each in found.values())
     for (series, each), text in zip(found.items(), _said(content, "mixing"), strict=True):
         assert f"p = {p_text(each.p)} by Holm's method for 3 comparisons" in text
-        assert f"with other test cells between {each.interval} (95 %)" in text
+        assert f"95 % interval over other test cells {each.interval}" in text
         again = series != "+ the same real cells"
-        assert (each.repeated is not None) == again == ("same real cells repeated" in text)
+        assert (each.repeated is not None) == again == ("from the same real cells repeated" in text)
         assert each.interval.low < each.paired.difference.mean < each.interval.high
     note = _section(content, "mixing").note
     assert "give the same score in every seed" in note
@@ -180,7 +186,7 @@ def test_cells_that_were_made_are_not_called_real(content):
     page = study_page(_part(content, "mixing", data=data))
     assert page.banner["title"] == "COMPUTED CELLS"
     assert not page.banner["measured"]
-    assert "none of its scores is of measured cells" in page.summary
+    assert "none of its scores is of measured cells" in page.caution
     assert all(picture.figure.get_suptitle() == "computed cells" for picture in page.pictures)
     assert "test (frozen, the data set's own)" in [row.name for row in page.split.rows]
 
@@ -206,8 +212,14 @@ def test_a_series_with_one_place_stands_among_the_curves_of_the_others(content):
 
 def test_few_real_cells_are_compared_with_the_same_cells_without_the_bulk(content):
     (said,) = (text for text in _said(content, "few_cells") if "donor_shift" in text)
-    assert f"(5: {WITH_CONTROLS} 0.4" in said
-    assert "all, in natural proportions: real cells 0.9" in said
+    assert re.search(rf"With 5 real cells per class: {REAL} 0\.\d+ ± 0\.\d+, {re.escape(WITH_CONTROLS)} 0\.", said)
+    assert f"With all real cells (in natural proportions): {REAL} 0.9" in said
+    assert re.search(r"in each seed, with 5\b.* real cells of each class", said)
+    # real cells with all controls are of unequal classes: to be above them alone is no help of the bulk's
+    few = content.table.copy()
+    few.loc[(few["part"] == "few_cells") & (few["series"] == REAL) & (few["x"] < 100), SCORE] = 1.0
+    (said,) = (text for text in _said(dataclasses.replace(content, table=few), "few_cells") if "donor_shift" in text)
+    assert "in each seed, with 5" not in said
 
 
 def test_what_a_training_set_is_comes_from_its_run_and_not_from_its_name(content):
@@ -218,7 +230,7 @@ def test_what_a_training_set_is_comes_from_its_run_and_not_from_its_name(content
     for problem in (ALL, EQUAL):
         assert renamed.ceiling(problem, "linear") == plain.ceiling(problem, "linear")
         assert renamed.floor(problem, "linear") == plain.floor(problem, "linear")
-    assert any("real cells is best" in text for text in _said(renamed, "ladder"))
+    assert any("real cells has the highest" in text for text in _said(renamed, "ladder"))
     # real cells of which some are there twice are no ceiling
     assert not content.points.loc[content.points["series"] == "+ the same real cells", "plain"].any()
     equal = content.points[content.points["plain"] & (content.points["proportions"] == "equal")]

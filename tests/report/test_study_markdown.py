@@ -8,8 +8,8 @@ import re
 import pytest
 
 from bulkgen.errors import OutputExistsError
-from bulkgen.report.study import study_page
-from bulkgen.report.study_markdown import markdown, write_markdown
+from bulkgen.report.study.markdown import markdown, write_markdown
+from bulkgen.report.study.page import study_page
 from bulkgen.report.tables import table_markdown
 from study_cases import make_study
 
@@ -21,19 +21,19 @@ def content():
 
 
 def test_section_has_every_table_of_the_report(content):
-    text = markdown(content)
     page = study_page(content)
+    text = markdown(page, figures="figures")
     tables = [table for found in page.sections for block in found.blocks for table in block.tables]
     assert len(tables) > 8
     for table in (*tables, page.split, page.cost):
-        assert table_markdown(table).partition("\n\n")[2].replace("<", "&lt;") in text
-    assert text.startswith("## poster: the simulated twin of sci-Plex2\n\n**SIMULATED DATA.** No cell was measured.")
-    assert "ValueError: no &lt;cells> of BMS" in text
+        assert table_markdown(table).partition("\n\n")[2].replace("<", "&lt;").replace(">", "&gt;") in text
+    assert "\n\n## poster: SIMULATED DATA (the simulated twin of sci-Plex2)\n\nNo cell was measured." in text
+    assert "ValueError: no &lt;cells&gt; of BMS" in text
     assert "bulkgen study run poster --out poster" in text
 
 
 def test_every_row_of_a_table_has_as_many_cells_as_its_head(content):
-    for block in re.findall(r"(?:^\|.*\n)+", markdown(content), re.M):
+    for block in re.findall(r"(?:^\|.*\n)+", markdown(study_page(content), figures="figures"), re.M):
         rows = block.strip().split("\n")
         assert len({row.count("|") for row in rows}) == 1
 

@@ -15,9 +15,10 @@ from scipy import stats
 
 from bulkgen.errors import MissingExtraError, OutputExistsError
 from bulkgen.report import figures
-from bulkgen.report.study import study_page, write_study_report
-from bulkgen.report.study_comparisons import adjusted, paired
-from bulkgen.report.study_content import PartWords
+from bulkgen.report.study.comparisons import adjusted, paired
+from bulkgen.report.study.content import PartWords
+from bulkgen.report.study.html import write_html
+from bulkgen.report.study.page import study_page
 from bulkgen.report.tables import Spread
 from study_cases import ALL, EQUAL, LABELS, PARTS, SCORES, make_study
 
@@ -112,12 +113,12 @@ def test_findings_follow_the_numbers(content):
     """The sentence turns where the numbers do."""
     content = _part(content, "bulkiness")
     said = study_page(content).sections[0].findings[0].text
-    assert re.search(r"says 0\.9\d\d ± 0\.\d+ at k = 100, 0\.[67]\d\d above", said)
+    assert re.search(r"At k = 100 .* says 0\.9\d\d ± 0\.\d+, 0\.[67]\d\d above the test", said)
     table = content.table.copy()
     table[f"validation_{SCORE}"] = 0.1
     turned = study_page(dataclasses.replace(content, table=table))
     said = turned.sections[0].findings[0].text
-    assert re.search(r"says 0\.100 ± 0\.000 at k = 100, 0\.\d\d\d below", said)
+    assert re.search(r"At k = 100 .* says 0\.100 ± 0\.000, 0\.\d\d\d below the test", said)
 
 
 def test_ceiling_floors_and_chance_are_drawn_where_the_results_have_them(content, page):
@@ -292,7 +293,7 @@ def test_real_data_is_said_to_be_real():
     page = study_page(_part(make_study(simulated=False), "bulkiness"))
     assert page.banner == {"title": "REAL DATA: sci-Plex2", "note": "Measured by Srivatsan et al.", "measured": True}
     assert all(picture.figure.get_suptitle() == "" for picture in page.pictures)
-    assert "simulat" not in page.summary
+    assert "simulat" not in page.summary + page.caution
 
 
 def test_content_that_contradicts_itself_is_refused(content):
@@ -352,19 +353,19 @@ def test_a_report_that_exists_is_kept(tmp_path, content, monkeypatch):
     (tmp_path / "report.html").write_text("mine")
     few = _part(content, "mixing")
     with pytest.raises(OutputExistsError, match=r"report\.html exists"):
-        write_study_report(few, tmp_path)
+        write_html(few, tmp_path)
     assert (tmp_path / "report.html").read_text() == "mine"
-    write_study_report(few, tmp_path, overwrite=True)
+    write_html(few, tmp_path, overwrite=True)
     assert "SIMULATED DATA" in (tmp_path / "report.html").read_text()
 
 
 def test_figures_that_only_an_earlier_report_had_are_removed_and_no_others(tmp_path, content):
-    write_study_report(_part(content, "bias"), tmp_path)
+    write_html(_part(content, "bias"), tmp_path)
     place = tmp_path / "figures"
     earlier = {path.name for path in place.iterdir()}
     (place / "mine.svg").write_text("<svg/>")
     (place / "notes.txt").write_text("of a bulkgen report")
-    write_study_report(_part(content, "mixing"), tmp_path, overwrite=True)
+    write_html(_part(content, "mixing"), tmp_path, overwrite=True)
     left = {path.name for path in place.iterdir()}
     assert {"bias_0_0_curve.svg", "bias_0_0_curve.png"} <= earlier - left
     assert {"mine.svg", "notes.txt", "mixing_0_0_ladder.svg", "mixing_0_0_ladder.png"} <= left
@@ -387,7 +388,7 @@ def test_confusion_matrices_show_numbers_of_cells_added_up_over_seeds(content):
 def test_missing_extra_names_the_command_that_mends_it(tmp_path, content, monkeypatch):
     monkeypatch.setitem(sys.modules, "jinja2", None)
     with pytest.raises(MissingExtraError, match=r"bulkgen\[report\]"):
-        write_study_report(content, tmp_path)
+        write_html(content, tmp_path)
     assert not list(tmp_path.iterdir())
 
 
@@ -397,15 +398,17 @@ def test_one_generator_is_not_called_the_best_of_one(content):
     ]
     page = study_page(dataclasses.replace(content, table=table))
     said = page.sections[0].findings[0].text
-    assert said.startswith(f"linear, {ALL}: trained on cells of poisson alone (made of bulk and control cells): 0.")
+    assert said.startswith(f"linear, {ALL}: trained on poisson cells only (made of bulk and control cells): 0.")
+    assert "(3 seeds), −0." in said
+    assert "highest" not in said
     assert not _cell(_tables(page, "synthetic")[0], "poisson", ALL).strong
 
 
 def test_figures_do_not_import_pyplot():
-    code = "import sys, bulkgen.report.study_figures; sys.exit('matplotlib.pyplot' in sys.modules)"
+    code = "import sys, bulkgen.report.study.figures; sys.exit('matplotlib.pyplot' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 def test_modules_load_without_matplotlib():
-    code = "import sys, bulkgen.report.study, bulkgen.report.study_markdown; sys.exit('matplotlib' in sys.modules)"
+    code = "import sys, bulkgen.report.study.html, bulkgen.report.study.markdown; sys.exit('matplotlib' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

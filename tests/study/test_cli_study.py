@@ -70,7 +70,7 @@ def test_reports_are_made_from_results_alone_one_by_one_or_as_one_page(place, fi
         done = run_command("report", place / "out", other, "--markdown", tmp_path / "docs" / "results.md")
         assert done.returncode == 0, done.stderr
     text = (tmp_path / "docs" / "results.md").read_text(encoding="utf-8")
-    assert text.index("## small: cells") < text.index("## again: cells")
+    assert text.index("## small: REAL DATA: cells") < text.index("## again: REAL DATA: cells")
     links = re.findall(r"!\[[^\]]+\]\(([^)]+)\)", text)
     assert {link.split("/")[1] for link in links} == {"small", "again"}
     assert all((tmp_path / "docs" / link).is_file() for link in links)

@@ -41,6 +41,17 @@ def test_defaults_are_spelled_out(small):
     assert "threads = 1" in text
 
 
+@pytest.mark.parametrize("fresh", [False, True])
+def test_fresh_cells_are_said_of_models_that_can_train_on_them(small, tmp_path, fresh):
+    config = StudyConfig.from_toml(small, overrides={"models.tiny": {"fresh_cells": fresh} if fresh else {}})
+    assert config.models["tiny"].fresh_cells is fresh
+    table = tomllib.loads(config.to_toml())["models"]
+    assert table["tiny"]["fresh_cells"] is fresh
+    assert "fresh_cells" not in table["linear"]
+    (tmp_path / "again.toml").write_text(config.to_toml(), encoding="utf-8")
+    assert StudyConfig.from_toml(tmp_path / "again.toml") == config
+
+
 @pytest.mark.parametrize("name", ["poster", "beyond", "quick"])
 def test_presets_survive_the_way_to_toml_and_back(tmp_path, name):
     config = StudyConfig.preset(name)
@@ -118,6 +129,12 @@ def test_a_generator_joins_by_being_named(small):
         ({"models.linear.top_kk": 3}, "[models.linear]: model 'linear' has no option top_kk; it has"),
         ({"models.linear.top_k": 0}, "[models.linear]: top_k must be at least 1, got 0"),
         ({"models.linear.threads": 2}, "[models.linear]: threads: all models of a study train on the same number"),
+        ({"models.linear.fresh_cells": True}, "[models.linear]: fresh_cells draws other cells in every epoch, and the"),
+        (
+            {"models.tiny": {"fresh_cells": True, "sampling": "balanced"}},
+            "[models.tiny]: fresh_cells cannot be sampled: leave out one of fresh_cells and sampling = 'balanced'",
+        ),
+        ({"models.tiny": {"fresh_cells": "x"}}, "[models.tiny] fresh_cells: Input should be a valid boolean"),
         ({"models.other.epochs": 2}, "[models.other]: model 'other' needs checkpoint="),
         ({"models.linear": 3}, "[models] linear: no such key; a table [models.linear] is what can stand here"),
         ({"generators.x": {}}, "[generators.x]: method must be one of"),

@@ -156,3 +156,18 @@ def test_flash_attention_learns_and_predicts_on_a_cpu_afterwards(training_cells,
     result = finetune(training_cells, model="tiny", attention="flash_attention_2", **quick)
     assert result.facts["attention"] == "flash_attention_2"
     assert len(predict(result.run, test_cells, device="cpu")) == len(test_cells)
+
+
+@pytest.mark.skipif(not hasattr(torch.backends.cuda.matmul, "fp32_precision"), reason="torch has no such setting")
+@pytest.mark.parametrize(("set_to", "tf32"), [("tf32", True), ("ieee", False)])
+def test_the_newer_name_of_tf32_does_not_fail_a_training_that_is_over(set_to, tf32):
+    from bulkgen.training.trainer import _tf32
+
+    matmul = torch.backends.cuda.matmul
+    before = matmul.fp32_precision
+    try:
+        # torch.get_float32_matmul_precision raises where the newer setting says otherwise
+        matmul.fp32_precision = set_to
+        assert _tf32() is tf32
+    finally:
+        matmul.fp32_precision = before

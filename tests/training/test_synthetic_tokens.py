@@ -7,10 +7,12 @@ import pickle
 import subprocess
 import sys
 from collections import Counter
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 from scipy import sparse
 
@@ -20,7 +22,7 @@ pytest.importorskip("transformers")
 from torch.utils.data import DataLoader  # noqa: E402
 
 import bulkgen  # noqa: E402
-from bulkgen.errors import LabelError, VocabularyMismatchError  # noqa: E402
+from bulkgen.errors import LabelError, ResumeError, VocabularyMismatchError  # noqa: E402
 from count_cases import labelled_cells, make_cells  # noqa: E402
 from generator_cases import CASES, three_classes  # noqa: E402
 
@@ -207,8 +209,6 @@ def test_a_context_cuts_cells_as_training_would(fresh):
 
 
 def test_special_tokens_stay_where_cells_are_cut(cells, fit, vocabulary):
-    from dataclasses import replace
-
     shifted = {gene: token + 2 for gene, token in vocabulary.tokens.items()}
     special = replace(vocabulary, tokens=shifted, cls=2, eos=3)
     for cell in bulkgen.SyntheticTokens(fit, 20, vocabulary=special, context=9):
@@ -342,6 +342,36 @@ def test_an_interrupted_training_goes_on_with_the_cells_that_were_to_come(drug_t
     assert 6 < again.facts["resumed_step"] <= 9
     weights = [result.run.classifier.model.state_dict() for result in (whole, again)]
     assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
+
+
+def test_an_interrupted_training_does_not_go_on_beside_other_real_cells(drug_tokens, quick, tmp_path, monkeypatch):
+    from bulkgen.training import trainer
+
+    class Stopping(trainer._Watch):
+        def on_step_end(self, args, state, control, **_):
+            super().on_step_end(args, state, control)
+            if state.global_step == 20:
+                raise RuntimeError("stopped")
+
+    synthetic, real = drug_tokens
+    half = len(real) // 4
+    # as many cells of each label, but other ones
+    sides = [
+        replace(real, table=pa.concat_tables([real.table.slice(start, half) for start in (first, first + 2 * half)]))
+        for first in (0, half)
+    ]
+    first, other = (
+        bulkgen.SyntheticTokens(synthetic.fit, 48, vocabulary=synthetic.vocabulary, real=side, rng=7) for side in sides
+    )
+    assert first.facts() == other.facts()
+    options = {"model": "tiny", "rng": 3, **quick, "out": tmp_path / "run", "resume": True}
+    with monkeypatch.context() as patch:
+        patch.setattr(trainer, "_Watch", Stopping)
+        with pytest.raises(RuntimeError, match="stopped"):
+            bulkgen.finetune(first, **options)
+    with pytest.raises(ResumeError, match=r"training\.sha256 [0-9a-f]{64} then"):
+        bulkgen.finetune(other, **options)
+    assert bulkgen.finetune(first, **options).facts["resumed_step"] > 0
 
 
 @pytest.mark.slow

@@ -8,13 +8,16 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
+import bulkgen
 from bulkgen.cli.evaluate import print_scores
 from bulkgen.training import evaluate
 from bulkgen.training.metrics import score
+from count_cases import labelled_cells
 
 SMALL = ["--epochs", "2", "--batch-size", "16", "--learning-rate", "0.005", "--threads", "1"]
 
@@ -76,6 +79,55 @@ def test_every_option_of_a_training_has_a_flag(folders, tmp_path):
     assert config["gradient_checkpointing"] is True
 
 
+@pytest.fixture(scope="module")
+def stored_fit(tmp_path_factory):
+    """Folder with a stored fit of two conditions, and a token data set of cells with another name for them."""
+    folder = tmp_path_factory.mktemp("fit")
+    cells = labelled_cells(3, {"ctrl": 40, "stim": 40}, n_genes=80, mean=2.0)
+    cells.obs = cells.obs.rename(columns={"label": "kind"})
+    bulkgen.fit_generator(cells, by="kind", method="negative_binomial").save(folder / "fit.h5ad")
+    cells.obs["condition"] = cells.obs["kind"]
+    vocabulary = bulkgen.Vocabulary.fit(cells, context=40)
+    bulkgen.tokenize(cells, vocabulary=vocabulary, label="condition", columns=["kind"], out=folder / "real")
+    return folder
+
+
+@pytest.mark.parametrize("model", ["tiny", "linear"])
+def test_fresh_cells_of_a_stored_fit_are_trained_on_beside_real_ones_and_alone(stored_fit, tmp_path, model):
+    pytest.importorskip("torch")
+    real = bulkgen.TokenDataset.load(stored_fit / "real")
+    options = {} if model == "linear" else {"epochs": 2, "batch_size": 16, "learning_rate": 0.005}
+    small = [] if model == "linear" else SMALL[:-2]
+    fresh = ["--fitted", stored_fit / "fit.h5ad", "--n-cells", 30, "--model", model, *small, "--threads", 1, "--rng", 3]
+    alone = run("finetune", *fresh, "--validation", stored_fit / "real", "-o", tmp_path / "alone")
+    assert alone.returncode == 0, alone.stderr
+    shown = "60, other ones in every epoch" if model == "tiny" else "60"
+    assert next(line.split(maxsplit=1) for line in alone.stdout.splitlines() if line.startswith("cells")) == [
+        "cells",
+        shown,
+    ]
+    beside = run("finetune", stored_fit / "real", *fresh, "--label", "kind", "-o", tmp_path / "beside", "--json")
+    assert beside.returncode == 0, beside.stderr
+    expected = bulkgen.finetune(
+        bulkgen.SyntheticTokens(
+            stored_fit / "fit.h5ad", 30, vocabulary=real.vocabulary, real=replace(real, label="kind"), rng=3
+        ),
+        model=model,
+        rng=3,
+        threads=1,
+        **options,
+    )
+    assert json.loads(beside.stdout)["history"] == list(expected.history)
+    facts = json.loads((tmp_path / "beside" / "run.json").read_text())["training"]
+    labels, counts = np.unique(real.column("kind"), return_counts=True)
+    assert facts["cells_per_label"] == {
+        label: 30 + n for label, n in zip(labels.tolist(), counts.tolist(), strict=True)
+    }
+    assert facts["synthetic"]["fit"] == bulkgen.load_fit(stored_fit / "fit.h5ad").fingerprint
+    predictions = [evaluate(folder, stored_fit / "real").to_dict() for folder in (tmp_path / "beside", expected.run)]
+    assert predictions[0] == predictions[1]
+
+
 def test_linear_is_trained_and_evaluated_for_people_in_80_columns(folders, tmp_path):
     out = tmp_path / "run"
     done = run("finetune", folders / "train", "--validation", folders / "val", "--model", "linear", "-o", out)
@@ -97,6 +149,15 @@ def test_linear_is_trained_and_evaluated_for_people_in_80_columns(folders, tmp_p
         *("probability_alpha", "probability_beta", "probability_gamma"),
     }
     assert sum(row["label"] == row["predicted"] for row in rows) == np.diag(expected.confusion).sum()
+
+
+def test_what_is_of_fresh_cells_needs_them(folders, tmp_path):
+    done = run("finetune", folders / "train", "--n-cells", 5, "-o", tmp_path / "run")
+    assert done.returncode == 2
+    assert "is for fresh cells: add --fitted" in " ".join(done.stderr.split())
+    done = run("finetune", "-o", tmp_path / "run")
+    assert done.returncode == 2
+    assert "name the token data set to train on, or --fitted" in " ".join(done.stderr.replace("│", "").split())
 
 
 @pytest.mark.parametrize(

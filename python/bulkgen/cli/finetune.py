@@ -2,27 +2,39 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal, cast
+from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 
 import typer
 
-from bulkgen.cli.evaluate import Device, Tokens, print_scores
-from bulkgen.cli.options import Json, Output, Overwrite, Rng, Threads, print_result
+from bulkgen.cli.evaluate import Device, print_scores
+from bulkgen.cli.options import GeneIds, Json, Output, Overwrite, Rng, Threads, VocabularyPaths, print_result
 
 if TYPE_CHECKING:
     from bulkgen.training import FinetuneResult
     from bulkgen.training.config import FinetuneOptions
+    from bulkgen.training.synthetic_tokens import SyntheticTokens
 
 __all__ = ["finetune"]
 
 _TRANSFORMER = "Options of tiny and checkpoints (defaults: tiny / checkpoint)"
 _LINEAR = "Options of linear"
+_FRESH = "Fresh synthetic cells, drawn while the model trains"
+#: Fresh cells per stratum and epoch, as `bulkgen synthesize` stores.
+_N_CELLS = 1000
 
 
 def finetune(
-    tokens: Tokens,
     out: Output,
+    tokens: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="TOKENS",
+            help="Folder of a token data set (bulkgen tokenize). With --fitted, cells that are beside the fresh ones "
+            "in every epoch; may be left out then.",
+        ),
+    ] = None,
     validation: Annotated[
         Path | None, typer.Option(help="Token data set to score each epoch on and choose the best by.")
     ] = None,
@@ -35,6 +47,26 @@ def finetune(
     label: Annotated[
         str | None, typer.Option(help="Column that holds the labels (default: the data sets' label).")
     ] = None,
+    fitted: Annotated[
+        Path | None,
+        typer.Option(
+            help="Draw cells from what bulkgen fit stored, other ones in every epoch (linear: one epoch).",
+            rich_help_panel=_FRESH,
+        ),
+    ] = None,
+    n_cells: Annotated[
+        int | None,
+        typer.Option("--n-cells", "-n", min=1, help="Cells per stratum and epoch (1000).", rich_help_panel=_FRESH),
+    ] = None,
+    vocabulary: Annotated[
+        str | None,
+        typer.Option(
+            help="V1 or V2 (Geneformer), or a saved vocabulary (that of TOKENS or the validation cells, else V1).",
+            rich_help_panel=_FRESH,
+        ),
+    ] = None,
+    vocabulary_path: VocabularyPaths = None,
+    gene_ids: GeneIds = None,
     epochs: Annotated[
         int | None, typer.Option(min=1, help="Passes over the training cells (8 / 10).", rich_help_panel=_TRANSFORMER)
     ] = None,
@@ -158,7 +190,11 @@ def finetune(
     overwrite: Overwrite = False,
     json_: Json = False,
 ) -> None:
-    """Train a classifier of cells on labelled tokens; the run folder holds model, settings and scores."""
+    """Train a classifier of cells on labelled tokens; the run folder holds model, settings and scores.
+
+    Synthetic cells need not be stored: bulkgen finetune --fitted fit.h5ad --n-cells 1000 -o run
+    """
+    from bulkgen.io import check_output
     from bulkgen.training import finetune as train
     from bulkgen.training.distributed import launched
 
@@ -191,8 +227,34 @@ def finetune(
     }
     # what is not given is left to the model's preset
     options = cast("FinetuneOptions", {name: value for name, value in given.items() if value is not None})
+    of_fresh = {
+        "--n-cells": n_cells,
+        "--vocabulary": vocabulary,
+        "--vocabulary-path": vocabulary_path,
+        "--gene-ids": gene_ids,
+    }
+    training: Path | SyntheticTokens
+    if fitted is not None:
+        check_output(out, overwrite=overwrite)
+        training = _fresh_cells(
+            fitted,
+            _N_CELLS if n_cells is None else n_cells,
+            beside=tokens,
+            validation=validation,
+            vocabulary=vocabulary,
+            label=label,
+            rng=rng,
+            vocabulary_path=vocabulary_path or None,
+            gene_ids=gene_ids,
+        )
+    elif tokens is None:
+        raise typer.BadParameter("name the token data set to train on, or --fitted", param_hint="TOKENS")
+    elif given_of_fresh := [name for name, value in of_fresh.items() if value]:
+        raise typer.BadParameter("is for fresh cells: add --fitted", param_hint=given_of_fresh[0])
+    else:
+        training = tokens
     result = train(
-        tokens,
+        training,
         validation=validation,
         model=model,
         subfolder=subfolder,
@@ -213,6 +275,38 @@ def finetune(
     if result.validation is not None:
         typer.echo("\nvalidation, with the weights that are kept")
         print_scores(result.validation)
+
+
+def _fresh_cells(
+    fitted: Path,
+    n_cells: int,
+    *,
+    beside: Path | None,
+    validation: Path | None,
+    vocabulary: str | None,
+    label: str | None,
+    rng: int,
+    **options: Any,  # noqa: ANN401 - handed on as they are
+) -> SyntheticTokens:
+    """Return what draws cells in every epoch, by default with the vocabulary of the stored cells beside them."""
+    from bulkgen.tokens import TokenDataset
+    from bulkgen.training.synthetic_tokens import SyntheticTokens
+
+    real = None if beside is None else TokenDataset.load(beside)
+    if real is not None and label is not None:
+        real = replace(real, label=label)
+    known = real
+    if vocabulary is None and real is None and validation is not None:
+        known = TokenDataset.load(validation)
+    return SyntheticTokens(
+        fitted,
+        n_cells,
+        vocabulary=vocabulary or ("V1" if known is None else known.vocabulary),
+        label=label,
+        real=real,
+        rng=rng,
+        **options,
+    )
 
 
 def _class_weights(given: str | None) -> str | dict[str, float] | None:
@@ -248,12 +342,14 @@ def _for_people(result: FinetuneResult) -> dict[str, object]:
     facts = result.facts
     model = cast("dict[str, object]", facts["model"])
     training = cast("dict[str, object]", facts["training"])
+    fresh = "synthetic" in training and result.run.kind != "linear"
     lines: dict[str, object] = {
         "model": f"{model['source']}, {model['parameters']:,} parameters",
-        "cells": f"{training['cells']:,}",
+        "cells": f"{training['cells']:,}" + (", other ones in every epoch" if fresh else ""),
         "labels": ", ".join(f"{name} {n:,}" for name, n in cast("dict[str, int]", training["cells_per_label"]).items()),
     }
-    if training["cells_cut"]:
+    # how many of the fresh cells are cut is not known
+    if training.get("cells_cut"):
         lines["cut"] = f"{training['cells_cut']:,} cells, to {result.config.model_dump()['context']:,} tokens"
     if result.history:
         first, last = result.history[0], result.history[-1]

@@ -22,6 +22,9 @@ def fit(
     by: GroupedBy = None,
     reference: ReferenceCells = None,
     method: Method = None,
+    reference_cells: Annotated[
+        int | None, typer.Option(min=1, help="Learn from so many cells of each stratum at most (default: all).")
+    ] = None,
     set_: Set = None,
     layer: Layer = None,
     threads: Threads = None,
@@ -36,10 +39,11 @@ def fit(
     check_cells_output(out, overwrite=overwrite)
     parameters = parameters_of(set_)
     fitted = bulkgen.fit_generator(
-        bulkgen.read(bulk, layer=layer),
-        reference=None if reference is None else bulkgen.read(reference, layer=layer),
+        bulkgen.open_cells(bulk, layer=layer),
+        reference=None if reference is None else bulkgen.open_cells(reference, layer=layer),
         by=by or None,
         method=method or DEFAULT_METHOD,
+        reference_cells=reference_cells,
         threads=threads,
         **parameters,
     )

@@ -57,9 +57,9 @@ def pseudobulk(
     from bulkgen.io import check_cells_output
 
     check_cells_output(out, overwrite=overwrite)
-    adata = bulkgen.read(cells, layer=layer)
+    opened = bulkgen.open_cells(cells, layer=layer)
     result = bulkgen.pseudobulk(
-        adata,
+        opened,
         by=by,
         k=k,
         strategy=None if strategy is None else strategy.value,
@@ -70,12 +70,13 @@ def pseudobulk(
         sparse=not dense,
         rng=rng,
         threads=threads,
+        out=out,
+        overwrite=overwrite,
     )
-    bulkgen.write(result, out, overwrite=overwrite)
     sizes = result.obs["n_obs_aggregated"]
     print_result(
         {
-            "cells": adata.n_obs,
+            "cells": opened.n_obs,
             "groups": result.n_obs,
             "genes": result.n_vars,
             "smallest_group": int(sizes.min()),

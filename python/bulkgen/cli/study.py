@@ -73,7 +73,7 @@ def report(
     ] = None,
 ) -> None:
     """Make the reports and their figures again, from the results alone."""
-    from bulkgen.report.study_markdown import write_markdown
+    from bulkgen.report.study.markdown import write_markdown
     from bulkgen.study import StudyResults
     from bulkgen.study.reporting import study_content, write_report
 
@@ -234,7 +234,7 @@ def _print_status(results: StudyResults, *, as_json: bool) -> None:
 
 def _print_findings(results: StudyResults) -> None:
     """Say what the report begins with."""
-    from bulkgen.report.study_findings import findings
+    from bulkgen.report.study.findings import findings
     from bulkgen.study.reporting import study_content
 
     content = study_content(results)

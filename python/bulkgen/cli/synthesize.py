@@ -81,14 +81,14 @@ def synthesize(
     how: dict[str, Any] = {
         **parameters_of(set_),
         "fitted": fitted,
-        "reference": None if reference is None else bulkgen.read(reference, layer=layer),
+        "reference": None if reference is None else bulkgen.open_cells(reference, layer=layer),
         "by": by or None,
         "method": method,
         "n_cells": n_cells,
         "rng": rng,
         "threads": threads,
     }
-    profiles = None if bulk is None else bulkgen.read(bulk, layer=layer)
+    profiles = None if bulk is None else bulkgen.open_cells(bulk, layer=layer)
     if tokens:
         made = bulkgen.synthesize(
             profiles,

@@ -59,19 +59,17 @@ def tokenize(
         raise typer.BadParameter(f"only --vocabulary {_FIT} takes it", param_hint="--context")
     if vocabulary == _FIT and vocabulary_path:
         raise typer.BadParameter(f"--vocabulary {_FIT} does not take it", param_hint="--vocabulary-path")
-    from bulkgen.io import check_output, read
+    from bulkgen.io import check_output, open_cells
     from bulkgen.tokens import Vocabulary
     from bulkgen.tokens import tokenize as encode
 
     check_output(out, overwrite=overwrite)
-    # as it is, the file is read by rows; a layer, or a vocabulary to fit, needs it whole
-    whole = layer is not None or vocabulary == _FIT
-    adata = read(cells, layer=layer, counts="any") if whole else cells
+    opened = open_cells(cells, layer=layer)
     fitted: Vocabulary | None = None
     if vocabulary == _FIT:
-        fitted = Vocabulary.fit(adata, context=context or 2048, gene_ids=gene_ids, allow_fractional=allow_fractional)
+        fitted = Vocabulary.fit(opened, context=context or 2048, gene_ids=gene_ids, allow_fractional=allow_fractional)
     tokens = encode(
-        adata,
+        opened,
         vocabulary=fitted or vocabulary,
         vocabulary_path=vocabulary_path or None,
         label=label,

@@ -29,10 +29,20 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
+    from bulkgen.io import CellStore
     from bulkgen.kernels.protocol import Float32Array, Float64Array, Int64Array, TokenArray
     from bulkgen.kernels.row_encoding import RowEncoding
 
-__all__ = ["Bulk", "DenseGenerator", "FittedGenerator", "Generator", "Reference", "SparseGenerator", "cell_address"]
+__all__ = [
+    "Bulk",
+    "DenseGenerator",
+    "FittedGenerator",
+    "Generator",
+    "Reference",
+    "Sampled",
+    "SparseGenerator",
+    "cell_address",
+]
 
 #: Cells that exist at once on the way to tokens.
 _ROWS = 64
@@ -111,6 +121,25 @@ class Bulk:
 
 
 @dataclass(frozen=True)
+class Sampled:
+    """All cells of a reference of which some were taken.
+
+    Attributes
+    ----------
+    cells
+        All cells, on the genes of the bulk.
+    codes
+        Their strata.
+    rows
+        Which of them were taken.
+    """
+
+    cells: CellStore
+    codes: Int64Array
+    rows: Int64Array
+
+
+@dataclass(frozen=True)
 class Reference:
     """The reference cells on the genes of the bulk, with what several generators learn from them.
 
@@ -124,22 +153,27 @@ class Reference:
         Cells x genes, raw counts, canonical.
     threads
         Threads that estimates may use.
+    sampled
+        Where `codes` and `counts` are of some of the cells: all of them, which moments are taken of.
     """
 
     strata: pd.DataFrame
     codes: Int64Array
     counts: sp.csr_matrix
     threads: int | None = None
+    sampled: Sampled | None = None
 
     @cached_property
     def moments(self) -> GeneMoments:
         """Moments within each stratum."""
-        return gene_moments(self.counts, self.codes, len(self.strata), threads=self.threads)
+        cells, codes = (self.counts, self.codes) if self.sampled is None else (self.sampled.cells, self.sampled.codes)
+        return gene_moments(cells, codes, len(self.strata), threads=self.threads, require_integers=True)
 
     @cached_property
     def pooled(self) -> GeneMoments:
         """Moments over all cells; matrices of shape (1, n_genes)."""
-        return gene_moments(self.counts, np.zeros(self.codes.size, np.int64), 1, threads=self.threads)
+        cells = self.counts if self.sampled is None else self.sampled.cells
+        return gene_moments(cells, np.zeros(cells.shape[0], np.int64), 1, threads=self.threads, require_integers=True)
 
     @cached_property
     def library_sizes(self) -> Float64Array:
@@ -149,6 +183,10 @@ class Reference:
     def rows(self, strata: Sequence[int] | Int64Array) -> Int64Array:
         """Return the cells of some strata, ascending."""
         return np.flatnonzero(np.isin(self.codes, strata))
+
+    def numbers(self, rows: Int64Array) -> Int64Array:
+        """Return the numbers of cells among all that there are."""
+        return rows if self.sampled is None else self.sampled.rows[rows]
 
 
 class FittedGenerator(ABC):

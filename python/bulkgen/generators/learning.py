@@ -35,7 +35,7 @@ class ReferenceCells:
     Attributes
     ----------
     rows
-        Numbers of the cells, ascending.
+        Numbers of the cells among all of the reference, ascending.
     counts
         Their counts, cells x genes.
     library_sizes
@@ -44,7 +44,7 @@ class ReferenceCells:
 
     def __init__(self, reference: Reference, rows: Int64Array) -> None:
         rows = rows[reference.library_sizes[rows] > 0]
-        self.rows = rows
+        self.rows = reference.numbers(rows)
         self.counts: sp.csr_matrix = reference.counts[rows]
         self.library_sizes: Float64Array = reference.library_sizes[rows]
         self._threads = reference.threads

@@ -14,12 +14,16 @@ from bulkgen.kernels.protocol import CsrReport
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    import pandas as pd
+
     from bulkgen.kernels.protocol import Float64Array
 
-__all__ = ["CountMatrix", "canonical_counts", "compressed_counts", "is_integral", "library_sizes"]
+__all__ = ["CountMatrix", "Names", "canonical_counts", "compressed_counts", "is_integral", "library_sizes"]
 
 #: What the functions of bulkgen take as a matrix of counts: cells x genes.
 CountMatrix: TypeAlias = "np.ndarray | sp.spmatrix | sp.sparray"
+#: Names of cells or genes.
+Names: TypeAlias = "Sequence[str] | pd.Index[str]"
 
 _KERNEL_TYPES = (np.float32, np.float64, np.int32, np.int64)
 _ENTRIES_WORTH_THREADS = 1 << 20
@@ -33,8 +37,8 @@ def canonical_counts(
     X: CountMatrix,
     *,
     require_integers: bool,
-    cell_names: Sequence[str] | None = None,
-    gene_names: Sequence[str] | None = None,
+    cell_names: Names | None = None,
+    gene_names: Names | None = None,
 ) -> sp.csr_matrix:
     """Check a matrix of counts and return it as CSR with sorted, unique columns.
 

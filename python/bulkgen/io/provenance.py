@@ -12,35 +12,80 @@ import xxhash
 from bulkgen.rng import STREAM_VERSION
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from anndata import AnnData
 
-__all__ = ["content_hash", "provenance", "provenance_of"]
+    from bulkgen.io.cell_store import CellStore
+    from bulkgen.io.checks import CountMatrix
+
+__all__ = ["ContentDigest", "content_hash", "provenance", "provenance_of"]
 
 
-def content_hash(adata: AnnData) -> str:
-    """XXH3-128 of the counts, cell names and gene names of an AnnData in memory, as 32 hexadecimal digits.
+class ContentDigest:
+    """XXH3-128 of counts, cell names and gene names, fed with consecutive blocks of rows.
 
-    The same counts stored otherwise (dense, other types) have another hash.
+    The arrays of a sparse matrix have a digest each, so that one pass over blocks of rows suffices.
+
+    Parameters
+    ----------
+    form
+        ``dense``, ``csr`` or ``csc``.
+    shape
+        Cells, genes.
     """
-    digest = xxhash.xxh3_128()
-    X = adata.X
-    if not (isinstance(X, np.ndarray) or (sp.issparse(X) and X.format in ("csr", "csc"))):
+
+    def __init__(self, form: str, shape: tuple[int, int]) -> None:
+        self._head = f"{form} {shape}"
+        self._parts: dict[str, xxhash.xxh3_128] = {}
+        self._index_type = np.int32 if max(shape) <= np.iinfo(np.int32).max else np.int64
+        self._entries = 0
+
+    def add(self, block: CountMatrix) -> None:
+        """Add rows of the matrix as they are stored (CSC: the whole of it)."""
+        if isinstance(block, np.ndarray):
+            self._update("values", block)
+            return
+        self._update("values", block.data)
+        # the width of the indices is no content, and differs between blocks and the whole
+        self._update("indices", block.indices.astype(self._index_type, copy=False))
+        self._update("ends", block.indptr[1:].astype(np.int64) + self._entries)
+        self._entries += int(block.indptr[-1])
+
+    def finish(self, cell_names: Iterable[object], gene_names: Iterable[object]) -> str:
+        """Return the hash of everything that was added, as 32 hexadecimal digits."""
+        digest = xxhash.xxh3_128(self._head.encode())
+        for name, part in sorted(self._parts.items()):
+            digest.update(name.encode() + part.digest())
+        for names in (cell_names, gene_names):
+            # each name is ended, so that no other list of names spells the same text
+            digest.update("".join(f"{name}\0" for name in names).encode())
+        return digest.hexdigest()
+
+    def _update(self, name: str, values: np.ndarray) -> None:
+        key = f"{name} {values.dtype}"
+        self._parts.setdefault(key, xxhash.xxh3_128()).update(
+            np.ascontiguousarray(values).reshape(-1).view(np.uint8).data
+        )
+
+
+def content_hash(source: AnnData | CellStore) -> str:
+    """XXH3-128 of the counts, cell names and gene names of cells, as 32 hexadecimal digits.
+
+    The same counts stored otherwise (dense, other types) have another hash; where they are stored does not matter.
+    """
+    X = source.X
+    if X is None and (stored := getattr(source, "stored_hash", None)) is not None:
+        return str(stored())
+    if X is None or not (isinstance(X, np.ndarray) or (sp.issparse(X) and X.format in ("csr", "csc"))):
         raise TypeError(f"the matrix must be in memory, got {type(X).__name__}; read it with adata.to_memory()")
-    parts = (X,) if isinstance(X, np.ndarray) else (X.data, X.indices, X.indptr)
-    digest.update(f"{'dense' if isinstance(X, np.ndarray) else X.format} {X.shape}".encode())
-    for part in parts:
-        digest.update(str(part.dtype).encode())
-        digest.update(np.ascontiguousarray(part).reshape(-1).view(np.uint8).data)
-    for names in (adata.obs_names, adata.var_names):
-        # each name is ended, so that no other list of names spells the same text
-        digest.update("".join(f"{name}\0" for name in names).encode())
-    return digest.hexdigest()
+    digest = ContentDigest("dense" if isinstance(X, np.ndarray) else X.format, X.shape)
+    digest.add(X)
+    return digest.finish(source.obs_names, source.var_names)
 
 
 def provenance(
-    kind: str, parameters: Mapping[str, object], *, key: int | None, source: AnnData | None
+    kind: str, parameters: Mapping[str, object], *, key: int | None, source: AnnData | CellStore | None
 ) -> dict[str, str | int]:
     """Describe a new object for ``uns["bulkgen"]``.
 
@@ -53,7 +98,7 @@ def provenance(
     key
         The 64-bit key of its random streams, if it used any.
     source
-        The AnnData it was made from: its content is hashed and its own provenance kept as ``history``.
+        The cells it was made from: their content is hashed and their own provenance kept as ``history``.
 
     Returns
     -------
@@ -80,7 +125,7 @@ def provenance(
     return record
 
 
-def provenance_of(adata: AnnData) -> dict[str, object] | None:
+def provenance_of(adata: AnnData | CellStore) -> dict[str, object] | None:
     """Return ``uns["bulkgen"]`` of an object that bulkgen made, else ``None``."""
     record = adata.uns.get("bulkgen")
     if record is None:

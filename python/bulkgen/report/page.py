@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import re
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -54,6 +55,8 @@ def render_page(template: str, svg: Mapping[str, bytes], descriptions: Mapping[s
         lstrip_blocks=True,
     )
     environment.filters["score"] = lambda value: "–" if value != value else f"{value:.3f}"
+    # a number stays with its sign on one line
+    environment.filters["tied"] = lambda text: re.sub(r" (?=[±=<%])|(?<=[±=<]) ", "\u00a0", text)
     return environment.get_template(template).render(image=image, descriptions=descriptions, **content)
 
 

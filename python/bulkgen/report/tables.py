@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-__all__ = ["Cell", "Row", "Spread", "Table", "difference_text", "number_text", "table_markdown"]
+__all__ = ["Cell", "Row", "Spread", "Table", "counted", "difference_text", "number_text", "signed", "table_markdown"]
 
 
 @dataclass(frozen=True)
@@ -112,6 +112,11 @@ class Table:
         return len(self.columns) <= 4 and all(len(cell.text) <= 12 for row in self.rows for cell in row.cells)
 
 
+def counted(number: int, word: str) -> str:
+    """Write a number of things."""
+    return f"{number:,} {word}{'s' * (number != 1)}"
+
+
 def number_text(value: float, deviation: float = float("nan")) -> str:
     """Write a number, with its standard deviation where there is one, to about three digits."""
     if np.isnan(value):
@@ -131,8 +136,13 @@ def difference_text(spread: Spread) -> str:
     """Write a difference with its sign."""
     if not spread.known:
         return "–"
-    text = f"{spread.mean:+.3f}".replace("-0.000", "0.000").replace("+0.000", "0.000")
-    return (text + ("" if np.isnan(spread.sd) else f" ± {spread.sd:.3f}")).replace("-", "−")
+    return signed(spread.mean) + ("" if np.isnan(spread.sd) else f" ± {spread.sd:.3f}")
+
+
+def signed(value: float) -> str:
+    """Write a number to three decimals with its sign; 0 has none."""
+    text = f"{value:+.3f}"
+    return "0.000" if text[1:] == "0.000" else text.replace("-", "−")
 
 
 def table_markdown(table: Table) -> str:

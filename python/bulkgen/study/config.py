@@ -48,6 +48,8 @@ __all__ = [
 _PRESETS = files("bulkgen.study") / "presets"
 #: What the sci-Plex2 data set and its twin are, where a study does not say otherwise.
 _SCIPLEX2 = {"label": "treated_label", "control": "Untreated", "dose": "dose", "doses": (0.0, 10.0)}
+#: What a model's table holds beside the options of :func:`bulkgen.finetune`.
+_OF_MODELS = ("checkpoint", "subfolder", "fresh_cells")
 #: Tables that are written in one line.
 _INLINE = frozenset({"where", "parameters"})
 
@@ -197,7 +199,8 @@ class StudyConfig(_Settings):
     data, split, vocabulary
         What is trained and tested on.
     models
-        Name → settings, with all options of :func:`bulkgen.finetune`.
+        Name → settings, with all options of :func:`bulkgen.finetune`, and ``fresh_cells`` for transformers that train
+        on other cells of a generator in every epoch.
     generators
         Name → settings.
     parts
@@ -323,9 +326,11 @@ class StudyConfig(_Settings):
         table = self.model_dump(mode="json")
         # an option of a model stands in the model's table
         table["models"] = {
-            name: {key: model[key] for key in ("checkpoint", "subfolder") if model[key] is not None} | model["options"]
+            name: {key: model[key] for key in _OF_MODELS if model.get(key) is not None} | model["options"]
             for name, model in table["models"].items()
         }
+        for name in table["models"].keys() - {"linear"}:
+            table["models"][name].setdefault("fresh_cells", False)
         text = to_toml(table, inline=_INLINE)
         if StudyConfig.from_dict(tomllib.loads(text)) != self:
             problem = "it holds a None where that is not the default, which TOML cannot say"
@@ -462,15 +467,15 @@ class _Reader:
 
 
 def _model(name: str, table: dict[str, Any]) -> ModelSettings:
-    place = {key: table[key] for key in ("checkpoint", "subfolder") if key in table}
-    model = ModelSettings(name=name, **place)
+    given = {key: table[key] for key in _OF_MODELS if key in table}
+    model = ModelSettings(name=name, **given)
     if model.checkpoint is not None:
-        model = model.model_copy(update={"checkpoint": _place(model.checkpoint)})
+        given["checkpoint"] = _place(model.checkpoint)
     if "threads" in table:
         raise ValueError("threads: all models of a study train on the same number; set it above all tables")
     kind = model_kind(name) if model.checkpoint is None else "checkpoint"
-    options = make_config(kind, seed=0, options={key: value for key, value in table.items() if key not in place})
-    return model.model_copy(update={"options": options.model_dump(mode="json", exclude={"seed", "threads"})})
+    options = make_config(kind, seed=0, options={key: value for key, value in table.items() if key not in given})
+    return ModelSettings(name=name, **given, options=options.model_dump(mode="json", exclude={"seed", "threads"}))
 
 
 def _generator(name: str, table: dict[str, Any], reader: _Reader) -> GeneratorSettings | None:

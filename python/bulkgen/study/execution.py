@@ -89,7 +89,7 @@ def execute(run: Run, data: StudyData) -> dict[str, Any]:
         # with no cells to wait for, all epochs are trained
         options["patience"] = None
     trained = finetune(
-        training.tokens,
+        training.tokens if training.fresh is None else training.fresh,
         validation=None if validation is None else validation.tokens,
         model=run.model.source,
         subfolder=run.model.subfolder,

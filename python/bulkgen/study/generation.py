@@ -60,8 +60,17 @@ class Generation:
         """The study's data."""
         return self.selection.data
 
+    @property
+    def regroups(self) -> bool:
+        """Whether the cells are made of single cells of every class, which are divided before."""
+        return generator_class(self.settings.method).from_cells
+
     def fit(self, side: Side) -> Fit:
-        """Fit a generator to the bulk and the reference cells of a side of the training cells."""
+        """Fit a generator to the bulk and the reference cells of a side of the training cells.
+
+        Only what regroups cells is fitted to each side; other generators draw the cells of both from one fit.
+        """
+        side = side if self.regroups else "all"
         same = self.settings.model_dump(mode="json", exclude={"per_class", "ratio", "labels"})
         seeded = self.settings.bulk_reads is not None or self.settings.donors is not None or side != "all"
         beside = None
@@ -102,7 +111,10 @@ class Generation:
         return rows
 
     def numbers(self, side: Side) -> dict[str, int]:
-        """Return the cells to make of each stratum: those of a class in proportion to its real training cells."""
+        """Return the cells to make of each stratum: those of a class in proportion to its real training cells.
+
+        A tenth of each class is held out; there may be none to hold out.
+        """
         part = self.selection.cells
         rows = part.rows(self.selection.labels, dose=self.settings.held_dose, control=self.data.facts.control)
         wanted = Counter(part.labels[rows].tolist())
@@ -118,7 +130,8 @@ class Generation:
         if side != "all":
             held = {label: n_held_out(n) for label, n in wanted.items()}
             wanted = Counter(held) if side == "held out" else wanted - Counter(held)
-        strata = strata_of(part.cells.obs.iloc[self.selection.of_side(rows, side)], self.data.by)
+        there = self.selection.of_side(rows, side) if self.regroups else rows
+        strata = strata_of(part.cells.obs.iloc[there], self.data.by)
         sizes = np.bincount(strata.codes, minlength=len(strata.table)).astype(np.int64)
         labels = strata.table[self.data.label].astype(str).to_numpy(dtype=object)
         shared = share_out(sizes, labels, {label: wanted[label] for label in made})

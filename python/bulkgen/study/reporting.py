@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from bulkgen.fidelity.results import BenchmarkResults
-from bulkgen.report.study import write_study_report
-from bulkgen.report.study_content import PartWords, StudyContent
+from bulkgen.report.study.content import PartWords, StudyContent
+from bulkgen.report.study.html import write_html
 from bulkgen.study.folder import StudyFolder
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def write_report(results: StudyResults) -> Path:
     MissingExtraError
         Without the extra ``report``.
     """
-    return write_study_report(study_content(results), results.folder, overwrite=True)
+    return write_html(study_content(results), results.folder, overwrite=True)
 
 
 def study_content(results: StudyResults) -> StudyContent:
@@ -57,6 +57,7 @@ def study_content(results: StudyResults) -> StudyContent:
         versions=_versions(results),
         citations=(*filter(None, [data.citation]), *_CITATIONS),
         benchmark=BenchmarkResults.load(folder.benchmark) if folder.benchmark.is_dir() else None,
+        benchmark_error=results.benchmark_error,
     )
 
 

@@ -6,7 +6,15 @@ import hashlib
 import json
 from typing import Annotated, Any, Literal, Self, TypeAlias
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+    model_validator,
+)
 
 __all__ = [
     "RESULT_VERSION",
@@ -166,12 +174,15 @@ class ModelSettings(_Frozen):
         Further options of :func:`bulkgen.finetune`.
     weights
         Hash of a local checkpoint's files. Filled in by the study.
+    fresh_cells
+        Draw a generator's cells anew in every epoch, so that no synthetic cell is seen twice.
     """
 
     name: str
     checkpoint: str | None = None
     subfolder: str | None = None
     weights: str | None = None
+    fresh_cells: bool = False
     options: dict[str, Any] = Field(default_factory=dict)
 
     @model_validator(mode="after")
@@ -181,6 +192,24 @@ class ModelSettings(_Frozen):
         if self.checkpoint is not None and self.name in ("linear", "tiny"):
             raise ValueError(f"{self.name!r} is a model without a checkpoint: call the checkpoint something else")
         return self
+
+    @model_validator(mode="after")
+    def _has_epochs_for_fresh_cells(self) -> Self:
+        if self.fresh_cells and self.name == "linear":
+            raise ValueError(
+                "fresh_cells draws other cells in every epoch, and the linear model has no epochs: leave it out"
+            )
+        if self.fresh_cells and self.options.get("sampling") == "balanced":
+            raise ValueError("fresh_cells cannot be sampled: leave out one of fresh_cells and sampling = 'balanced'")
+        return self
+
+    @model_serializer(mode="wrap")
+    def _without_the_default(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        # keys of runs that were made before there were fresh cells stay what they are
+        values: dict[str, Any] = serialize(self)
+        if not self.fresh_cells:
+            values.pop("fresh_cells", None)
+        return values
 
     @property
     def source(self) -> str:
@@ -261,12 +290,21 @@ class Run(_Frozen):
                 raise ValueError("reference='seen' is of the real cells of the training set, but it has none")
         if self.labels is not None and (len(self.labels) < 2 or list(self.labels) != sorted(set(self.labels))):
             raise ValueError(f"labels must be two or more, sorted, each once, got {self.labels}")
+        if self.model.fresh_cells and self.generators != 1:
+            raise ValueError(f"fresh cells are those of one generator, but the training set has {self.generators}")
+        if self.model.fresh_cells and self.ablation != "none":
+            raise ValueError("an ablation changes cells after they are drawn: it cannot be of fresh cells")
         return self
 
     @property
     def key(self) -> str:
         """Hash of all of it, 20 hexadecimal digits."""
         return digest(self.model_dump(mode="json"))
+
+    @property
+    def generators(self) -> int:
+        """How many components of the training set a generator makes."""
+        return sum(isinstance(part, SyntheticCells) for part in self.training)
 
     @property
     def holds_out(self) -> bool:
@@ -276,7 +314,8 @@ class Run(_Frozen):
     @property
     def training_key(self) -> str:
         """Hash of what determines the training set, which models share."""
-        return digest({**self.model_dump(mode="json", exclude={"model", "validation"}), "held_out": self.holds_out})
+        same = {**self.model_dump(mode="json", exclude={"model", "validation"}), "held_out": self.holds_out}
+        return digest({**same, "fresh_cells": True} if self.model.fresh_cells else same)
 
 
 def digest(values: object) -> str:

@@ -424,7 +424,8 @@ def _benchmark_key(settings: StudyConfig, data: StudyData) -> str | None:
         return None
     facts = data.facts
     table = settings.model_dump(mode="json", include={"benchmark", "generators"})
-    models = {name: settings.models[name].model_dump(mode="json") for name in wanted.models}
+    # the benchmark stores the cells that it scores, and trains on the same in every epoch
+    models = {name: settings.models[name].model_dump(mode="json", exclude={"fresh_cells"}) for name in wanted.models}
     found = {name: facts.models[name] for name in wanted.models if name in facts.models}
     return digest([table, models, found, facts.packages, facts.vocabulary, facts.context.model_dump(mode="json")])
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, replace
+from functools import partial
 from math import ceil
 from typing import TYPE_CHECKING
 
@@ -16,7 +17,6 @@ import pyarrow as pa
 import scipy.sparse as sp
 
 from bulkgen.aggregate import pseudobulk
-from bulkgen.generators.registry import generator_class
 from bulkgen.io import make_anndata, provenance
 from bulkgen.study.data import join_tokens, take_tokens
 from bulkgen.study.generation import Generation
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from bulkgen.study.run import Run, SyntheticCells
     from bulkgen.study.selection import Side
     from bulkgen.tokens import TokenDataset
+    from bulkgen.training.synthetic_tokens import SyntheticTokens
 
 __all__ = ["SAMPLE", "HeldOut", "TrainingSet", "make_training_set"]
 
@@ -84,16 +85,19 @@ class TrainingSet:
     Attributes
     ----------
     tokens
-        The training cells.
+        The training cells; of fresh ones, those of the first epoch.
     held_out
         What is validated on; ``None`` where nothing was asked for.
     sample
         Counts of some of the training cells, each component and class in proportion.
+    fresh
+        What draws the cells of every epoch, for models that train on fresh ones.
     """
 
     tokens: TokenDataset
     held_out: HeldOut | None
     sample: AnnData
+    fresh: SyntheticTokens | None = None
 
 
 def make_training_set(run: Run, data: StudyData) -> TrainingSet:
@@ -121,12 +125,15 @@ class _Component:
         Training cells.
     some
         Returns the counts of about this share of them.
+    fresh
+        Returns what draws them anew in every epoch, beside cells that stay the same; ``None`` for cells that stay.
     """
 
     tokens: TokenDataset
     held_out: HeldOut | None
     n_cells: int
     some: Callable[[float], AnnData]
+    fresh: Callable[[TokenDataset | None], SyntheticTokens] | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -158,11 +165,14 @@ class _Maker:
         share = min(1.0, SAMPLE / max(1, sum(component.n_cells for component in components)))
         sample = _stacked([component.some(share) for component in components], [self.data.label])
         tokens = self._ablated(join_tokens([component.tokens for component in components]), 0)
+        stored = [component.tokens for component in components if component.fresh is None]
+        beside = join_tokens(stored) if stored else None
+        fresh = next((component.fresh(beside) for component in components if component.fresh is not None), None)
         held = [component.held_out for component in components if component.held_out is not None]
         if not held:
-            return TrainingSet(tokens, None, sample)
+            return TrainingSet(tokens, None, sample, fresh)
         held_out = HeldOut.joined(held)
-        return TrainingSet(tokens, replace(held_out, tokens=self._ablated(held_out.tokens, 1)), sample)
+        return TrainingSet(tokens, replace(held_out, tokens=self._ablated(held_out.tokens, 1)), sample, fresh)
 
     def _real(self, settings: RealCells) -> _Component:
         part = self.data.real("train", equal=self.equal)
@@ -221,8 +231,11 @@ class _Maker:
         return HeldOut(_plain(tokens, self.data.label), behind, int((behind < k / 2).sum()))
 
     def _synthetic(self, settings: SyntheticCells, number: int) -> _Component:
-        generation = Generation(self.selection, settings)
-        rng = run_rng(self.run, "SYNTHESIZE", number)
+        generation, fresh = Generation(self.selection, settings), self.run.model.fresh_cells
+        rng = held_rng = run_rng(self.run, "SYNTHESIZE", number)
+        if fresh:
+            # a stream of its own: no epoch ever comes to the cells that are held out
+            held_rng = run_rng(self.run, "SYNTHESIZE", number, 1)
         threads = self.data.facts.threads
 
         def cells(side: Side, share: float = 1.0) -> AnnData:
@@ -237,7 +250,7 @@ class _Maker:
             made = synthesize(
                 fitted=generation.fit(side),
                 n_cells=generation.numbers(side),
-                rng=rng,
+                rng=held_rng if side == "held out" else rng,
                 threads=threads,
                 to="tokens",
                 vocabulary=self.data.vocabulary,
@@ -246,17 +259,36 @@ class _Maker:
             )
             return _plain(made, self.data.label)
 
-        if self.run.holds_out and generator_class(settings.method).from_cells:
-            # what regroups real cells regroups those to train on and those held out apart
-            tokens = tokens_of("train")
-            held_out = self._regrouped(tokens_of("held out"), settings)
-            return _Component(tokens, held_out, len(tokens), lambda share: cells("train", share))
-        tokens = tokens_of("all")
-        if not self.run.holds_out:
-            return _Component(tokens, None, len(tokens), lambda share: cells("all", share))
-        held = held_out_of(tokens.label_values)
-        train, held_tokens = (take_tokens(tokens, np.flatnonzero(side)) for side in (~held, held))
-        return _Component(train, HeldOut.of_cells(held_tokens), len(train), lambda share: cells("all", share))
+        # what is drawn anew in every epoch, or made of real cells, is divided before it is made
+        divided = self.run.holds_out and (fresh or generation.regroups)
+        side: Side = "train" if divided else "all"
+        tokens, held_out = tokens_of(side), None
+        if divided and generation.numbers("held out"):
+            held_tokens = tokens_of("held out")
+            regrouped = generation.regroups
+            held_out = self._regrouped(held_tokens, settings) if regrouped else HeldOut.of_cells(held_tokens)
+        elif self.run.holds_out and not divided:
+            held = held_out_of(tokens.label_values)
+            tokens, held_tokens = (take_tokens(tokens, np.flatnonzero(rows)) for rows in (~held, held))
+            held_out = HeldOut.of_cells(held_tokens)
+        drawn = partial(self._drawn_anew, generation, side, rng) if fresh else None
+        return _Component(tokens, held_out, len(tokens), lambda share: cells(side, share), drawn)
+
+    def _drawn_anew(
+        self, generation: Generation, side: Side, rng: np.random.SeedSequence, beside: TokenDataset | None
+    ) -> SyntheticTokens:
+        """Return what draws cells in the loader; in the first epoch they are those that are stored otherwise."""
+        from bulkgen.training.synthetic_tokens import SyntheticTokens
+
+        return SyntheticTokens(
+            generation.fit(side),
+            generation.numbers(side),
+            vocabulary=self.data.vocabulary,
+            label=self.data.label,
+            real=beside,
+            gene_ids=self.data.gene_ids,
+            rng=rng,
+        )
 
     def _regrouped(self, tokens: TokenDataset, settings: SyntheticCells) -> HeldOut:
         """Count the different cells behind samples of k held-out cells: at most all that the class has of them."""

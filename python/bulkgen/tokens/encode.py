@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from contextlib import closing, contextmanager
-from pathlib import Path
+from contextlib import closing
 from typing import TYPE_CHECKING, cast
 
 import pyarrow as pa
 
 from bulkgen.errors import CountsError, LabelError
-from bulkgen.io import check_output, provenance_of, read
+from bulkgen.io import check_output, open_cells, provenance_of
 from bulkgen.progress import progress_bar
-from bulkgen.tokens.arrow import load_dataset, plain_json, write_folder
+from bulkgen.tokens.arrow import ROWS_PER_BATCH, load_dataset, plain_json, write_folder
 from bulkgen.tokens.dataset import TokenDataset
 from bulkgen.tokens.encoder import Encoder
 from bulkgen.tokens.genes import map_genes
@@ -21,16 +20,16 @@ from bulkgen.tokens.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator, Mapping, Sequence
+    from pathlib import Path
 
-    from anndata import AnnData
-
+    from bulkgen.io import Cells, CellStore
     from bulkgen.tokens.dictionaries import VocabularyPath
 
 __all__ = ["collect", "load_vocabulary", "tokenize"]
 
 
 def tokenize(
-    adata: AnnData | str | Path,
+    adata: Cells,
     *,
     vocabulary: str | Path | Vocabulary = "V1",
     label: str | None = None,
@@ -54,8 +53,9 @@ def tokenize(
     Parameters
     ----------
     adata
-        Counts, cells × genes, or the ``.h5ad`` that holds them. Dense, CSR, CSC, backed and lazy `X` give the
-        same tokens. Means of groups are welcome; log-normalised values are refused.
+        Counts, cells × genes: an AnnData, the ``.h5ad`` or ``.zarr`` that holds them, or
+        :func:`bulkgen.open_cells` of these. Dense, CSR, CSC, backed and lazy `X` give the same tokens; what is not
+        in memory is read block by block. Means of groups are welcome; log-normalised values are refused.
     vocabulary
         ``"V1"`` or ``"V2"`` (Geneformer), a :class:`Vocabulary`, or the path of one that was saved.
     label
@@ -111,24 +111,23 @@ def tokenize(
     if out is not None:
         check_output(out, overwrite=overwrite)
     vocabulary = load_vocabulary(vocabulary, vocabulary_path)
-    with _opened(adata) as cells:
-        if cells.n_obs == 0:
-            raise CountsError("adata has no cells")
-        genes = map_genes(cells.var, vocabulary, gene_ids=gene_ids)
-        obs = obs_table(cells.obs, label=label, columns=columns or ())
-        names = label_names(obs, label) if label is not None else ()
-        encoder = Encoder(vocabulary, genes, keep_empty=keep_empty, counts=counts, threads=threads)
-        batches = _encode(cells, encoder, obs, allow_fractional=allow_fractional)
-        return collect(
-            batches,
-            encoder,
-            obs.schema,
-            label=label,
-            names=names,
-            provenance=provenance_of(cells) or {},
-            out=out,
-            overwrite=overwrite,
-        )
+    cells = open_cells(adata)
+    if cells.n_obs == 0:
+        raise CountsError("adata has no cells")
+    genes = map_genes(cells.var, vocabulary, gene_ids=gene_ids)
+    obs = obs_table(cells.obs, label=label, columns=columns or ())
+    names = label_names(obs, label) if label is not None else ()
+    encoder = Encoder(vocabulary, genes, keep_empty=keep_empty, counts=counts, threads=threads)
+    return collect(
+        _encode(cells, encoder, obs, allow_fractional=allow_fractional),
+        encoder,
+        obs.schema,
+        label=label,
+        names=names,
+        provenance=provenance_of(cells) or {},
+        out=out,
+        overwrite=overwrite,
+    )
 
 
 def load_vocabulary(
@@ -183,25 +182,12 @@ def collect(
     return load_dataset(out, vocabulary=encoder.vocabulary)
 
 
-@contextmanager
-def _opened(adata: AnnData | str | Path) -> Iterator[AnnData]:
-    """Give cells from memory as they are; an ``.h5ad`` file is opened, and its rows read when they are needed."""
-    if not isinstance(adata, (str, Path)):
-        yield adata
-        return
-    cells = read(adata, backed=Path(adata).suffix != ".zarr", counts="any")
-    try:
-        yield cells
-    finally:
-        if cells.isbacked:
-            cells.file.close()
-
-
-def _encode(adata: AnnData, encoder: Encoder, obs: pa.Table, *, allow_fractional: bool) -> Generator[pa.RecordBatch]:
+def _encode(cells: CellStore, encoder: Encoder, obs: pa.Table, *, allow_fractional: bool) -> Generator[pa.RecordBatch]:
     """Yield the rows of the token data set, one record batch per block of cells."""
     rows = max(1, min(CELLS_PER_BLOCK, 2**28 // encoder.vocabulary.context))
-    with progress_bar("tokenize", obs.num_rows) as advance:
-        for first, block in row_blocks(adata, rows=rows, allow_fractional=allow_fractional):
+    blocks = row_blocks(cells, rows=rows, multiple_of=ROWS_PER_BATCH, allow_fractional=allow_fractional)
+    with progress_bar("tokenize", obs.num_rows) as advance, closing(blocks):
+        for first, block in blocks:
             yield from encoder.encode(block, obs.slice(first, block.shape[0]))
             advance(block.shape[0])
 

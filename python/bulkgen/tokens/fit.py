@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import closing
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -9,37 +11,44 @@ import scipy.sparse as sp
 
 from bulkgen.ensembl import strip_version
 from bulkgen.errors import VocabularyError
-from bulkgen.io import library_sizes
+from bulkgen.io import Spill, library_sizes, open_cells
 from bulkgen.tokens.genes import column_ids
 from bulkgen.tokens.rows import CELLS_PER_BLOCK, TARGET_SUM, row_blocks
 from bulkgen.tokens.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
+    from collections.abc import Generator, Iterator
+
     import numpy.typing as npt
-    from anndata import AnnData
+
+    from bulkgen.io import Cells, CellStore
 
 __all__ = ["fit_vocabulary"]
 
 _PAD, _MASK, _FIRST_GENE = 0, 1, 2
+#: Values of a range of columns, about: 128 MiB.
+_VALUES_AT_ONCE = 1 << 24
 
 
 def fit_vocabulary(
-    adata: AnnData, *, context: int, gene_ids: str | None, name: str, allow_fractional: bool
+    adata: Cells, *, context: int, gene_ids: str | None, name: str, allow_fractional: bool
 ) -> Vocabulary:
     """Make a vocabulary from data (:meth:`bulkgen.Vocabulary.fit`)."""
-    genes = [strip_version(gene) for gene in column_ids(adata.var, gene_ids)]
+    cells = open_cells(adata)
+    genes = [strip_version(gene) for gene in column_ids(cells.var, gene_ids)]
     first: dict[str, int] = {}
     first_column = np.array([first.setdefault(gene, i) for i, gene in enumerate(genes)], dtype=np.int64)
+    if cells.n_obs == 0:
+        raise VocabularyError("adata has no cells, so no vocabulary can be fitted to it")
+    by_column = np.full(len(genes), np.nan)
     normalised = _normalised(
-        adata, first_column if len(first) < len(genes) else None, allow_fractional=allow_fractional
+        cells, first_column if len(first) < len(genes) else None, allow_fractional=allow_fractional
     )
-    medians: dict[str, float] = {}
-    for gene in sorted(gene for gene in first if gene):
-        column = first[gene]
-        values = normalised.data[normalised.indptr[column] : normalised.indptr[column + 1]]
-        expressed = values[values > 0]
-        if len(expressed):
-            medians[gene] = float(np.median(expressed))
+    for column, values in _columns(normalised, cells):
+        if values.size:
+            by_column[column] = np.median(values)
+    medians = {gene: float(by_column[first[gene]]) for gene in sorted(first) if gene}
+    medians = {gene: median for gene, median in medians.items() if not np.isnan(median)}
     if not medians:
         raise VocabularyError("no gene of adata has an id and is expressed, so no vocabulary can be fitted to it")
     return Vocabulary(
@@ -55,22 +64,41 @@ def fit_vocabulary(
     )
 
 
-def _normalised(adata: AnnData, first_column: npt.NDArray[np.int64] | None, *, allow_fractional: bool) -> sp.csc_matrix:
-    """Return counts per 10,000 by column, columns of the same gene added."""
-    parts = []
+def _normalised(
+    cells: CellStore, first_column: npt.NDArray[np.int64] | None, *, allow_fractional: bool
+) -> Generator[sp.csc_matrix]:
+    """Yield counts per 10,000 of blocks of cells by column, columns of the same gene added."""
     together = None
     if first_column is not None:
         n = len(first_column)
         # the product adds integers exactly, and fractions as float64 in the order of the columns
         together = sp.csr_matrix((np.ones(n, np.int64), first_column, np.arange(n + 1)), shape=(n, n))
-    for _, block in row_blocks(adata, rows=CELLS_PER_BLOCK, allow_fractional=allow_fractional):
-        sizes = library_sizes(block)
-        if together is not None:
-            block = block @ together
-        per_entry = np.repeat(sizes, np.diff(block.indptr))
-        # a cell without counts may still store zeros
-        values = block.data / np.where(per_entry > 0, per_entry, 1) * TARGET_SUM
-        parts.append(sp.csr_matrix((values, block.indices, block.indptr), shape=block.shape))
-    if not parts:
-        raise VocabularyError("adata has no cells, so no vocabulary can be fitted to it")
-    return sp.vstack(parts, format="csr").tocsc()
+    with closing(row_blocks(cells, rows=CELLS_PER_BLOCK, allow_fractional=allow_fractional)) as blocks:
+        for _, block in blocks:
+            sizes = library_sizes(block)
+            if together is not None:
+                block = block @ together
+            per_entry = np.repeat(sizes, np.diff(block.indptr))
+            # a cell without counts may still store zeros
+            values = block.data / np.where(per_entry > 0, per_entry, 1) * TARGET_SUM
+            yield sp.csr_matrix((values, block.indices, block.indptr), shape=block.shape).tocsc()
+
+
+def _columns(blocks: Generator[sp.csc_matrix], cells: CellStore) -> Iterator[tuple[int, npt.NDArray[np.float64]]]:
+    """Yield the values above zero of each column of all blocks, set aside by ranges of columns meanwhile."""
+    n_genes = cells.n_vars
+    n_buckets = 1 + int(cells.counts.expected_lengths().sum()) // _VALUES_AT_ONCE
+    cuts = np.linspace(0, n_genes, min(n_buckets, max(1, n_genes)) + 1).astype(np.int64)
+    with Spill() as spill:
+        with closing(blocks):
+            for block in blocks:
+                block.eliminate_zeros()
+                lengths = np.diff(block.indptr).astype(np.int32)
+                for bucket, (first, last) in enumerate(pairwise(cuts)):
+                    entries = slice(block.indptr[first], block.indptr[last])
+                    spill.append(bucket, (lengths[first:last], block.data[entries]))
+        for bucket, (first, last) in enumerate(pairwise(cuts)):
+            lengths, values = zip(*spill.read(bucket), strict=True)
+            columns = np.concatenate([np.repeat(np.arange(last - first), here) for here in lengths])
+            ordered = np.concatenate(values)[np.argsort(columns, kind="stable")]
+            yield from enumerate(np.split(ordered, np.cumsum(np.sum(lengths, axis=0))[:-1]), start=int(first))

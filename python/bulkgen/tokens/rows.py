@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import json
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 import numpy as np
-import scipy.sparse as sp
 
 from bulkgen.errors import CountsError
-from bulkgen.io import canonical_counts, provenance_of
+from bulkgen.io import MatrixRows, canonical_counts, provenance_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator
 
-    from anndata import AnnData
+    import scipy.sparse as sp
+
+    from bulkgen.io import CellStore, CountMatrix
 
 __all__ = ["CELLS_PER_BLOCK", "TARGET_SUM", "row_blocks"]
 
@@ -27,19 +29,22 @@ LOG_LIMIT = 20
 _VALUES_AT_ONCE = 2**16
 
 
-def row_blocks(adata: AnnData, *, rows: int, allow_fractional: bool) -> Iterator[tuple[int, sp.csr_matrix]]:
+def row_blocks(
+    cells: CellStore, *, rows: int, multiple_of: int = 1, allow_fractional: bool
+) -> Generator[tuple[int, sp.csr_matrix]]:
     """Yield ``(first row, block)`` of a checked count matrix.
 
-    What is in memory is checked as a whole and its blocks are views; a backed or lazy matrix is read block by
-    block, and one block is in memory at a time.
+    What is in memory is checked as a whole and its blocks are views; anything else is read block by block
+    (:class:`bulkgen.io.CountRows`).
 
     Parameters
     ----------
-    adata
-        Cells × genes. `X` is a NumPy array, a SciPy sparse matrix or array, or anything whose row slices are one of
-        these (backed `AnnData`, HDF5, Dask).
+    cells
+        From :func:`bulkgen.open_cells`.
     rows
         Rows of a block.
+    multiple_of
+        Blocks on disk with very many entries are cut further, to a multiple of so many rows.
     allow_fractional
         Let pass what looks log-normalised, as is done for cells that bulkgen aggregated or generated.
 
@@ -50,42 +55,31 @@ def row_blocks(adata: AnnData, *, rows: int, allow_fractional: bool) -> Iterator
     InvalidCsrError
         If the matrix is malformed.
     """
-    X = adata.X
-    if X is None:
-        raise CountsError("adata has no matrix X; put the counts there, for example adata.X = adata.layers['counts']")
-    if getattr(X, "format", None) == "csc" and not sp.issparse(X):
-        # a backed matrix stored by column has no rows to read
-        X = X.to_memory()
-    cells, genes = adata.obs_names, adata.var_names
-    whole: sp.csr_matrix | None = None
-    if sp.issparse(X) or isinstance(X, np.ndarray):
-        whole = canonical_counts(X, require_integers=False, cell_names=cells, gene_names=genes)
-    guard = None if allow_fractional or _made_fractional(adata) else _LogGuard()
-    for first in range(0, adata.n_obs, rows):
-        last = min(first + rows, adata.n_obs)
-        if whole is not None:
-            block = _view(whole, first, last)
-        else:
-            block = X[first:last]
-            block = block.compute() if hasattr(block, "compute") else block
-            block = canonical_counts(block, require_integers=False, cell_names=cells[first:last], gene_names=genes)
-        if guard is not None:
-            guard.check(block)
-        yield first, block
+    guard = None if allow_fractional or _made_fractional(cells) else _LogGuard()
+    blocks = (
+        _views(cells, cells.X, rows)
+        if cells.X is not None
+        else cells.blocks(cells.counts.ranges(rows, multiple_of=multiple_of), require_integers=False)
+    )
+    with closing(blocks):
+        for first, block in blocks:
+            if guard is not None:
+                guard.check(block)
+            yield first, block
 
 
-def _view(X: sp.csr_matrix, first: int, last: int) -> sp.csr_matrix:
-    """Rows of a matrix in memory, without copying their entries."""
-    start, stop = X.indptr[first], X.indptr[last]
-    block = sp.csr_matrix((last - first, X.shape[1]), dtype=X.dtype)
-    block.data, block.indices = X.data[start:stop], X.indices[start:stop]
-    block.indptr = X.indptr[first : last + 1] - start
-    return block
+def _views(cells: CellStore, X: CountMatrix, rows: int) -> Generator[tuple[int, sp.csr_matrix]]:
+    """Blocks of a matrix in memory, without copying their entries."""
+    whole = MatrixRows(
+        canonical_counts(X, require_integers=False, cell_names=cells.obs_names, gene_names=cells.var_names)
+    )
+    for first in range(0, cells.n_obs, rows):
+        yield first, whole.unit(first, min(first + rows, cells.n_obs)).read()
 
 
-def _made_fractional(adata: AnnData) -> bool:
+def _made_fractional(cells: CellStore) -> bool:
     """Whether bulkgen aggregated or generated the cells, which makes fractions; splitting does not."""
-    record = provenance_of(adata)
+    record = provenance_of(cells)
     while record is not None:
         if record.get("kind") != "split":
             return True

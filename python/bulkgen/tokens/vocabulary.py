@@ -15,8 +15,7 @@ from bulkgen.tokens.consistency import first_problem
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from anndata import AnnData
-
+    from bulkgen.io import Cells
     from bulkgen.tokens.dictionaries import VocabularyPath
 
 __all__ = ["VOCABULARY_FILE", "Vocabulary"]
@@ -201,7 +200,7 @@ class Vocabulary:
     @classmethod
     def fit(
         cls,
-        adata: AnnData,
+        adata: Cells,
         *,
         context: int = 2048,
         gene_ids: str | None = None,
@@ -217,7 +216,8 @@ class Vocabulary:
         Parameters
         ----------
         adata
-            Raw counts, cells × genes. Fit on training cells only.
+            Raw counts, cells × genes, as :func:`bulkgen.tokenize` takes them. Fit on training cells only. Values that
+            memory should not hold are in a temporary file meanwhile (eight bytes for each stored entry).
         context
             Most tokens of a cell.
         gene_ids

@@ -438,16 +438,12 @@ def _provenance(data: _Data | SyntheticTokens, config: FinetuneConfig, labels: L
     if not isinstance(data, _Data):
         return {
             "synthetic": data.facts(),
+            # an interrupted training does not go on beside other real cells
+            **({} if data.real is None else {"sha256": _sha256(data.real, data.real_classes)}),
             "cells": data.cells,
             "cells_per_label": dict(zip(labels.names, labels.training_counts, strict=True)),
             "vocabulary": _vocabulary_facts(data.vocabulary),
         }
-    tokens, offsets = data.tokens.flat()
-    digest = hashlib.sha256()
-    for part in (tokens, offsets, data.classes):
-        for start in range(0, len(part), _HASHED_AT_ONCE):
-            # one byte order and width, so that the hash is of the content
-            digest.update(np.ascontiguousarray(part[start : start + _HASHED_AT_ONCE], dtype="<i8").tobytes())
     context = getattr(config, "context", None)
     counts = np.bincount(data.classes, minlength=len(labels.names)).tolist()
     return {
@@ -455,12 +451,21 @@ def _provenance(data: _Data | SyntheticTokens, config: FinetuneConfig, labels: L
         "cells": len(data.tokens),
         "cells_per_label": dict(zip(labels.names, counts, strict=True)),
         "cells_cut": 0 if context is None else int((data.tokens.lengths > context).sum()),
-        "sha256": digest.hexdigest(),
+        "sha256": _sha256(data.tokens, data.classes),
         "vocabulary": _vocabulary_facts(data.tokens.vocabulary),
         "tokenize": data.tokens.summary.to_dict(),
         "made_by": dict(data.tokens.provenance),
         **({} if data.synthetic is None else {"synthetic": data.synthetic.facts()}),
     }
+
+
+def _sha256(tokens: TokenDataset, classes: npt.NDArray[np.int64]) -> str:
+    digest = hashlib.sha256()
+    for part in (*tokens.flat(), classes):
+        for start in range(0, len(part), _HASHED_AT_ONCE):
+            # one byte order and width, so that the hash is of the content
+            digest.update(np.ascontiguousarray(part[start : start + _HASHED_AT_ONCE], dtype="<i8").tobytes())
+    return digest.hexdigest()
 
 
 def _vocabulary_facts(vocabulary: Vocabulary) -> dict[str, object]:

@@ -197,6 +197,11 @@ class SyntheticTokens(IterableDataset["Cell | dict[str, torch.Tensor]"]):
         return int(self._sources.sum())
 
     @property
+    def real_classes(self) -> Int64Array:
+        """The class of each real cell."""
+        return self._class_of_real
+
+    @property
     def epoch(self) -> int:
         """The epoch of the next iteration, from 0."""
         return int(self._epoch)
@@ -296,6 +301,8 @@ class SyntheticTokens(IterableDataset["Cell | dict[str, torch.Tensor]"]):
             "fit": self.fit.fingerprint,
             "parameters": self.fit.parameters,
             "key": self._key,
+            "label": self.label,
+            "gene_ids": self._gene_ids,
             "cells_per_epoch": self.cells,
             "cells_per_stratum": dict(zip(map(str, self.fit.strata.index), self._numbers.tolist(), strict=True)),
             "real_cells": len(self._class_of_real),

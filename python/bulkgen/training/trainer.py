@@ -427,4 +427,8 @@ def _mixed_precision(precision: Literal["float32", "bf16"]) -> Iterator[None]:
 
 
 def _tf32() -> bool:
-    return torch.get_float32_matmul_precision() != "highest"
+    try:
+        return torch.get_float32_matmul_precision() != "highest"
+    except RuntimeError:
+        # torch refuses to say where fp32_precision was set, its newer name
+        return str(torch.backends.cuda.matmul.fp32_precision) == "tf32"

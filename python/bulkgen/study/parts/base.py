@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from bulkgen.study.run import RealCells, Run, Seeds, SyntheticCells
+from bulkgen.study.run import ModelSettings, RealCells, Run, Seeds, SyntheticCells
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -143,7 +143,7 @@ class Part(BaseModel, ABC):
                     validation=validation,
                     ablation=ablation,
                     test_dose=test_dose,
-                    model=study.models[model],
+                    model=_fresh_where_drawn(study.models[model], training, ablation),
                     seed=seed,
                     context=data.context,
                 )
@@ -189,6 +189,12 @@ class BalancedPart(Part):
         wanted = dict.fromkeys(self.balance or (("natural", "equal") if unequal else ("natural",)))
         equal = Problem(f"{problem.name}, equal classes", problem.labels, min(sizes))
         return [problem if balance == "natural" else equal for balance in wanted]
+
+
+def _fresh_where_drawn(model: ModelSettings, training: Sequence[TrainingCells], ablation: Ablation) -> ModelSettings:
+    """Return a model for a training set: there are no fresh cells without a generator, and none of an ablation."""
+    drawn = any(isinstance(cells, SyntheticCells) for cells in training)
+    return model if drawn and ablation == "none" else model.model_copy(update={"fresh_cells": False})
 
 
 def sizes_of(problem: Problem, data: DataFacts) -> list[int]:
