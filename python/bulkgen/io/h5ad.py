@@ -13,7 +13,7 @@ import numpy as np
 from bulkgen.io.atomic import atomic_directory, atomic_file, check_output
 from bulkgen.io.checks import canonical_counts
 from bulkgen.io.provenance import provenance_of
-from bulkgen.io.storage import check_hdf5, check_zarr
+from bulkgen.io.storage import check_storage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -75,12 +75,10 @@ def read(
         with warnings.catch_warnings():
             # refused below
             warnings.filterwarnings("ignore", "Observation names are not unique", UserWarning)
-            if path.suffix == ".zarr":
-                check_zarr(path)
-                adata = ad.read_zarr(path)
-            else:
-                check_hdf5(path)
-                adata = ad.read_h5ad(path, backed="r" if backed else None)
+            check_storage(path)
+            adata = ad.read_zarr(path) if path.suffix == ".zarr" else ad.read_h5ad(path, backed="r" if backed else None)
+    except MemoryError:
+        raise
     # what anndata, h5py and zarr raise differs with what is wrong and with their version
     except Exception as error:
         reason = next(iter(str(error).splitlines()), type(error).__name__)

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
-__all__ = ["check_hdf5", "check_zarr", "plausible_bytes"]
+__all__ = ["check_storage", "plausible_bytes"]
 
 #: No compression of real data reaches this; a bomb does.
 _MOST_COMPRESSED = 2048
@@ -24,6 +24,8 @@ _CODECS = frozenset(
     "adler32 astype bitround blosc bytes bz2 crc32 crc32c delta fixedscaleoffset fletcher32 gzip jenkins_lookup3 lz4 "
     "lzma packbits quantize sharding_indexed shuffle transpose vlen-array vlen-bytes vlen-utf8 zlib zstd".split()
 )
+#: What a heap of strings begins with: signature, version, three zeros.
+_HEAP = b"GCOL\x01\x00\x00\x00"
 _ZARR_METADATA = frozenset((".zarray", ".zattrs", ".zgroup", ".zmetadata", "zarr.json"))
 #: The arrays of a sparse matrix: a lost chunk of one reads as zeros, which are other counts.
 _SPARSE_PARTS = ("data", "indices", "indptr")
@@ -34,16 +36,23 @@ def plausible_bytes(stored: int) -> int:
     return _ALLOWED_BYTES + _MOST_COMPRESSED * stored
 
 
-def check_hdf5(path: Path) -> None:
-    """Refuse an HDF5 file that claims more than it holds, or asks to open other files.
+def check_storage(path: Path) -> None:
+    """Refuse a store of cells that claims more than it holds, asks for other files, or asks to run code.
+
+    It reads names and sizes, no values.
 
     Raises
     ------
     ValueError
         The message says which part is wrong.
-    OSError, RuntimeError
-        If the file is damaged.
+    Exception
+        What h5py and zarr raise for a damaged store.
     """
+    (_check_zarr if path.suffix == ".zarr" else _check_hdf5)(path)
+
+
+def _check_hdf5(path: Path) -> None:
+    values: list[tuple[int, int]] = []
     with h5py.File(path, "r") as file:
         claimed = 0
         limit = plausible_bytes(path.stat().st_size)
@@ -65,9 +74,57 @@ def check_hdf5(path: Path) -> None:
                     groups.append((item, depth + 1))
                 elif isinstance(item, h5py.Dataset):
                     _check_dataset(item, place)
+                    values += _extents(item)
                     claimed += _claimed_bytes(item.shape, item.dtype.itemsize)
                     if claimed > limit:
                         raise ValueError(_bomb(place, item.shape, path.stat().st_size))
+    _check_heaps(path, values)
+
+
+def _extents(dataset: h5py.Dataset) -> list[tuple[int, int]]:
+    """Where in the file the values of a data set lie: first byte, number of bytes."""
+    found: list[tuple[int, int]] = []
+    if dataset.chunks is not None:
+        # returns at the first answer that is not None
+        dataset.id.chunk_iter(lambda chunk: found.append((chunk.byte_offset, chunk.size)))
+    elif dataset.id.get_offset() is not None:
+        found.append((dataset.id.get_offset(), dataset.id.get_storage_size()))
+    return found
+
+
+def _check_heaps(path: Path, values: list[tuple[int, int]]) -> None:
+    """Refuse damaged heaps of strings, at whose entries without a size the HDF5 library loops for ever.
+
+    They are looked for wherever no data set has its values.
+    """
+    size = path.stat().st_size
+    start = 0
+    with path.open("rb") as file:
+        for first, length in [*sorted(values), (size, 0)]:
+            if first > start:
+                file.seek(start)
+                between = file.read(first - start)
+                place = between.find(_HEAP)
+                while place >= 0:
+                    _check_heap(between[place : place + _heap_bytes(between, place)], start + place)
+                    place = between.find(_HEAP, place + 1)
+            start = max(start, first + length)
+
+
+def _heap_bytes(content: bytes, place: int) -> int:
+    return int.from_bytes(content[place + 8 : place + 16], "little")
+
+
+def _check_heap(heap: bytes, place: int) -> None:
+    entry = 16
+    while entry + 16 <= len(heap):
+        number = int.from_bytes(heap[entry : entry + 2], "little")
+        length = int.from_bytes(heap[entry + 8 : entry + 16], "little")
+        # entry 0 is what is free, its own head included
+        step = length if number == 0 else 16 + -(-length // 8) * 8
+        if step == 0:
+            raise ValueError(f"its heap of strings at byte {place} is damaged at entry {entry}")
+        entry += step
 
 
 def _check_link(group: h5py.Group, name: str, place: str) -> None:
@@ -100,16 +157,7 @@ def _check_dataset(dataset: h5py.Dataset, place: str) -> None:
         raise ValueError(_lost(place, dataset.id.get_num_chunks(), chunks))
 
 
-def check_zarr(path: Path) -> None:
-    """Refuse a zarr store that claims more than it holds, lost chunks of a sparse matrix, or asks to run code.
-
-    Raises
-    ------
-    ValueError
-        The message says which part is wrong.
-    OSError
-        If the store is damaged.
-    """
+def _check_zarr(path: Path) -> None:
     import zarr
 
     stored, files = _store_files(path)
