@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bulkgen.errors import OutputExistsError
+from bulkgen.io.full_disk import full_disk_named
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -70,9 +71,10 @@ def atomic_file(path: str | Path, *, overwrite: bool = False) -> Iterator[Path]:
     # mkstemp makes private files; the user asked for an ordinary one
     temporary.chmod(0o666 & ~_umask())
     try:
-        with _no_lost_interrupt():
-            yield temporary
-        _sync(temporary)
+        with full_disk_named(path):
+            with _no_lost_interrupt():
+                yield temporary
+            _sync(temporary)
         temporary.replace(path)
         _sync(path.absolute().parent)
     finally:
@@ -92,9 +94,10 @@ def atomic_directory(path: str | Path, *, overwrite: bool = False, within: Path 
     temporary.chmod(0o777 & ~_umask())
     old: Path | None = None
     try:
-        with _no_lost_interrupt():
-            yield temporary
-        sync_folder(temporary)
+        with full_disk_named(path):
+            with _no_lost_interrupt():
+                yield temporary
+            sync_folder(temporary)
         if path.exists():
             old = Path(tempfile.mkdtemp(prefix=f".{path.name}.old.", dir=parent))
             path.replace(old / path.name)

@@ -5,22 +5,29 @@ from __future__ import annotations
 import bz2
 import csv
 import gzip
+import io
 import lzma
+import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
+import pyarrow.parquet as pq
+
+from bulkgen.io.storage import plausible_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import TextIO
+    from typing import Any, BinaryIO, TextIO
 
 __all__ = ["TABLE_SUFFIXES", "UNNAMED", "read_table"]
 
 #: Endings of tables; text may also be compressed.
 TABLE_SUFFIXES = (".csv", ".tsv", ".txt", ".tab", ".gct", ".parquet")
-_OPEN: dict[str, Callable[..., TextIO]] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
+_OPEN: dict[str, Callable[..., Any]] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
+#: Characters; ten times the names of a million samples.
+_LONGEST_HEADER = 1 << 28
 #: In the order in which they are tried on the header: a tab is hardly ever part of a name, a blank often is.
 _SEPARATORS = "\t,; "
 #: How a column without a name is called, followed by its place.
@@ -64,23 +71,61 @@ def read_table(path: str | Path, *, text: bool = False) -> pd.DataFrame:
             f"{path} must end in {', '.join(TABLE_SUFFIXES)}; text may also be compressed (.gz, .bz2, .xz)"
         )
     try:
-        table = pd.read_parquet(path) if kind == ".parquet" else _read_text(path, compression, text=text)
-    except (OSError, EOFError, ValueError, lzma.LZMAError, csv.Error) as error:
+        table = _read_parquet(path) if kind == ".parquet" else _read_text(path, compression, text=text)
+    except (OSError, EOFError, ValueError, OverflowError, RecursionError, csv.Error, lzma.LZMAError, zlib.error) as error:
         # what pandas and pyarrow raise are kinds of ValueError
         reason = next(iter(str(error).splitlines()), type(error).__name__)
         raise OSError(f"{path} cannot be read as a table ({kind}): {reason}") from error
     return table
 
 
+def _read_parquet(path: Path) -> pd.DataFrame:
+    described = pq.ParquetFile(path).metadata
+    # eight bytes for a value: what pandas makes of it
+    claimed = 8 * described.num_rows * described.num_columns
+    if claimed > plausible_bytes(path.stat().st_size):
+        raise ValueError(f"it claims {described.num_rows:,} rows, for which its {path.stat().st_size:,} bytes are too few")
+    return pd.read_parquet(path)
+
+
+def _header_line(file: TextIO) -> str:
+    line = file.readline(_LONGEST_HEADER)
+    if len(line) == _LONGEST_HEADER:
+        raise ValueError(f"its header has no end within {_LONGEST_HEADER >> 20} million characters")
+    return line
+
+
+class _Bounded(io.RawIOBase):
+    """Bytes of a file, no more than compression makes plausible."""
+
+    def __init__(self, file: BinaryIO, path: Path) -> None:
+        self._file = file
+        self._left = plausible_bytes(path.stat().st_size)
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:  # noqa: ANN401 - whatever holds bytes
+        found = self._file.read(len(buffer))
+        self._left -= len(found)
+        if self._left < 0:
+            raise ValueError("it unpacks to far more than a table does; unpack it by hand if it is yours")
+        buffer[: len(found)] = found
+        return len(found)
+
+
 def _read_text(path: Path, compression: str, *, text: bool) -> pd.DataFrame:
     # spreadsheets put a byte-order mark before the first name
-    with _OPEN.get(compression, open)(path, "rt", encoding="utf-8-sig", newline="") as file:
-        header = file.readline()
+    with (
+        _OPEN.get(compression, open)(path, "rb") as raw,
+        io.TextIOWrapper(io.BufferedReader(_Bounded(raw, path)), encoding="utf-8-sig", newline="") as file,
+    ):
+        header = _header_line(file)
         gct = header.startswith("#1.2")
         while header.startswith("#"):
-            header = file.readline()
+            header = _header_line(file)
         if gct:  # the size of the table
-            header = file.readline()
+            header = _header_line(file)
         separator = next((character for character in _SEPARATORS if character in header), None)
         if separator is None:
             raise OSError(f"the header has one column only: {header.strip()[:80]!r}")
