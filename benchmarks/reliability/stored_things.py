@@ -97,7 +97,7 @@ def open_cells(path: Path) -> tuple[str, str]:
     """Open an AnnData and use it."""
     found = read(path)
     profiles = bulkgen.bulk_profiles(found, by="label", threads=1)
-    structure = f"{found.shape} {profiles.shape} {found.obs.dtypes.to_dict()}"
+    structure = f"{found.shape} {profiles.n_vars} {found.obs.dtypes.map(lambda kind: kind.kind).to_dict()}"
     matrix = found.X.toarray() if sp.issparse(found.X) else found.X
     return structure, _digest(matrix.tobytes(), found.obs.to_csv(), found.var.to_csv())
 

@@ -31,9 +31,9 @@ _ZARR_METADATA = frozenset((".zarray", ".zattrs", ".zgroup", ".zmetadata", "zarr
 _SPARSE_PARTS = ("data", "indices", "indptr")
 
 
-def plausible_bytes(stored: int) -> int:
+def plausible_bytes(stored: int, most_compressed: int = _MOST_COMPRESSED) -> int:
     """Return the most bytes that so many stored ones may claim to hold."""
-    return _ALLOWED_BYTES + _MOST_COMPRESSED * stored
+    return _ALLOWED_BYTES + most_compressed * stored
 
 
 def check_storage(path: Path) -> None:
@@ -53,6 +53,7 @@ def check_storage(path: Path) -> None:
 
 def _check_hdf5(path: Path) -> None:
     values: list[tuple[int, int]] = []
+    matrices: list[h5py.Group] = []
     with h5py.File(path, "r") as file:
         claimed = 0
         limit = plausible_bytes(path.stat().st_size)
@@ -62,6 +63,8 @@ def _check_hdf5(path: Path) -> None:
             group, depth = groups.pop()
             if depth > _DEEPEST:
                 raise ValueError(f"its groups are nested more than {_DEEPEST} deep at {group.name[:80]!r}")
+            if set(_SPARSE_PARTS) <= set(group):
+                matrices.append(group)
             for name in group:
                 place = f"{group.name.rstrip('/')}/{name}"
                 _check_link(group, name, place)
@@ -78,7 +81,17 @@ def _check_hdf5(path: Path) -> None:
                     claimed += _claimed_bytes(item.shape, item.dtype.itemsize)
                     if claimed > limit:
                         raise ValueError(_bomb(place, item.shape, path.stat().st_size))
-    _check_heaps(path, values)
+        _check_heaps(path, values)
+        for group in matrices:
+            _check_shape(group)
+
+
+def _check_shape(group: Any) -> None:  # noqa: ANN401 - of h5py or zarr
+    """Refuse a sparse matrix that claims other rows than it has pointers to, before they are allocated."""
+    shape = group.attrs.get("shape", group.attrs.get("h5sparse_shape"))
+    kind = str(group.attrs.get("encoding-type", group.attrs.get("h5sparse_format", "")))
+    if shape is not None and int(shape[1 if kind.startswith("csc") else 0]) != group["indptr"].shape[0] - 1:
+        raise ValueError(f"its {group.name} claims the shape {tuple(map(int, shape))}, but has other row pointers")
 
 
 def _extents(dataset: h5py.Dataset) -> list[tuple[int, int]]:
@@ -179,6 +192,8 @@ def _check_zarr(path: Path) -> None:
         # a matrix without values has none to lose
         if name in _SPARSE_PARTS and files.get(array.path, 0) < grid and _siblings(group, parent):
             raise ValueError(_lost(place, files.get(array.path, 0), grid))
+        if name == "indptr":
+            _check_shape(group[parent] if parent else group)
 
 
 def _store_files(path: Path) -> tuple[dict[str, int], dict[str, int]]:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["MAX_BYTES", "read_bytes", "read_pickle"]
 
-#: The most instructions that are looked at; Geneformer's largest dictionary has 400,000.
+#: The most instructions that are looked at; Geneformer's largest dictionary has 585,179.
 MAX_INSTRUCTIONS = 4_000_000
 #: The largest dictionary file that is read; Geneformer's largest is 4 MB.
 MAX_BYTES = 32 * 2**20
