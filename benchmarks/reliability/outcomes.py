@@ -60,7 +60,7 @@ class Isolated:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._stop()
+        self.stop()
 
     def attempt(self, module: str, function: str, path: Path, *, seconds: float = HANGS) -> Outcome:
         """Call ``module.function(path)``."""
@@ -68,12 +68,12 @@ class Isolated:
         process.stdin.write(json.dumps([module, function, str(path)]).encode() + b"\n")
         process.stdin.flush()
         if not select.select([process.stdout], [], [], seconds)[0]:
-            self._stop()
+            self.stop()
             return Outcome("hang", f"after {seconds:.0f} s")
         line = process.stdout.readline()
         if not line:
             code = process.wait()
-            self._stop()
+            self.stop()
             return Outcome("crash", f"exit code {code}")
         return Outcome(*json.loads(line))
 
@@ -89,7 +89,8 @@ class Isolated:
             )
         return self._process
 
-    def _stop(self) -> None:
+    def stop(self) -> None:
+        """End the process; the next attempt has another."""
         if self._process is not None:
             self._process.kill()
             self._process.communicate()

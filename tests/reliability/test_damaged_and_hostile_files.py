@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import pytest
-
 import corrupted_files
 import hostile_files
+import pytest
 from outcomes import Isolated, judged, row
 
 

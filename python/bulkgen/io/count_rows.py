@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import numpy as np
 import scipy.sparse as sp
@@ -235,19 +235,19 @@ def _csr(data: np.ndarray, indices: np.ndarray, indptr: np.ndarray, n_columns: i
 
 
 @contextmanager
-def open_group(path: str | Path, *, mode: Literal["r", "w"] = "r") -> Iterator[Any]:
+def open_group(path: str | Path) -> Iterator[Any]:
     """Open an ``.h5ad`` file or ``.zarr`` store; its groups are alike."""
     if Path(path).suffix == ".zarr":
         import zarr
 
-        yield zarr.open_group(str(path), mode=mode)
+        yield zarr.open_group(str(path), mode="r")
         return
     import h5py
 
     with suppress(ImportError):
         # filters that HDF5 itself does not have (zstd, lz4, blosc); they register themselves
         import hdf5plugin  # type: ignore[import-not-found]  # noqa: F401
-    with h5py.File(path, mode) as file:
+    with h5py.File(path, "r") as file:
         yield file
 
 

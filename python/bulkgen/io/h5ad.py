@@ -7,17 +7,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import anndata as ad
-import h5py
 import numpy as np
 
 from bulkgen.io.atomic import atomic_directory, atomic_file, check_output
 from bulkgen.io.checks import canonical_counts
 from bulkgen.io.provenance import provenance_of
 from bulkgen.io.storage import check_storage
+from bulkgen.io.writing import new_hdf5, settled_zarr
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    import h5py
     import pandas as pd
 
     from bulkgen.io.checks import CountMatrix
@@ -77,8 +78,6 @@ def read(
             warnings.filterwarnings("ignore", "Observation names are not unique", UserWarning)
             check_storage(path)
             adata = ad.read_zarr(path) if path.suffix == ".zarr" else ad.read_h5ad(path, backed="r" if backed else None)
-    except MemoryError:
-        raise
     # what anndata, h5py and zarr raise differs with what is wrong and with their version
     except Exception as error:
         reason = next(iter(str(error).splitlines()), type(error).__name__)
@@ -129,8 +128,8 @@ def write(adata: ad.AnnData, path: str | Path, *, overwrite: bool = False) -> No
         warnings.filterwarnings("ignore", "Writing zarr v2 data", UserWarning)
         warnings.filterwarnings("ignore", "Variable names are not unique", UserWarning)
         if path.suffix == ".zarr":
-            with atomic_directory(path, overwrite=overwrite) as temporary:
-                _write_zarr(_shallow(adata), temporary)
+            with atomic_directory(path, overwrite=overwrite) as temporary, settled_zarr():
+                _shallow(adata).write_zarr(temporary)
         else:
             with atomic_file(path, overwrite=overwrite) as temporary:
                 _write_hdf5(_shallow(adata), temporary)
@@ -141,7 +140,7 @@ _NUMBERS = frozenset(("array", "csr_matrix", "csc_matrix"))
 
 
 def _write_hdf5(adata: ad.AnnData, path: Path) -> None:
-    """Write with checksums of the values, and of the file's own tables, which HDF5 1.10 and later check."""
+    """Write with checksums of the values."""
     adata.strings_to_categoricals()
     if adata.raw is not None:
         adata.strings_to_categoricals(adata.raw.var)
@@ -153,16 +152,8 @@ def _write_hdf5(adata: ad.AnnData, path: Path) -> None:
         checked = options["iospec"].encoding_type in _NUMBERS
         write(group, name, part, dataset_kwargs={"compression": "lzf"} | ({"fletcher32": True} if checked else {}))
 
-    with h5py.File(path, "w", libver=("v110", "v110")) as file:
+    with new_hdf5(path) as file:
         ad.experimental.write_dispatched(file, "/", adata, callback=write_part)
-
-
-def _write_zarr(adata: ad.AnnData, path: Path) -> None:
-    """Write chunks of zeros too, so that a lost one can be told."""
-    import zarr
-
-    with zarr.config.set({"array.write_empty_chunks": True}):
-        adata.write_zarr(path)
 
 
 def _shallow(adata: ad.AnnData) -> ad.AnnData:

@@ -21,8 +21,7 @@ _ALLOWED_BYTES = 1 << 28
 _DEEPEST = 64
 #: Decoders that compute numbers and strings; numcodecs also has pickles, which run code.
 _CODECS = frozenset(
-    "adler32 astype bitround blosc bytes bz2 crc32 crc32c delta fixedscaleoffset fletcher32 gzip jenkins_lookup3 lz4 "
-    "lzma packbits quantize sharding_indexed shuffle transpose vlen-array vlen-bytes vlen-utf8 zlib zstd".split()
+    ["adler32", "astype", "bitround", "blosc", "bytes", "bz2", "crc32", "crc32c", "delta", "fixedscaleoffset", "fletcher32", "gzip", "jenkins_lookup3", "lz4", "lzma", "packbits", "quantize", "sharding_indexed", "shuffle", "transpose", "vlen-array", "vlen-bytes", "vlen-utf8", "zlib", "zstd"]
 )
 #: What a heap of strings begins with: signature, version, three zeros.
 _HEAP = b"GCOL\x01\x00\x00\x00"
