@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import signal
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from types import FrameType
 
 __all__ = ["atomic_directory", "atomic_file", "check_interrupt", "check_output", "sync_folder"]
+
+_MEANWHILE = "{} was made by another process meanwhile and is kept; choose another output"
 
 
 def check_output(path: str | Path, *, overwrite: bool) -> Path:
@@ -75,10 +78,25 @@ def atomic_file(path: str | Path, *, overwrite: bool = False) -> Iterator[Path]:
             with _no_lost_interrupt():
                 yield temporary
             _sync(temporary)
-        temporary.replace(path)
+        _put(temporary, path, overwrite=overwrite)
         _sync(path.absolute().parent)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _put(temporary: Path, path: Path, *, overwrite: bool) -> None:
+    if not overwrite:
+        # unlike a rename, a link does not take the place of what another process made since the check
+        try:
+            os.link(temporary, path)
+        except FileExistsError as error:
+            raise OutputExistsError(_MEANWHILE.format(path)) from error
+        except OSError:
+            # a file system without links
+            pass
+        else:
+            return
+    temporary.replace(path)
 
 
 @contextmanager
@@ -98,10 +116,15 @@ def atomic_directory(path: str | Path, *, overwrite: bool = False, within: Path 
             with _no_lost_interrupt():
                 yield temporary
             sync_folder(temporary)
-        if path.exists():
+        if overwrite and path.exists():
             old = Path(tempfile.mkdtemp(prefix=f".{path.name}.old.", dir=parent))
             path.replace(old / path.name)
-        temporary.replace(path)
+        try:
+            temporary.replace(path)
+        except OSError as error:
+            if error.errno in (errno.EEXIST, errno.ENOTEMPTY):
+                raise OutputExistsError(_MEANWHILE.format(path)) from error
+            raise
         _sync(parent)
     except BaseException:
         if old is not None and not path.exists():

@@ -1,0 +1,132 @@
+"""Several at once: two writers of one path, many threads in one function, data-loader workers however started."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+
+import bulkgen
+import stored_things
+from bulkgen.errors import OutputExistsError
+from bulkgen.io import atomic_directory, atomic_file
+from count_cases import matrix_bytes
+
+
+@pytest.mark.parametrize("whole", [atomic_file, atomic_directory])
+def test_of_two_writers_that_both_found_no_output_the_first_wins_and_the_other_says_so(tmp_path, whole):
+    def fill(temporary, text):
+        (temporary / "part" if whole is atomic_directory else temporary).write_text(text)
+
+    path = tmp_path / "out.txt"
+    with pytest.raises(OutputExistsError, match=r"out\.txt was made by another process meanwhile"), whole(path) as late:
+        fill(late, "late")
+        with whole(path) as early:
+            fill(early, "early")
+    assert (path / "part" if path.is_dir() else path).read_text() == "early"
+    assert [left.name for left in tmp_path.iterdir()] == ["out.txt"]
+
+
+WRITE = """
+import sys, pathlib, time
+from bulkgen.io import atomic_file
+me, place = sys.argv[1], pathlib.Path("out.txt")
+wins = 0
+print("ready", flush=True); sys.stdin.readline()
+for turn in range(200):
+    try:
+        with atomic_file(f"out{turn}.txt") as temporary:
+            temporary.write_text(me * 20_000)
+        wins += 1
+    except FileExistsError:
+        pass
+print(wins)
+"""
+
+
+def test_two_processes_that_write_two_hundred_files_win_each_once_and_whole(tmp_path):
+    writers = [
+        subprocess.Popen(
+            [sys.executable, "-c", WRITE, me], cwd=tmp_path, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        for me in "ab"
+    ]
+    for writer in writers:
+        assert writer.stdout.readline() == "ready\n"
+    for writer in writers:
+        writer.stdin.write("go\n")
+        writer.stdin.flush()
+    wins = [int(writer.communicate(timeout=120)[0]) for writer in writers]
+    assert sum(wins) == 200
+    found = [path.read_text() for path in tmp_path.iterdir()]
+    assert len(found) == 200
+    assert {len(text) for text in found} == {20_000}
+    assert all(len(set(text)) == 1 for text in found)
+
+
+def pseudobulk():
+    return matrix_bytes(bulkgen.pseudobulk(stored_things.cells(), by="label", k=3, rng=1).X)
+
+
+def profiles():
+    return bulkgen.bulk_profiles(stored_things.cells(), by="label").layers["mean"].tobytes()
+
+
+def tokens():
+    values, offsets = stored_things.tokens().flat()
+    return values.tobytes(), offsets.tobytes()
+
+
+def synthetic(method):
+    return lambda: matrix_bytes(bulkgen.synthesize(fitted=stored_things.fit(method), n_cells=50, rng=1).X)
+
+
+@pytest.mark.parametrize(
+    "call",
+    [pseudobulk, profiles, tokens, *(synthetic(method) for method in ("negative_binomial", "copula", "donor_shift"))],
+)
+def test_eight_threads_in_one_function_give_what_one_gives(call):
+    alone = call()
+    with ThreadPoolExecutor(8) as pool:
+        together = [future.result() for future in [pool.submit(call) for _ in range(16)]]
+    assert all(found == alone for found in together)
+
+
+WORKERS = """
+import sys
+import numpy as np
+import bulkgen
+from torch.utils.data import DataLoader, Dataset
+
+class Cells(Dataset):
+    def __init__(self, tokens): self.tokens = tokens
+    def __len__(self): return len(self.tokens)
+    def __getitem__(self, i): return self.tokens.input_ids(i).tolist()
+
+def same(batch): return batch
+
+if __name__ == "__main__":
+    stored = bulkgen.TokenDataset.load(sys.argv[1])
+    def seen(data, **options):
+        return [np.asarray(row).tolist() for batch in DataLoader(data, collate_fn=same, batch_size=8, **options)
+                for row in batch]
+    alone = seen(Cells(stored))
+    for start in ("fork", "spawn"):
+        assert seen(Cells(stored), num_workers=2, multiprocessing_context=start) == alone, start
+    print(len(alone))
+"""
+
+
+def test_workers_of_a_data_loader_forked_or_spawned_give_the_same_cells(tmp_path):
+    pytest.importorskip("torch")
+    folder = stored_things.make("tokens", tmp_path)
+    script = tmp_path / "workers.py"
+    script.write_text(WORKERS)
+    done = subprocess.run(
+        [sys.executable, str(script), str(folder)], capture_output=True, text=True, timeout=300, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == [str(stored_things.N_CELLS)]
