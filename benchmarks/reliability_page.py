@@ -58,7 +58,9 @@ def section(record: dict) -> str:
         else f"{record['date']}, {record['seconds']:,.0f} s on {machine}."
     )
     lines = ["| case | tried | failures | what became of it |", "|---|---|---|---|"]
-    lines += [f"| {_cell(row['case'])} | {row['tried']:,} | {row['failures']:,} | {_cell(row['note'])} |" for row in rows]
+    lines += [
+        f"| {_cell(row['case'])} | {row['tried']:,} | {row['failures']:,} | {_cell(row['note'])} |" for row in rows
+    ]
     lines.append(f"| **all** | **{tried:,}** | **{failures:,}** | |")
     return "\n\n".join([f"## {record['title']}", f"`{record['command']}`\n\n{measured}", "\n".join(lines)])
 

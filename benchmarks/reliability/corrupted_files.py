@@ -35,6 +35,9 @@ KINDS = {
     "tsv_gz": "bulk table, gzip",
 }
 
+#: What a kind cannot help.
+NOTES = {"tsv": "text has no checksum: a separator or line end lost makes another table"}
+
 
 def cut(content: bytearray, rng: np.random.Generator) -> None:
     """Leave the beginning."""
@@ -106,7 +109,7 @@ def campaign(count: int, *, kinds: tuple[str, ...] = tuple(KINDS), say: Callable
                     kinds_found[found] += 1
                     if found not in SOUND:
                         say(f"{kind}, {damage}, seed {seed}: {found}: {outcome.said[:300]}")
-                rows.append(row(f"{KINDS[kind]}: {damage}", kinds_found))
+                rows.append(row(f"{KINDS[kind]}: {damage}", kinds_found, NOTES.get(kind, "")))
     return rows
 
 

@@ -23,11 +23,10 @@ import numpy as np
 
 sys.path.append(str(Path(__file__).resolve().parent))
 
-import stored_things
-from outcomes import Isolated, Row, row, write_rows
-
 import bulkgen
+import stored_things
 from bulkgen.io import write
+from outcomes import Isolated, Row, row, write_rows
 
 TITLE = "Disk full"
 #: Shares of what a stage writes after which the disk is full.
@@ -124,7 +123,9 @@ def study_table(out: Path) -> None:
 
     from bulkgen.study.folder import StudyFolder
 
-    StudyFolder(out).write_table(out / "results.parquet", pd.DataFrame({"score": np.random.default_rng(0).random(9000)}))
+    StudyFolder(out).write_table(
+        out / "results.parquet", pd.DataFrame({"score": np.random.default_rng(0).random(9000)})
+    )
 
 
 def report_page(out: Path) -> None:
@@ -239,7 +240,9 @@ def campaign(
                 if problem:
                     say(f"{name}, {share}, {'tmpfs' if mounted else 'limit'}: {problem}")
         how = "small tmpfs" if mounted else "limit on the size of files"
-        rows.append(row(f"{STAGES[name].__doc__.rstrip('.')}: {how}", kinds, "earlier output intact" * (not kinds["escaped"])))
+        rows.append(
+            row(f"{STAGES[name].__doc__.rstrip('.')}: {how}", kinds, "earlier output intact" * (not kinds["escaped"]))
+        )
     return rows
 
 

@@ -157,7 +157,9 @@ def _attempted(call, path: Path) -> Outcome:
     except (OSError, ValueError, TypeError, BulkgenError) as error:
         said = str(error)
         # bare messages of other libraries say neither what nor where
-        return Outcome("refused" if len(said) > 20 and "\n" not in said else "escaped", f"{type(error).__name__}: {said}")
+        return Outcome(
+            "refused" if len(said) > 20 and "\n" not in said else "escaped", f"{type(error).__name__}: {said}"
+        )
     except BaseException as error:
         return Outcome("escaped", f"{type(error).__name__}: {error}")
 

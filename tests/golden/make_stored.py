@@ -88,7 +88,13 @@ def make(folder: Path) -> None:
         assert done.returncode == 0, done.stderr
         kept = folder / "study"
         (kept / "runs").mkdir(parents=True)
-        for file in ("study.toml", "data.json", "split.parquet", "results.csv", *Path(name, "study").glob("runs/*.json")):
+        for file in (
+            "study.toml",
+            "data.json",
+            "split.parquet",
+            "results.csv",
+            *Path(name, "study").glob("runs/*.json"),
+        ):
             source = Path(name, "study", file)
             target = kept / source.relative_to(Path(name, "study"))
             shutil.copy(source, target)

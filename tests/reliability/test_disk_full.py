@@ -9,9 +9,9 @@ import signal
 import subprocess
 import sys
 
-import disk_full
 import pytest
 
+import disk_full
 from bulkgen.io import atomic_file, write
 from bulkgen.io.full_disk import full_disk_named
 from count_cases import labelled_cells

@@ -21,7 +21,12 @@ _ALLOWED_BYTES = 1 << 28
 _DEEPEST = 64
 #: Decoders that compute numbers and strings; numcodecs also has pickles, which run code.
 _CODECS = frozenset(
-    ["adler32", "astype", "bitround", "blosc", "bytes", "bz2", "crc32", "crc32c", "delta", "fixedscaleoffset", "fletcher32", "gzip", "jenkins_lookup3", "lz4", "lzma", "packbits", "quantize", "sharding_indexed", "shuffle", "transpose", "vlen-array", "vlen-bytes", "vlen-utf8", "zlib", "zstd"]
+    (
+        *("adler32", "crc32", "crc32c", "fletcher32", "jenkins_lookup3"),
+        *("astype", "bitround", "bytes", "delta", "fixedscaleoffset", "packbits", "quantize", "shuffle", "transpose"),
+        *("blosc", "bz2", "gzip", "lz4", "lzma", "zlib", "zstd"),
+        *("sharding_indexed", "vlen-array", "vlen-bytes", "vlen-utf8"),
+    )
 )
 #: What a heap of strings begins with: signature, version, three zeros.
 _HEAP = b"GCOL\x01\x00\x00\x00"

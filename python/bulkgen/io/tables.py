@@ -84,9 +84,9 @@ def read_table(path: str | Path, *, text: bool = False) -> pd.DataFrame:
 def _read_parquet(path: Path) -> pd.DataFrame:
     described = pq.ParquetFile(path).metadata
     # eight bytes for a value: what pandas makes of it
-    claimed = 8 * described.num_rows * described.num_columns
-    if claimed > plausible_bytes(path.stat().st_size):
-        raise ValueError(f"it claims {described.num_rows:,} rows, for which its {path.stat().st_size:,} bytes are too few")
+    claimed, stored = 8 * described.num_rows * described.num_columns, path.stat().st_size
+    if claimed > plausible_bytes(stored):
+        raise ValueError(f"it claims {described.num_rows:,} rows, for which its {stored:,} bytes are too few")
     return pd.read_parquet(path)
 
 

@@ -217,7 +217,8 @@ class StudyFolder:
         except (FileNotFoundError, ValueError, RecursionError):
             return None
         known = isinstance(found, dict) and (found.get("format"), found.get("version")) == (_FORMAT, _FORMAT_VERSION)
-        return cast("RunRecord", found) if known and found.get("key") == key else None
+        whole = known and found.get("key") == key and set(RunRecord.__annotations__) <= set(found)
+        return cast("RunRecord", found) if whole else None
 
     def write_record(
         self,
