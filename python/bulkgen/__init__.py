@@ -16,9 +16,10 @@ if TYPE_CHECKING:
     from bulkgen.fidelity.runner import benchmark_generators
     from bulkgen.fidelity.score import score_cells
     from bulkgen.fits import Fit, fit_generator, load_fit
-    from bulkgen.io import CellStore, open_cells, read, write
+    from bulkgen.io import CellStore, open_cells, open_shards, read, write
     from bulkgen.profiles import bulk_profiles
     from bulkgen.rng import STREAM_VERSION
+    from bulkgen.sharded_synthesis import Shards
     from bulkgen.splits import BenchmarkSplit, split_benchmark
     from bulkgen.study import StudyConfig, StudyResults, run_study
     from bulkgen.synthesis import synthesize
@@ -36,6 +37,7 @@ __all__ = [
     "CellStore",
     "Fit",
     "Scores",
+    "Shards",
     "StudyConfig",
     "StudyResults",
     "SyntheticTokens",
@@ -51,6 +53,7 @@ __all__ = [
     "load_fit",
     "match_genes",
     "open_cells",
+    "open_shards",
     "pseudobulk",
     "read",
     "read_bulk",
@@ -70,6 +73,7 @@ _HOME = {
     "CellStore": "bulkgen.io",
     "Fit": "bulkgen.fits",
     "Scores": "bulkgen.training",
+    "Shards": "bulkgen.sharded_synthesis",
     "StudyConfig": "bulkgen.study",
     "StudyResults": "bulkgen.study",
     "SyntheticTokens": "bulkgen.training.synthetic_tokens",
@@ -84,6 +88,7 @@ _HOME = {
     "load_fit": "bulkgen.fits",
     "match_genes": "bulkgen.bulk_input",
     "open_cells": "bulkgen.io",
+    "open_shards": "bulkgen.io",
     "pseudobulk": "bulkgen.aggregate",
     "read": "bulkgen.io",
     "read_bulk": "bulkgen.bulk_input",

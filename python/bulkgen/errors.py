@@ -21,7 +21,10 @@ __all__ = [
     "LabelError",
     "MissingExtraError",
     "OutputExistsError",
+    "ResourcesError",
     "ResumeError",
+    "ShardError",
+    "StoppedError",
     "StudyConfigError",
     "StudyInUseError",
     "UnsafePickleError",
@@ -84,7 +87,29 @@ class DownloadError(BulkgenError, OSError):
 
 
 class ResumeError(BulkgenError, ValueError):
-    """An interrupted training cannot go on: it was another one, or it is running already."""
+    """What was interrupted, a training or a folder of shards, cannot go on: it was another one, or is at work."""
+
+
+class ResourcesError(BulkgenError, OSError):
+    """There is not enough free space or memory for what was asked for."""
+
+
+class ShardError(BulkgenError, OSError):
+    """A shard could not be made; the others that were done stay."""
+
+
+class StoppedError(BulkgenError, RuntimeError):
+    """A long piece of work was asked to stop, and did so after what was in flight.
+
+    Attributes
+    ----------
+    done, total
+        Pieces that are done, and all of them.
+    """
+
+    def __init__(self, done: int, total: int) -> None:
+        self.done, self.total = done, total
+        super().__init__(f"stopped after {done:,} of {total:,} shards")
 
 
 class MissingExtraError(BulkgenError, ImportError):

@@ -114,7 +114,6 @@ def _set_aside(spill: Spill, block: sp.csr_matrix, bucket_of: Int64Array, *, n_b
     order = np.argsort(bucket_of, kind="stable")
     ends = np.searchsorted(bucket_of[order], np.arange(n_buckets + 1))
     largest = int(block.data.max(initial=0))
-    # narrow first, for half as many bytes to move
     ordered = block if n_buckets == 1 and ends[-1] == order.size else block[order]
     columns = smallest_integers(ordered.indices, block.shape[1] - 1)
     values = smallest_integers(ordered.data, largest)

@@ -2,59 +2,58 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from numbers import Integral
-from typing import TYPE_CHECKING, Any, Literal, TypeGuard, overload
+from typing import TYPE_CHECKING, Any, Literal, cast, overload
 
-import numpy as np
-import pandas as pd
-
-from bulkgen.errors import LabelError
+from bulkgen.cell_request import CellRequest, cell_name, cells_per_stratum
 from bulkgen.fits import Fit, fit_made, load_fit
 from bulkgen.generators.registry import DEFAULT_METHOD, make_generator
-from bulkgen.io import check_output, make_anndata, provenance
+from bulkgen.io import check_output
+from bulkgen.io.resources import available_memory, require_memory
 from bulkgen.rng import key_from_rng
-from bulkgen.tokens.drawn import tokenize_drawn
+from bulkgen.sharded_synthesis import TokenOptions, memory_per_cell, source_of, synthesize_shards
+from bulkgen.tokens.drawn import DrawnCells, tokenize_drawn
 from bulkgen.tokens.encode import load_vocabulary
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from anndata import AnnData
 
-    from bulkgen.kernels.protocol import Int64Array, TokenArray
-    from bulkgen.kernels.row_encoding import RowEncoding
+    from bulkgen.generators import Generator
+    from bulkgen.io import Cells
+    from bulkgen.io.executors import Executor
     from bulkgen.rng import RandomState
+    from bulkgen.sharded_synthesis import Shards
     from bulkgen.tokens import TokenDataset, Vocabulary
     from bulkgen.tokens.dictionaries import VocabularyPath
 
-__all__ = ["CellRequest", "cells_per_stratum", "synthesize", "synthesize_tokens"]
+__all__ = ["synthesize", "synthesize_tokens"]
 
 
 @overload
 def synthesize(
-    bulk: AnnData | None = ...,
+    bulk: Cells | None = ...,
     *,
     fitted: Fit | str | Path | None = ...,
-    reference: AnnData | None = ...,
+    reference: Cells | None = ...,
     by: str | Sequence[str] | None = ...,
     method: str | None = ...,
     n_cells: int | Mapping[str, int] = ...,
     rng: RandomState = ...,
     threads: int | None = ...,
     to: Literal["cells"] = ...,
+    force: bool = ...,
     **parameters: Any,  # noqa: ANN401 - the generator checks them
 ) -> AnnData: ...
 
 
 @overload
 def synthesize(
-    bulk: AnnData | None = ...,
+    bulk: Cells | None = ...,
     *,
     fitted: Fit | str | Path | None = ...,
-    reference: AnnData | None = ...,
+    reference: Cells | None = ...,
     by: str | Sequence[str] | None = ...,
     method: str | None = ...,
     n_cells: int | Mapping[str, int] = ...,
@@ -73,11 +72,40 @@ def synthesize(
 ) -> TokenDataset: ...
 
 
+@overload
 def synthesize(
-    bulk: AnnData | None = None,
+    bulk: Cells | None = ...,
+    *,
+    fitted: Fit | str | Path | None = ...,
+    reference: Cells | None = ...,
+    by: str | Sequence[str] | None = ...,
+    method: str | None = ...,
+    n_cells: int | Mapping[str, int] = ...,
+    rng: RandomState = ...,
+    threads: int | None = ...,
+    to: Literal["cells", "tokens"] = ...,
+    vocabulary: str | Path | Vocabulary | None = ...,
+    label: str | None = ...,
+    columns: Sequence[str] | None = ...,
+    gene_ids: str | None = ...,
+    vocabulary_path: VocabularyPath | Sequence[VocabularyPath] | None = ...,
+    keep_empty: bool = ...,
+    out: str | Path,
+    shard_size: int,
+    format: Literal["h5ad", "zarr"] | None = ...,
+    resume: bool = ...,
+    shard: tuple[int, int] = ...,
+    executor: Executor | object | None = ...,
+    force: bool = ...,
+    **parameters: Any,  # noqa: ANN401 - the generator checks them
+) -> Shards: ...
+
+
+def synthesize(
+    bulk: Cells | None = None,
     *,
     fitted: Fit | str | Path | None = None,
-    reference: AnnData | None = None,
+    reference: Cells | None = None,
     by: str | Sequence[str] | None = None,
     method: str | None = None,
     n_cells: int | Mapping[str, int] = 1000,
@@ -92,8 +120,14 @@ def synthesize(
     keep_empty: bool = False,
     out: str | Path | None = None,
     overwrite: bool = False,
+    shard_size: int | None = None,
+    format: Literal["h5ad", "zarr"] | None = None,
+    resume: bool = False,
+    shard: tuple[int, int] = (1, 1),
+    executor: Executor | object | None = None,
+    force: bool = False,
     **parameters: Any,
-) -> AnnData | TokenDataset:
+) -> AnnData | TokenDataset | Shards:
     """Generate synthetic cells from bulk profiles, or their tokens.
 
     Parameters
@@ -120,6 +154,23 @@ def synthesize(
     vocabulary, label, columns, gene_ids, vocabulary_path, keep_empty, out, overwrite
         With ``to="tokens"``: as in :func:`bulkgen.tokenize` (`vocabulary` is ``"V1"`` by default; `columns` are the
         grouping columns of the profiles and ``synthetic``).
+    shard_size
+        Write so many cells at a time to shards in the folder `out`, tokens or cells. The shards are the same bytes
+        whatever is interrupted, in whatever order and by however many processes they are made; the fit is made once
+        and stored in the folder.
+    format
+        Of shards of cells: ``h5ad`` (default) or ``zarr``.
+    resume
+        Go on with a folder of shards: each is verified, what is missing or damaged is made.
+    shard
+        ``(i, n)``: make only the i-th of n equal shares of the shards, from 1. Jobs with the shares of one folder may
+        run at the same time, on machines that see it; the last one makes the folder whole.
+    executor
+        Make shards on a ``concurrent.futures.Executor`` or the like, or a ``distributed.Client``, whose workers see
+        the same folder; `threads` are then those of each shard, 1 by default. Default: the active
+        ``distributed.Client``, else this process.
+    force
+        Begin even if space or memory will not suffice, as far as one can tell.
     **parameters
         Of the generator, see e.g. :class:`bulkgen.generators.TruncatedGaussian`.
 
@@ -131,6 +182,8 @@ def synthesize(
         row of the reference cell that it is made from; ``state``). Provenance in ``uns["bulkgen"]``.
     TokenDataset
         With ``to="tokens"``.
+    Shards
+        With `shard_size`: where they are and how many are done; ``open()`` gives all of them as one.
 
     Raises
     ------
@@ -142,7 +195,13 @@ def synthesize(
     VocabularyError
         If the vocabulary cannot be found or read.
     OutputExistsError
-        If `out` exists and `overwrite` is false.
+        If `out` exists and `overwrite` is false; if it holds shards and `resume` is false.
+    ResumeError
+        If `out` holds the shards of another request; the message names the difference.
+    ShardError
+        If a shard could not be made; those that are done stay.
+    ResourcesError
+        If there is not enough space or memory, unless `force`.
     ValueError
         For an unknown method or parameter, an argument of tokens where cells are asked for, or an argument of the fit
         beside `fitted`.
@@ -150,35 +209,76 @@ def synthesize(
     if to not in ("cells", "tokens"):
         raise ValueError(f"to must be 'cells' or 'tokens', got {to!r}")
     if to == "cells":
-        given = {
+        of_tokens = {
             "vocabulary": vocabulary,
             "label": label,
             "columns": columns,
             "gene_ids": gene_ids,
             "vocabulary_path": vocabulary_path,
             "keep_empty": keep_empty or None,
-            "out": out,
-            "overwrite": overwrite or None,
         }
-        named = [name for name, value in given.items() if value is not None]
+        if shard_size is None:
+            of_tokens |= {"out": out, "overwrite": overwrite or None}
+        named = [name for name, value in of_tokens.items() if value is not None]
         if named:
             raise ValueError(
                 f"{named[0]!r} is an argument of tokens: pass to='tokens' too (cells are written with bulkgen.write)"
             )
+    if shard_size is None:
+        of_shards = {"format": format, "resume": resume, "executor": executor}
+        named = [name for name, value in of_shards.items() if value]
+        if named or shard != (1, 1):
+            raise ValueError(f"{(*named, 'shard')[0]!r} is an argument of shards: pass shard_size= (--shard-size) too")
+    elif out is None or overwrite:
+        raise ValueError("shards are written to a new folder: pass out=, without overwrite")
+    elif shard_size < 1:
+        raise ValueError(f"shard_size must be at least 1, got {shard_size}")
+    elif format not in (None, *(("h5ad", "zarr") if to == "cells" else ())):
+        raise ValueError(f"format must be 'h5ad' or 'zarr', of cells alone; got {format!r}")
+    given, generator = _given(fitted, bulk, reference=reference, by=by, method=method, parameters=parameters)
+
+    def make_fit() -> Fit:
+        if given is not None:
+            return given
+        assert generator is not None
+        assert bulk is not None
+        return fit_made(*generator, bulk, reference=reference, by=by, threads=threads)
 
     def request() -> CellRequest:
-        fit = _fit(fitted, bulk, reference=reference, by=by, method=method, threads=threads, parameters=parameters)
+        fit = make_fit()
         return CellRequest(fit, cells_per_stratum(n_cells, list(fit.strata.index)))
 
-    if to == "cells":
-        return _synthesize_cells(request(), key=key_from_rng(rng), threads=threads)
-    if out is not None:
+    key = key_from_rng(rng)
+    if to == "cells" and shard_size is None:
+        cells = request()
+        _check_memory(cells, key=key, force=force)
+        return cells.cells(0, cells.total, key=key, record=cells.record(key), threads=threads)
+    if out is not None and shard_size is None:
         check_output(out, overwrite=overwrite)
-    loaded = load_vocabulary("V1" if vocabulary is None else vocabulary, vocabulary_path)
+    loaded = load_vocabulary("V1" if vocabulary is None else vocabulary, vocabulary_path) if to == "tokens" else None
+    if out is not None and shard_size is not None:
+        how: dict[str, object] = {"by": [by] if isinstance(by, str) else by}
+        if generator is not None:
+            how |= {"method": generator[1], "parameters": generator[0].model_dump(mode="json")}
+        return synthesize_shards(
+            out,
+            make_fit,
+            source_of(given, bulk, reference, how),
+            n_cells=n_cells,
+            key=key,
+            shard_size=shard_size,
+            tokens=None if loaded is None else TokenOptions(loaded, label, columns, gene_ids, keep_empty),
+            cell_format=format or "h5ad",
+            resume=resume,
+            shard=shard,
+            executor=executor,
+            threads=threads,
+            force=force,
+        )
     return synthesize_tokens(
         request(),
-        key=key_from_rng(rng),
-        vocabulary=loaded,
+        key=key,
+        vocabulary=cast("Vocabulary", loaded),
         label=label,
         columns=columns,
         gene_ids=gene_ids,
@@ -187,53 +287,6 @@ def synthesize(
         out=out,
         overwrite=overwrite,
     )
-
-
-@dataclass(frozen=True)
-class CellRequest:
-    """Cells asked for of a fit: of every stratum so many, from the cell of a number on.
-
-    Attributes
-    ----------
-    fit
-        What they are drawn from.
-    numbers
-        Cells of each stratum.
-    epoch
-        The cells are those of this epoch of a training that never sees a cell twice: of a stratum with n cells in an
-        epoch those from ``epoch * n`` on.
-    """
-
-    fit: Fit
-    numbers: list[int]
-    epoch: int = 0
-
-    def strata(self) -> pd.DataFrame:
-        """Return the ``obs`` row of the cells of each stratum."""
-        strata = self.fit.strata.copy()
-        strata["synthetic"] = True
-        return strata
-
-    def segments(self, first: int, last: int) -> Iterator[tuple[int, int, int]]:
-        """Yield stratum, first cell within it and number of cells of the parts of ``[first, last)`` in one stratum."""
-        end = 0
-        for stratum, number in enumerate(self.numbers):
-            begin, end = end, end + number
-            if max(first, begin) < min(last, end):
-                start = max(first, begin)
-                yield stratum, self.epoch * number + start - begin, min(last, end) - start
-
-    def record(self, key: int) -> dict[str, str | int]:
-        """Return the provenance of the cells."""
-        parameters = {
-            **self.fit.parameters,
-            "n_cells": dict(zip(self.fit.strata.index, self.numbers, strict=True)),
-        }
-        if self.epoch:
-            parameters["epoch"] = self.epoch
-        made = provenance("synthetic", parameters, key=key, source=None)
-        learned_from = {name: self.fit.record[name] for name in _SOURCE if name in self.fit.record}
-        return {**made, **learned_from, "synthetic": 1}
 
 
 def synthesize_tokens(
@@ -260,109 +313,58 @@ def synthesize_tokens(
     vocabulary, label, columns, gene_ids, keep_empty, threads, out, overwrite
         As in :func:`synthesize`.
     """
-    fit = cells.fit
-
-    def draw(first: int, encoding: RowEncoding, tokens: TokenArray, lengths: Int64Array, genes: Int64Array) -> None:
-        start = done = 0
-        for stratum, first_cell, n in cells.segments(first, first + lengths.size):
-            here = slice(done, done + n)
-            fit.fitted.sample_tokens(
-                stratum, encoding, tokens[start:], lengths[here], genes[here], key=key, first_cell=first_cell
-            )
-            start += int(lengths[here].sum())
-            done += n
-
     return tokenize_drawn(
-        draw,
-        cells.numbers,
-        cells.strata(),
-        cell_name=_cell_name,
-        var=fit.var,
+        DrawnCells(
+            cells.draw_tokens(key),
+            cells.numbers,
+            cells.strata(),
+            cell_name,
+            cells.fit.var,
+            vocabulary,
+            label,
+            columns,
+            gene_ids,
+            keep_empty,
+        ),
         provenance=cells.record(key),
-        vocabulary=vocabulary,
-        label=label,
-        columns=columns,
-        gene_ids=gene_ids,
-        keep_empty=keep_empty,
         threads=threads,
         out=out,
         overwrite=overwrite,
     )
 
 
-def _fit(
+def _given(
     fitted: Fit | str | Path | None,
-    bulk: AnnData | None,
+    bulk: Cells | None,
     *,
-    reference: AnnData | None,
+    reference: Cells | None,
     by: str | Sequence[str] | None,
     method: str | None,
-    threads: int | None,
     parameters: dict[str, object],
-) -> Fit:
-    """Return the fit to draw from: the one that was passed, or a new one."""
+) -> tuple[Fit, None] | tuple[None, tuple[Generator, str]]:
+    """Return the fit to draw from, or the generator to fit, whose parameters have been checked."""
     if fitted is not None:
         given = {"bulk": bulk, "reference": reference, "by": by, "method": method, **parameters}
         named = [name for name, value in given.items() if value is not None]
         if named:
             raise ValueError(f"{named[0]!r} is settled in a fitted generator; pass it to bulkgen.fit_generator instead")
-        return fitted if isinstance(fitted, Fit) else load_fit(fitted)
+        return (fitted if isinstance(fitted, Fit) else load_fit(fitted)), None
     method = DEFAULT_METHOD if method is None else method
     generator = make_generator(method, parameters)
     if bulk is None:
         raise ValueError("there is nothing to make cells from: pass bulk, or fitted= (--fitted)")
-    return fit_made(generator, method, bulk, reference=reference, by=by, threads=threads)
+    return None, (generator, method)
 
 
-#: What a fit's record says of the reference.
-_SOURCE = ("input_hash", "history", "simulated")
-
-
-def _synthesize_cells(request: CellRequest, *, key: int, threads: int | None) -> AnnData:
-    fit = request.fit
-    cells = fit.fitted.sample_strata(request.numbers, n_genes=len(fit.var), key=key, threads=threads)
-    obs = request.strata().iloc[np.repeat(np.arange(len(request.numbers)), request.numbers)]
-    known = [
-        fit.fitted.cell_columns(stratum, number, key=key, first_cell=0)
-        for stratum, number in enumerate(request.numbers)
-        if number > 0
-    ]
-    for column in known[0]:
-        obs[column] = np.concatenate([columns[column] for columns in known])
-    obs.index = pd.Index([_cell_name(i) for i in range(len(obs))])
-    return make_anndata(cells, obs=obs, var=fit.var.copy(), uns={"bulkgen": request.record(key)})
-
-
-def _cell_name(number: int) -> str:
-    return f"synthetic-{number}"
-
-
-def cells_per_stratum(n_cells: int | Mapping[str, int], names: Sequence[str]) -> list[int]:
-    """Return the cells of each stratum, from the same number for all or a mapping.
-
-    Raises
-    ------
-    LabelError
-        If the mapping names a stratum that there is not.
-    TypeError, ValueError
-        If a number is no integer, or negative, or there are no cells at all.
-    """
-    if _is_count(n_cells):
-        numbers = [int(n_cells)] * len(names)
-    elif not isinstance(n_cells, Mapping):
-        raise TypeError(f"n_cells must be an integer, or a mapping from stratum to integer, got {n_cells!r}")
-    else:
-        unknown = [name for name in n_cells if name not in names]
-        if unknown:
-            raise LabelError(f"n_cells names the stratum {unknown[0]!r}; strata: {', '.join(map(repr, names))}")
-        wrong = [name for name in n_cells if not _is_count(n_cells[name])]
-        if wrong:
-            raise TypeError(f"n_cells of stratum {wrong[0]!r} must be an integer, got {n_cells[wrong[0]]!r}")
-        numbers = [int(n_cells.get(name, 0)) for name in names]
-    if min(numbers) < 0 or sum(numbers) < 1:
-        raise ValueError(f"n_cells must be at least 1, got {n_cells}")
-    return numbers
-
-
-def _is_count(value: object) -> TypeGuard[int]:
-    return isinstance(value, Integral) and not isinstance(value, bool)
+def _check_memory(cells: CellRequest, *, key: int, force: bool) -> None:
+    """Refuse a matrix of cells that memory does not hold."""
+    available = available_memory()
+    # no cell takes more than the values of all genes, their columns, and both once more while they are put together
+    if available is None or cells.total * len(cells.fit.var) * 16 <= available:
+        return
+    require_memory(
+        int(memory_per_cell(cells, key=key) * cells.total),
+        what=f"a matrix of {cells.total:,} cells and {len(cells.fit.var):,} genes",
+        remedy="write shards with out= and shard_size= (--shard-size), or tokens with to='tokens' (--tokens)",
+        force=force,
+    )

@@ -65,3 +65,8 @@ def test_stored_settings_name_no_place_of_a_machine():
     for path in study_results.STORED.glob("*/*.[tj]*"):
         if path.suffix in (".toml", ".json"):
             assert not re.search(r'"/(tmp|home|root|work)/', path.read_text(encoding="utf-8")), path
+
+
+def test_curves_are_named_as_the_study_names_its_generators():
+    assert "· donor_shift: balanced accuracy on real test cells against real cells per class" in PAGE
+    assert "control None" not in PAGE

@@ -207,7 +207,7 @@ def test_an_output_that_exists_is_kept_unless_overwriting_is_asked_for(dataset, 
 
 
 @pytest.mark.parametrize("failure", [KeyboardInterrupt, MemoryError, OSError(28, "No space left on device")])
-@pytest.mark.parametrize("place", ["_write_json", "_write_shards", "_with_classes"])
+@pytest.mark.parametrize("place", ["_json", "_write_shards", "_with_classes"])
 def test_a_failure_leaves_nothing_behind(place, failure, cells, mapped_vocabulary, tmp_path, monkeypatch):
     def fail(*_):
         raise failure

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 import warnings
 from functools import wraps
@@ -86,17 +87,29 @@ app.add_typer(study, name="study")
 
 
 def main() -> None:
-    """Run the command line. Exit code 2 is a wrong usage, 1 a failure, 130 an interrupt."""
-    from bulkgen.errors import BulkgenError
+    """Run the command line.
+
+    Exit code 2 is a wrong usage, 1 a failure, 130 an interrupt (Ctrl-C), 143 that SIGTERM asked to stop and what was
+    in flight is done.
+    """
+    from bulkgen.errors import BulkgenError, StoppedError
 
     warnings.showwarning = _show_warning
     sys.unraisablehook = _show_unraisable
     try:
         app()
+    except StoppedError as stopped:
+        _fail(f"{stopped}; go on with: {_command_to_go_on()}", code=143)
     except (BulkgenError, ValueError, TypeError, ImportError, OSError, MemoryError) as error:
         if os.environ.get("BULKGEN_DEBUG"):
             raise
         _fail(str(error) or type(error).__name__, code=1)
+
+
+def _command_to_go_on() -> str:
+    """Return the command that was given, with --resume."""
+    given = sys.argv[1:]
+    return shlex.join(["bulkgen", *given, *(() if "--resume" in given else ("--resume",))])
 
 
 def _show_warning(

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bulkgen.cli.options import Json
+from bulkgen.cli.options import Json, Shard, read_shard
 
 if TYPE_CHECKING:
     from bulkgen.study import StudyConfig, StudyEvent, StudyResults
@@ -33,7 +33,7 @@ def run(
     source: Annotated[str, typer.Argument(metavar="TOML|PRESET", help="The study's file, or the name of a preset.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the study; an unfinished one is gone on with.")],
     jobs: Annotated[int, typer.Option("--jobs", "-j", min=1, help="Processes at the same time.")] = 1,
-    shard: Annotated[str, typer.Option(metavar="I/N", help="Only the I-th of N equal shares of the runs.")] = "1/1",
+    shard: Shard = "1/1",
     data: Annotated[
         Path | None, typer.Option(help="Real cells for the study: a file of sci-Plex2, or what the TOML's source says.")
     ] = None,
@@ -59,7 +59,7 @@ def run(
         overrides["seeds"] = _numbers(seeds, "--seeds")
     config = read_study(source, overrides, data)
     results = run_and_tell(
-        config, out, jobs=jobs, shard=_shard(shard), only=only, retry_failed=retry_failed, report=not no_report
+        config, out, jobs=jobs, shard=read_shard(shard), only=only, retry_failed=retry_failed, report=not no_report
     )
     finish(results, as_json=json_)
 
@@ -260,13 +260,6 @@ def _read_setting(text: str) -> tuple[str, Any]:
         return key.strip(), tomllib.loads(f"value = {value}")["value"]
     except tomllib.TOMLDecodeError:
         return key.strip(), value
-
-
-def _shard(text: str) -> tuple[int, int]:
-    number, slash, count = text.partition("/")
-    if not (slash and number.isdigit() and count.isdigit() and 1 <= int(number) <= int(count)):
-        raise typer.BadParameter(f"{text!r} is not of the form I/N, with I from 1 to N", param_hint="--shard")
-    return int(number), int(count)
 
 
 def _numbers(text: str, option: str) -> list[int]:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import logging
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -19,12 +21,17 @@ from bulkgen.cli.options import (
     Output,
     Overwrite,
     Rng,
+    Shard,
     Threads,
     VocabularyPaths,
     print_result,
+    read_shard,
     split_columns,
 )
 from bulkgen.cli.token_result import print_tokens
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 __all__ = ["synthesize"]
 
@@ -56,6 +63,18 @@ def synthesize(
     columns: Columns = None,
     gene_ids: GeneIds = None,
     keep_empty: KeepEmpty = False,
+    shard_size: Annotated[
+        int | None,
+        typer.Option(min=1, help="Write shards of so many cells to the folder --out; a job that may be stopped."),
+    ] = None,
+    format_: Annotated[
+        str | None, typer.Option("--format", metavar="h5ad|zarr", help="Of shards of cells (default: h5ad).")
+    ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with shards: verify what is there, make what is missing.")
+    ] = False,
+    shard: Shard = "1/1",
+    force: Annotated[bool, typer.Option("--force", help="Begin even if space or memory will not suffice.")] = False,
     layer: Layer = None,
     rng: Rng = 0,
     threads: Threads = None,
@@ -77,7 +96,16 @@ def synthesize(
     given = [name for name, value in for_tokens.items() if value]
     if given and not tokens:
         raise typer.BadParameter("is for tokens: add --tokens", param_hint=given[0])
-    (check_output if tokens else check_cells_output)(out, overwrite=overwrite)
+    share = read_shard(shard)
+    if shard_size is None:
+        given = [
+            name
+            for name, value in {"--format": format_, "--resume": resume, "--shard": share != (1, 1)}.items()
+            if value
+        ]
+        if given:
+            raise typer.BadParameter("is for shards: add --shard-size", param_hint=given[0])
+        (check_output if tokens else check_cells_output)(out, overwrite=overwrite)
     how: dict[str, Any] = {
         **parameters_of(set_),
         "fitted": fitted,
@@ -87,33 +115,61 @@ def synthesize(
         "n_cells": n_cells,
         "rng": rng,
         "threads": threads,
+        "force": force,
     }
     profiles = None if bulk is None else bulkgen.open_cells(bulk, layer=layer)
     if tokens:
-        made = bulkgen.synthesize(
-            profiles,
-            to="tokens",
-            vocabulary=vocabulary or "V1",
-            vocabulary_path=vocabulary_path or None,
-            label=label,
-            columns=split_columns(columns),
-            gene_ids=gene_ids,
-            keep_empty=keep_empty,
-            out=out,
-            overwrite=overwrite,
-            **how,
-        )
-        print_tokens(made, out, as_json=json_)
+        how |= {
+            "to": "tokens",
+            "vocabulary": vocabulary or "V1",
+            "vocabulary_path": vocabulary_path or None,
+            "label": label,
+            "columns": split_columns(columns),
+            "gene_ids": gene_ids,
+            "keep_empty": keep_empty,
+        }
+    if tokens or shard_size is not None:
+        how |= {"out": out, "overwrite": overwrite}
+    if shard_size is not None:
+        with _stoppable():
+            made = bulkgen.synthesize(
+                profiles, shard_size=shard_size, format=format_, resume=resume, shard=share, **how
+            )
+        result = {"holds": made.kind, "shards": made.total, "done": made.done, "out": str(out)}
+        print_result(result, as_json=json_)
         return
-    result = bulkgen.synthesize(profiles, **how)
-    bulkgen.write(result, out, overwrite=overwrite)
+    if tokens:
+        print_tokens(bulkgen.synthesize(profiles, **how), out, as_json=json_)
+        return
+    cells = bulkgen.synthesize(profiles, **how)
+    bulkgen.write(cells, out, overwrite=overwrite)
     print_result(
         {
-            "method": json.loads(result.uns["bulkgen"]["parameters"])["method"],
-            "strata": result.n_obs // n_cells,
-            "cells": result.n_obs,
-            "genes": result.n_vars,
+            "method": json.loads(cells.uns["bulkgen"]["parameters"])["method"],
+            "strata": cells.n_obs // n_cells,
+            "cells": cells.n_obs,
+            "genes": cells.n_vars,
             "out": str(out),
         },
         as_json=json_,
     )
+
+
+@contextmanager
+def _stoppable() -> Iterator[None]:
+    """Let SIGTERM wait for the shard in flight, say on an interrupt how to go on, and show what the job will take."""
+    from bulkgen.io.executors import finish_on_sigterm
+
+    log, to_terminal = logging.getLogger("bulkgen"), logging.StreamHandler()
+    to_terminal.setFormatter(logging.Formatter("bulkgen: %(message)s"))
+    level = log.level
+    log.addHandler(to_terminal)
+    log.setLevel(logging.INFO)
+    try:
+        with finish_on_sigterm():
+            yield
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt("shards that are done stay, go on with --resume") from None
+    finally:
+        log.setLevel(level)
+        log.removeHandler(to_terminal)

@@ -220,14 +220,13 @@ class FittedGenerator(ABC):
             Cells x genes, float32. Cell number n of a stratum depends on the key, the stratum and n alone.
         """
 
-    def sample_strata(
-        self, numbers: Sequence[int], *, n_genes: int, key: int, threads: int | None
+    def sample_segments(
+        self, segments: Sequence[tuple[int, int, int]], *, n_genes: int, key: int, threads: int | None
     ) -> Float32Array | sp.csr_matrix:
-        """Draw the first ``numbers[s]`` cells of each stratum s, one stratum after the other."""
+        """Draw cells of several strata, one after the other: stratum, first cell and number of cells of each."""
         blocks = [
-            self.sample(stratum, number, key=key, first_cell=0, threads=threads)
-            for stratum, number in enumerate(numbers)
-            if number > 0
+            self.sample(stratum, number, key=key, first_cell=first, threads=threads)
+            for stratum, first, number in segments
         ]
         if len(blocks) == 1:
             return blocks[0]
@@ -316,12 +315,14 @@ class DenseGenerator(FittedGenerator):
         self.fill(stratum, out, key=key, first_cell=first_cell, threads=threads)
         return out
 
-    def sample_strata(self, numbers: Sequence[int], *, n_genes: int, key: int, threads: int | None) -> Float32Array:
-        """Draw the first ``numbers[s]`` cells of each stratum s, into one matrix."""
-        out = np.empty((sum(numbers), n_genes), np.float32)
+    def sample_segments(
+        self, segments: Sequence[tuple[int, int, int]], *, n_genes: int, key: int, threads: int | None
+    ) -> Float32Array:
+        """Draw cells of several strata, one after the other, into one matrix."""
+        out = np.empty((sum(number for _, _, number in segments), n_genes), np.float32)
         start = 0
-        for stratum, number in enumerate(numbers):
-            self.fill(stratum, out[start : start + number], key=key, first_cell=0, threads=threads)
+        for stratum, first, number in segments:
+            self.fill(stratum, out[start : start + number], key=key, first_cell=first, threads=threads)
             start += number
         return out
 

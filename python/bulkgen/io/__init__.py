@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bulkgen.io.atomic import atomic_directory, atomic_file, check_output
+from bulkgen.io.cell_shards import open_shards
 from bulkgen.io.cell_store import Cells, CellStore, open_cells
 from bulkgen.io.checks import CountMatrix, Names, canonical_counts, compressed_counts, is_integral, library_sizes
 from bulkgen.io.count_rows import CountRows, MatrixRows, reading_ahead
@@ -34,6 +35,7 @@ __all__ = [
     "library_sizes",
     "make_anndata",
     "open_cells",
+    "open_shards",
     "provenance",
     "provenance_of",
     "qc_table",

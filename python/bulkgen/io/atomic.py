@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import errno
 import os
+import secrets
 import shutil
 import signal
-import tempfile
 import threading
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,7 +19,15 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from types import FrameType
 
-__all__ = ["atomic_directory", "atomic_file", "check_interrupt", "check_output", "sync_folder"]
+__all__ = [
+    "atomic_directory",
+    "atomic_file",
+    "check_interrupt",
+    "check_output",
+    "no_lost_interrupt",
+    "sync",
+    "sync_folder",
+]
 
 _MEANWHILE = "{} was made by another process meanwhile and is kept; choose another output"
 
@@ -43,7 +51,8 @@ def check_output(path: str | Path, *, overwrite: bool) -> Path:
     return path
 
 
-def _sync(path: Path) -> None:
+def sync(path: Path) -> None:
+    """Have the disk hold a file, or the names in a folder, before anything that comes later."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -55,31 +64,29 @@ def sync_folder(folder: Path) -> None:
     """Have the disk hold all files of a folder before anything that comes later."""
     for item in folder.rglob("*"):
         if item.is_file():
-            _sync(item)
-    _sync(folder)
+            sync(item)
+    sync(folder)
 
 
 @contextmanager
-def atomic_file(path: str | Path, *, overwrite: bool = False) -> Iterator[Path]:
+def atomic_file(path: str | Path, *, overwrite: bool = False, within: Path | None = None) -> Iterator[Path]:
     """Yield a temporary path in the same folder; on success it becomes `path`, on any failure it is removed.
 
-    The temporary name keeps the suffix of `path`, because writers choose their format by it.
+    The temporary name keeps the suffix of `path`, because writers choose their format by it. The temporary file is
+    made `within` a folder of the same file system, if one is given.
     """
     path = check_output(path, overwrite=overwrite)
     if path.is_dir():
         raise IsADirectoryError(f"{path} is a folder; choose another output")
-    descriptor, name = tempfile.mkstemp(prefix=f".{path.stem}.", suffix=path.suffix, dir=path.absolute().parent)
-    os.close(descriptor)
-    temporary = Path(name)
-    # mkstemp makes private files; the user asked for an ordinary one
-    temporary.chmod(0o666 & ~_umask())
+    temporary = _new_name(within or path.absolute().parent, f".{path.stem}.", path.suffix)
+    temporary.touch(exist_ok=False)
     try:
         with full_disk_named(path):
-            with _no_lost_interrupt():
+            with no_lost_interrupt():
                 yield temporary
-            _sync(temporary)
+            sync(temporary)
         _put(temporary, path, overwrite=overwrite)
-        _sync(path.absolute().parent)
+        sync(path.absolute().parent)
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -108,16 +115,17 @@ def atomic_directory(path: str | Path, *, overwrite: bool = False, within: Path 
     """
     path = check_output(path, overwrite=overwrite)
     parent = path.absolute().parent
-    temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=within or parent))
-    temporary.chmod(0o777 & ~_umask())
+    temporary = _new_name(within or parent, f".{path.name}.")
+    temporary.mkdir()
     old: Path | None = None
     try:
         with full_disk_named(path):
-            with _no_lost_interrupt():
+            with no_lost_interrupt():
                 yield temporary
             sync_folder(temporary)
         if overwrite and path.exists():
-            old = Path(tempfile.mkdtemp(prefix=f".{path.name}.old.", dir=parent))
+            old = _new_name(within or parent, f".{path.name}.old.")
+            old.mkdir()
             path.replace(old / path.name)
         try:
             temporary.replace(path)
@@ -125,7 +133,7 @@ def atomic_directory(path: str | Path, *, overwrite: bool = False, within: Path 
             if error.errno in (errno.EEXIST, errno.ENOTEMPTY):
                 raise OutputExistsError(_MEANWHILE.format(path)) from error
             raise
-        _sync(parent)
+        sync(parent)
     except BaseException:
         if old is not None and not path.exists():
             (old / path.name).replace(path)
@@ -146,7 +154,7 @@ def check_interrupt() -> None:
 
 
 @contextmanager
-def _no_lost_interrupt() -> Iterator[None]:
+def no_lost_interrupt() -> Iterator[None]:
     """Raise an interrupt (Ctrl-C) that the body swallowed.
 
     Python ignores an exception raised in a callback of the garbage collector, and that is where an interrupt during a
@@ -186,7 +194,6 @@ class _Remember:
             raise
 
 
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
+def _new_name(folder: Path, prefix: str, suffix: str = "") -> Path:
+    """Return a name that nothing else has, for a file with ordinary permissions; those of `tempfile` are private."""
+    return folder / f"{prefix}{secrets.token_hex(8)}{suffix}"

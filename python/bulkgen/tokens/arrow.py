@@ -10,6 +10,8 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -20,6 +22,7 @@ import xxhash
 
 from bulkgen.errors import VocabularyMismatchError
 from bulkgen.io.atomic import atomic_directory
+from bulkgen.io.shards import MANIFEST_FILE, ShardFolder
 from bulkgen.tokens.dataset import TokenDataset
 from bulkgen.tokens.obs import RESERVED
 from bulkgen.tokens.summary import TokenizeSummary
@@ -35,15 +38,17 @@ __all__ = [
     "CLASS_COLUMN",
     "MANIFEST_FILE",
     "ROWS_PER_BATCH",
+    "Layout",
+    "bulkgen_version",
     "load_dataset",
     "plain_json",
+    "plain_provenance",
     "save_dataset",
     "write_folder",
 ]
 
 #: The column of class ids, under the name that trainers look for.
 CLASS_COLUMN = "label"
-MANIFEST_FILE = "bulkgen.json"
 #: Rows of a record batch: what `datasets` itself writes, and few enough for 32-bit list offsets.
 ROWS_PER_BATCH = 1000
 #: A shard is closed when it has grown past this many bytes (the default of `datasets`).
@@ -96,19 +101,89 @@ def write_folder(
     OutputExistsError
         If it exists and `overwrite` is false.
     """
-    features = {field.name: _feature(field) for field in schema}
-    if label is not None:
-        batches = _with_classes(batches, label, label_names)
-        schema = _class_schema(schema, label)
-        features = {field.name: _feature(field) for field in schema}
-        features[CLASS_COLUMN] = {"names": list(label_names), "_type": "ClassLabel"}
-    schema = schema.with_metadata({"huggingface": json.dumps({"info": {"features": features}})})
     with atomic_directory(path, overwrite=overwrite) as folder:
-        files, rows, fingerprint = _write_shards(folder, schema, batches)
+        layout = Layout(schema, label, tuple(label_names))
+        files, rows, fingerprint = _write_shards(folder, layout, batches)
+        facts = layout.files(
+            files,
+            rows=rows,
+            fingerprint=fingerprint,
+            vocabulary=vocabulary,
+            summary=summarize(),
+            provenance=provenance,
+            version=bulkgen_version(),
+        )
+        for name, text in facts.items():
+            (folder / name).write_text(text, encoding="utf-8")
+    return Path(path)
+
+
+@dataclass(frozen=True)
+class Layout:
+    """What is written of a token data set beside its rows.
+
+    Attributes
+    ----------
+    schema
+        Columns, without the column of class ids.
+    label, label_names
+        Label column and its sorted names, which give the class ids.
+    """
+
+    schema: pa.Schema
+    label: str | None
+    label_names: tuple[str, ...]
+
+    @cached_property
+    def _stored(self) -> tuple[pa.Schema, dict[str, dict[str, object]]]:
+        """Columns as they are stored, and what `datasets` needs to know of them."""
+        schema = self.schema if self.label is None else _class_schema(self.schema, self.label)
+        features = {field.name: _feature(field) for field in schema}
+        if self.label is not None:
+            features[CLASS_COLUMN] = {"names": list(self.label_names), "_type": "ClassLabel"}
+        return schema.with_metadata({"huggingface": json.dumps({"info": {"features": features}})}), features
+
+    def write(self, sink: pa.NativeFile, batches: Iterable[pa.RecordBatch]) -> None:
+        """Write batches of at most :data:`ROWS_PER_BATCH` rows to one Arrow stream."""
+        schema, _ = self._stored
+        with pa.ipc.new_stream(sink, schema) as writer:
+            for batch in batches:
+                stored = batch if self.label is None else _with_classes(batch, self.label, self.label_names)
+                writer.write_batch(stored.replace_schema_metadata(schema.metadata))
+
+    def files(
+        self,
+        names: Sequence[str],
+        *,
+        rows: int,
+        fingerprint: str,
+        vocabulary: Vocabulary,
+        summary: TokenizeSummary,
+        provenance: Mapping[str, object],
+        version: str,
+        more: Mapping[str, object] | None = None,
+    ) -> dict[str, str]:
+        """Return the texts of the other files by name, in the order to write them, the manifest last.
+
+        Parameters
+        ----------
+        names
+            Files of the rows.
+        rows
+            Their number.
+        fingerprint
+            Of the rows; `datasets` keeps what it derives from a data set under it.
+        vocabulary, summary, provenance
+            Of the data set.
+        version
+            Of the bulkgen that made it.
+        more
+            Further facts for the manifest.
+        """
+        features = self._stored[1]
         info = {"citation": "", "description": "", "features": features, "homepage": "", "license": ""}
-        _write_json(folder / "dataset_info.json", info)
         state: dict[str, object] = {
-            "_data_files": [{"filename": name} for name in files],
+            "_data_files": [{"filename": name} for name in names],
             "_fingerprint": fingerprint[:16],
             "_format_columns": None,
             "_format_kwargs": {},
@@ -116,24 +191,27 @@ def write_folder(
             "_output_all_columns": False,
             "_split": None,
         }
-        _write_json(folder / "state.json", state)
-        (folder / VOCABULARY_FILE).write_text(vocabulary.to_json(), encoding="utf-8")
         manifest = {
             "format": _FORMAT,
             "version": _FORMAT_VERSION,
-            "bulkgen": _bulkgen_version(),
+            "bulkgen": version,
             "rows": rows,
-            "files": files,
+            "files": list(names),
             "fingerprint": fingerprint,
             "vocabulary": {"name": vocabulary.name, "fingerprint": vocabulary.fingerprint},
-            "label": label,
-            "label_names": list(label_names),
-            "summary": summarize().to_dict(),
+            "label": self.label,
+            "label_names": list(self.label_names),
+            "summary": summary.to_dict(),
             "provenance": dict(provenance),
+            **(more or {}),
         }
-        # last, so that a folder with a manifest is a whole one
-        _write_json(folder / MANIFEST_FILE, manifest)
-    return Path(path)
+        return {
+            "dataset_info.json": _json(info),
+            "state.json": _json(state),
+            VOCABULARY_FILE: vocabulary.to_json(),
+            # last, so that a folder with a manifest is a whole one
+            MANIFEST_FILE: _json(manifest),
+        }
 
 
 def save_dataset(dataset: TokenDataset, path: str | Path, *, overwrite: bool) -> Path:
@@ -211,6 +289,8 @@ def _check_table(table: pa.Table, folder: Path) -> None:
 def _read_manifest(folder: Path) -> dict[str, object]:
     place = folder / MANIFEST_FILE
     if not place.is_file():
+        if (folder / "request").is_dir():
+            ShardFolder.open(folder).check_complete()
         raise ValueError(
             f"{folder} is not a complete token data set of bulkgen (no {MANIFEST_FILE} in it); "
             f"make one with: bulkgen tokenize"
@@ -229,11 +309,8 @@ def _read_manifest(folder: Path) -> dict[str, object]:
     return manifest
 
 
-def _write_shards(folder: Path, schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> tuple[list[str], int, str]:
-    """Write the shards; return their names, the number of rows, and the XXH3-128 of the shards one after the other.
-
-    `datasets` keeps what it derives from a data set under that fingerprint.
-    """
+def _write_shards(folder: Path, layout: Layout, batches: Iterable[pa.RecordBatch]) -> tuple[list[str], int, str]:
+    """Write the shards; return their names, the number of rows, and the XXH3-128 of the shards one after the other."""
     parts: list[Path] = []
     rows = 0
     digest = xxhash.xxh3_128()
@@ -242,15 +319,16 @@ def _write_shards(folder: Path, schema: pa.Schema, batches: Iterable[pa.RecordBa
     batch = next(source, None)
     while batch is not None or not parts:
         parts.append(folder / f"part-{len(parts)}")
-        with (
-            parts[-1].open("wb", buffering=0) as file,
-            pa.PythonFile(_Digested(file, digest), "w") as sink,
-            pa.ipc.new_stream(sink, schema) as writer,
-        ):
-            while batch is not None and file.tell() < SHARD_BYTES:
-                writer.write_batch(batch.replace_schema_metadata(schema.metadata))
-                rows += batch.num_rows
-                batch = next(source, None)
+        with parts[-1].open("wb", buffering=0) as file, pa.PythonFile(_Digested(file, digest), "w") as sink:
+
+            def here(file: io.RawIOBase = file) -> Iterator[pa.RecordBatch]:
+                nonlocal batch, rows
+                while batch is not None and file.tell() < SHARD_BYTES:
+                    rows += batch.num_rows
+                    yield batch
+                    batch = next(source, None)
+
+            layout.write(sink, here())
     # their count is known last
     names = [f"data-{i:05d}-of-{len(parts):05d}.arrow" for i in range(len(parts))]
     for part, name in zip(parts, names, strict=True):
@@ -291,12 +369,11 @@ def _class_schema(schema: pa.Schema, label: str) -> pa.Schema:
     return schema.insert(place, classes)
 
 
-def _with_classes(batches: Iterable[pa.RecordBatch], label: str, names: Sequence[str]) -> Iterator[pa.RecordBatch]:
-    for batch in batches:
-        schema = _class_schema(batch.schema, label)
-        class_ids = pc.index_in(batch.column(label), value_set=pa.array(names, pa.string())).cast(pa.int64())
-        columns = [class_ids if field.name == CLASS_COLUMN else batch.column(field.name) for field in schema]
-        yield pa.record_batch(columns, schema=schema)
+def _with_classes(batch: pa.RecordBatch, label: str, names: Sequence[str]) -> pa.RecordBatch:
+    schema = _class_schema(batch.schema, label)
+    class_ids = pc.index_in(batch.column(label), value_set=pa.array(names, pa.string())).cast(pa.int64())
+    columns = [class_ids if field.name == CLASS_COLUMN else batch.column(field.name) for field in schema]
+    return pa.record_batch(columns, schema=schema)
 
 
 def _without_classes(table: pa.Table, label: str, names: Sequence[str]) -> pa.Table:
@@ -333,11 +410,17 @@ def plain_json(value: object) -> object:
     return value if value is None or isinstance(value, (str, int, float)) else str(value)
 
 
-def _write_json(path: Path, value: Mapping[str, object]) -> None:
-    path.write_text(json.dumps(value, indent=2, ensure_ascii=True, allow_nan=False) + "\n", encoding="utf-8")
+def plain_provenance(provenance: Mapping[str, object]) -> dict[str, object]:
+    """Return provenance as JSON has it; files give the keys back in another order than they were written in."""
+    return cast("dict[str, object]", plain_json({key: provenance[key] for key in sorted(provenance)}))
 
 
-def _bulkgen_version() -> str:
+def _json(value: Mapping[str, object]) -> str:
+    return json.dumps(value, indent=2, ensure_ascii=True, allow_nan=False) + "\n"
+
+
+def bulkgen_version() -> str:
+    """Return the version of bulkgen."""
     import bulkgen
 
     return bulkgen.__version__

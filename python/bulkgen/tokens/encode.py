@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from contextlib import closing
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
 from bulkgen.errors import CountsError, LabelError
 from bulkgen.io import check_output, open_cells, provenance_of
 from bulkgen.progress import progress_bar
-from bulkgen.tokens.arrow import ROWS_PER_BATCH, load_dataset, plain_json, write_folder
+from bulkgen.tokens.arrow import ROWS_PER_BATCH, load_dataset, plain_provenance, write_folder
 from bulkgen.tokens.dataset import TokenDataset
 from bulkgen.tokens.encoder import Encoder
 from bulkgen.tokens.genes import map_genes
@@ -19,13 +19,14 @@ from bulkgen.tokens.rows import CELLS_PER_BLOCK, row_blocks
 from bulkgen.tokens.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Generator, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from bulkgen.io import Cells, CellStore
     from bulkgen.tokens.dictionaries import VocabularyPath
+    from bulkgen.tokens.summary import Tally
 
-__all__ = ["collect", "load_vocabulary", "tokenize"]
+__all__ = ["collect", "load_vocabulary", "refuse_lost", "tokenize"]
 
 
 def tokenize(
@@ -162,8 +163,7 @@ def collect(
         If every cell of one of the labels `names` was empty.
     """
     schema = encoder.schema(obs_schema)
-    # files give the keys back in another order than they were written in
-    origin = cast("dict[str, object]", plain_json({key: provenance[key] for key in sorted(provenance)}))
+    origin = plain_provenance(provenance)
     checked = _with_every_label(batches, encoder, label=label, names=names)
     if out is None:
         table = pa.Table.from_batches(checked, schema=schema)
@@ -202,9 +202,22 @@ def _with_every_label(
             if label is not None:
                 seen.update(batch.column(label).unique().to_pylist())
             yield batch
-    if encoder.cells_out == 0:
+    refuse_lost(encoder.tally, seen, label=label, names=names)
+
+
+def refuse_lost(tally: Tally, seen: Collection[str], *, label: str | None, names: Sequence[str]) -> None:
+    """Refuse a data set without cells, or with a label of which no cell was `seen`.
+
+    Raises
+    ------
+    CountsError
+        If every cell was empty.
+    LabelError
+        If every cell of one of the labels `names` was empty.
+    """
+    if tally.cells_out == 0:
         raise CountsError(
-            f"none of the {encoder.cells_in} cells expresses a gene of the vocabulary; pass keep_empty=True "
+            f"none of the {tally.cells_in} cells expresses a gene of the vocabulary; pass keep_empty=True "
             f"(--keep-empty) to keep them all the same"
         )
     lost = [name for name in names if name not in seen]

@@ -14,7 +14,7 @@ from bulkgen.kernels.row_encoding import RowEncoding
 from bulkgen.tokens.arrow import ROWS_PER_BATCH
 from bulkgen.tokens.obs import CELL_ID
 from bulkgen.tokens.rows import TARGET_SUM
-from bulkgen.tokens.summary import TokenizeSummary
+from bulkgen.tokens.summary import LISTED_CELLS, Tally
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -24,12 +24,10 @@ if TYPE_CHECKING:
 
     from bulkgen.tokens.dataset import Tokens
     from bulkgen.tokens.genes import GeneMap
+    from bulkgen.tokens.summary import TokenizeSummary
     from bulkgen.tokens.vocabulary import Vocabulary
 
 __all__ = ["Draw", "Encoder"]
-
-#: Empty cells that the summary names.
-LISTED_CELLS = 10
 
 
 class _Ranked(NamedTuple):
@@ -65,12 +63,7 @@ class Encoder:
     keep_empty: bool
     counts: bool
     threads: int | None
-    cells_in: int = 0
-    cells_out: int = 0
-    saturated: int = 0
-    empty: int = 0
-    empty_cells: list[str] = field(default_factory=list)
-    lengths: list[npt.NDArray[np.int64]] = field(default_factory=list)
+    tally: Tally = field(default_factory=Tally)
 
     def schema(self, obs: pa.Schema) -> pa.Schema:
         """Return the columns of the token data set, given those of `obs`."""
@@ -165,20 +158,20 @@ class Encoder:
     def _batch(self, schema: pa.Schema, ranked: _Ranked) -> pa.RecordBatch:
         """Put the cells of a batch together, without those that are empty."""
         obs, genes, lengths, tokens, values = ranked
-        self.cells_in += len(genes)
-        self.saturated += int(np.count_nonzero(genes >= self.vocabulary.max_genes))
+        tally = self.tally
+        tally.cells_in += len(genes)
+        tally.saturated += int(np.count_nonzero(genes >= self.vocabulary.max_genes))
         empty = genes == 0
         if empty.any():
-            self.empty += int(np.count_nonzero(empty))
-            room = LISTED_CELLS - len(self.empty_cells)
-            self.empty_cells += obs[CELL_ID].take(pa.array(np.flatnonzero(empty)[:room])).to_pylist()
+            tally.empty += int(np.count_nonzero(empty))
+            room = LISTED_CELLS - len(tally.empty_cells)
+            tally.empty_cells += obs[CELL_ID].take(pa.array(np.flatnonzero(empty)[:room])).to_pylist()
             if not self.keep_empty:
                 kept = ~empty
                 inside = np.repeat(kept, lengths)
                 tokens, values = tokens[: len(inside)][inside], values[inside] if self.counts else values
                 lengths, obs = lengths[kept], obs.filter(pa.array(kept))
-        self.cells_out += len(lengths)
-        self.lengths.append(lengths)
+        tally.add_lengths(lengths)
         offsets = np.zeros(len(lengths) + 1, dtype=np.int32)
         np.cumsum(lengths, out=offsets[1:])
         used = tokens[: offsets[-1]]
@@ -193,21 +186,4 @@ class Encoder:
 
     def summary(self) -> TokenizeSummary:
         """Return what was done so far."""
-        lengths = np.concatenate(self.lengths) if self.lengths else np.empty(0, dtype=np.int64)
-        return TokenizeSummary(
-            cells_in=self.cells_in,
-            cells_out=self.cells_out,
-            cells_dropped_empty=0 if self.keep_empty else self.empty,
-            cells_kept_empty=self.empty if self.keep_empty else 0,
-            empty_cells=tuple(self.empty_cells),
-            cells_saturated=self.saturated,
-            genes_in=len(self.genes.token),
-            genes_mapped=self.genes.mapped,
-            genes_versioned=self.genes.versioned,
-            genes_collapsed=self.genes.collapsed,
-            mapped_fraction=self.genes.fraction,
-            gene_ids=self.genes.gene_ids,
-            tokens_total=int(lengths.sum()),
-            tokens_median=float(np.median(lengths)) if len(lengths) else 0.0,
-            tokens_max=int(lengths.max(initial=0)),
-        )
+        return self.tally.summary(self.genes, keep_empty=self.keep_empty)

@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from typing import TYPE_CHECKING, cast
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
+import numpy as np
 
-__all__ = ["TokenizeSummary"]
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from typing import Self
+
+    import numpy.typing as npt
+
+    from bulkgen.tokens.genes import GeneMap
+
+__all__ = ["Tally", "TokenizeSummary"]
+
+#: Empty cells that the summary names.
+LISTED_CELLS = 10
 
 
 @dataclass(frozen=True)
@@ -78,3 +88,90 @@ class TokenizeSummary:
         known = {field.name: values[field.name] for field in fields(cls)}
         known["empty_cells"] = tuple(cast("list[str]", known["empty_cells"]))
         return cls(**known)  # type: ignore[arg-type]
+
+
+@dataclass
+class Tally:
+    """Sums that a summary is made of; those of parts of a data set add up.
+
+    Attributes
+    ----------
+    cells_in, saturated, empty
+        Cells, those that fill the context, and those that express no gene of the vocabulary.
+    empty_cells
+        Names of the first empty cells.
+    cells_by_length
+        Cells with so many tokens, by that number; cells that were dropped are not among them.
+    """
+
+    cells_in: int = 0
+    saturated: int = 0
+    empty: int = 0
+    empty_cells: list[str] = field(default_factory=list)
+    cells_by_length: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros(1, dtype=np.int64))
+
+    @property
+    def cells_out(self) -> int:
+        """Cells of the token data set."""
+        return int(self.cells_by_length.sum())
+
+    def add_lengths(self, lengths: npt.NDArray[np.int64]) -> None:
+        """Count cells by their number of tokens."""
+        self._add(np.bincount(lengths, minlength=1))
+
+    def _add(self, cells_by_length: npt.NDArray[np.int64]) -> None:
+        fewer, more = sorted((self.cells_by_length, cells_by_length), key=len)
+        more = more.copy()
+        more[: len(fewer)] += fewer
+        self.cells_by_length = more
+
+    @classmethod
+    def total(cls, parts: Iterable[Self]) -> Self:
+        """Return the tally of all parts, in their order."""
+        total = cls()
+        for part in parts:
+            total.cells_in += part.cells_in
+            total.saturated += part.saturated
+            total.empty += part.empty
+            total.empty_cells = (total.empty_cells + part.empty_cells)[:LISTED_CELLS]
+            total._add(part.cells_by_length)
+        return total
+
+    def to_dict(self) -> dict[str, object]:
+        """Return the sums as a dictionary that JSON can hold."""
+        lengths = np.flatnonzero(self.cells_by_length)
+        by_length = [lengths.tolist(), self.cells_by_length[lengths].tolist()]
+        return vars(self) | {"cells_by_length": by_length}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, object]) -> Self:
+        """Make a tally from what :meth:`to_dict` gave."""
+        known = {one.name: values[one.name] for one in fields(cls)}
+        lengths, cells = cast("list[list[int]]", known["cells_by_length"])
+        by_length = np.zeros(max(lengths, default=0) + 1, dtype=np.int64)
+        by_length[lengths] = cells
+        return cls(**{**known, "cells_by_length": by_length})  # type: ignore[arg-type]
+
+    def summary(self, genes: GeneMap, *, keep_empty: bool) -> TokenizeSummary:
+        """Return the summary."""
+        ends = np.cumsum(self.cells_by_length)
+        cells = int(ends[-1])
+        # the one in the middle, or the mean of both
+        middle = np.searchsorted(ends, [(cells - 1) // 2, cells // 2], side="right")
+        return TokenizeSummary(
+            cells_in=self.cells_in,
+            cells_out=cells,
+            cells_dropped_empty=0 if keep_empty else self.empty,
+            cells_kept_empty=self.empty if keep_empty else 0,
+            empty_cells=tuple(self.empty_cells),
+            cells_saturated=self.saturated,
+            genes_in=len(genes.token),
+            genes_mapped=genes.mapped,
+            genes_versioned=genes.versioned,
+            genes_collapsed=genes.collapsed,
+            mapped_fraction=genes.fraction,
+            gene_ids=genes.gene_ids,
+            tokens_total=int(self.cells_by_length @ np.arange(len(self.cells_by_length))),
+            tokens_median=float(middle.mean()) if cells else 0.0,
+            tokens_max=int(np.flatnonzero(self.cells_by_length).max(initial=0)),
+        )

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, NamedTuple, Self, cast
 import numpy as np
 import pyarrow as pa
 
+from bulkgen.cell_request import CellRequest, cells_per_stratum
 from bulkgen.errors import LabelError
 from bulkgen.fits import Fit, load_fit
 from bulkgen.rng import key_from_rng
-from bulkgen.synthesis import CellRequest, cells_per_stratum, synthesize_tokens
+from bulkgen.synthesis import synthesize_tokens
 from bulkgen.tokens.encode import load_vocabulary
 from bulkgen.tokens.encoder import Encoder
 from bulkgen.tokens.genes import map_genes

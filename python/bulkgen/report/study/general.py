@@ -48,13 +48,18 @@ def few_cells_blocks(views: Sequence[View]) -> Iterable[Block]:
             ticks = {x: f"all ({x:,.0f})" if x in all_cells else f"{x:g}" for x in places}
             pictures = [
                 curve_picture(view, pd.concat([alone, rows]), of=str(generator), ticks=ticks, name=f"generator{number}")
-                for number, (generator, rows) in enumerate(others.groupby("generator", sort=False))
+                for number, (generator, rows) in enumerate(others.groupby(_generators(others), sort=False))
             ]
             tables.append(curve_table(view, curves, ticks))
         if len(rungs):
             pictures.append(ladder_picture(view, rungs))
             tables.append(ladder_table(view, rungs))
         yield view.block(pictures, tables)
+
+
+def _generators(curves: pd.DataFrame) -> pd.Series:
+    """Return the study's name of each curve's generator: its series without the ratio of synthetic to real cells."""
+    return curves["series"].str.removeprefix("+ ").str.replace(r" 1:[\d.]+$", "", regex=True)
 
 
 def ablations_blocks(views: Sequence[View]) -> Iterable[Block]:

@@ -1,0 +1,191 @@
+"""Cells in shards, each an AnnData of its own, and all of them as one whose matrix stays on disk."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import anndata as ad
+import numpy as np
+import pandas as pd
+import scipy.sparse as sp
+
+from bulkgen.errors import MissingExtraError
+from bulkgen.io.h5ad import write
+from bulkgen.io.shards import MANIFEST_FILE, ShardFolder
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from bulkgen.io.checks import CountMatrix
+    from bulkgen.io.shards import ShardRecord
+
+__all__ = ["manifest_text", "open_shards", "write_cell_shard"]
+
+_FORMAT = "bulkgen-cells"
+_FORMAT_VERSION = 1
+#: Bytes of a block of rows that is read at once.
+_BLOCK_BYTES = 2**26
+
+
+def write_cell_shard(path: Path, cells: ad.AnnData) -> dict[str, object]:
+    """Write the cells of a shard, and return what :func:`manifest_text` needs to know of it."""
+    if path.suffix == ".h5ad":
+        draft = path.with_name(f"draft{path.suffix}")
+        write(cells, draft)
+        _copy_in_order(draft, path)
+        draft.unlink()
+    else:
+        write(cells, path)
+    stored = cells.X.nnz if sp.issparse(cells.X) else cells.X.size
+    return {"genes": cells.n_vars, "sparse": bool(sp.issparse(cells.X)), "stored": int(stored)}
+
+
+def _copy_in_order(source: Path, target: Path) -> None:
+    """Copy an HDF5 file object by object, so that equal content has equal bytes.
+
+    HDF5 places what it writes as its handles are closed, and anndata's lie in cycles that Python closes when it next
+    collects garbage: written directly, equal content lies at other places of the file now and then.
+    """
+    import h5py
+
+    with h5py.File(source, "r") as old, h5py.File(target, "w") as new:
+        for name, value in old.attrs.items():
+            new.attrs[name] = value
+        for name in old:
+            old.copy(name, new, name)
+
+
+def manifest_text(
+    records: Sequence[ShardRecord], *, provenance: Mapping[str, object], version: str, more: Mapping[str, object]
+) -> str:
+    """Return the text of the manifest of all shards, in their order; `version` is that of bulkgen."""
+    manifest = {
+        "format": _FORMAT,
+        "version": _FORMAT_VERSION,
+        "bulkgen": version,
+        "rows": sum(record.rows for record in records),
+        "genes": records[0].facts["genes"],
+        "sparse": records[0].facts["sparse"],
+        "stored": sum(record.facts["stored"] for record in records),
+        "provenance": dict(provenance),
+        **more,
+        "shards": [record.identity() for record in records],
+    }
+    return json.dumps(manifest, indent=2, allow_nan=False) + "\n"
+
+
+def open_shards(path: str | Path) -> ad.AnnData:
+    """Open the shards of cells in a folder as one AnnData.
+
+    Parameters
+    ----------
+    path
+        The folder that ``bulkgen.synthesize(..., out=, shard_size=)`` wrote.
+
+    Returns
+    -------
+    anndata.AnnData
+        ``obs``, ``var`` and ``uns`` in memory; ``X`` a Dask array, whose blocks are rows of one shard, read when they
+        are needed. Its tasks are a path and a range of rows, so that other processes can do them.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such folder.
+    ValueError
+        If it holds no cells, or not all of them yet.
+    OSError
+        If a shard cannot be read.
+    MissingExtraError
+        Without the extra ``dask``.
+    """
+    try:
+        import dask.array
+        from dask.delayed import delayed
+    except ImportError as error:
+        raise MissingExtraError("dask", "dask") from error
+    folder = ShardFolder.open(path)
+    manifest = _manifest(folder)
+    shards = [folder.path / shard["name"] for shard in manifest["shards"]]
+    sparse, n_genes = manifest["sparse"], manifest["genes"]
+    # values and columns of four bytes each
+    row_bytes = 8 * manifest["stored"] / manifest["rows"] if sparse else 4 * n_genes
+    rows = max(1, int(_BLOCK_BYTES / max(row_bytes, 1)))
+    meta = sp.csr_matrix((0, 0), dtype=np.float32) if sparse else np.empty((0, 0), np.float32)
+    read_lazily = delayed(_read_rows, pure=True)
+    da: Any = dask.array
+    blocks = [
+        da.from_delayed(
+            read_lazily(str(shard), first, min(first + rows, size)),
+            shape=(min(first + rows, size) - first, n_genes),
+            dtype=np.float32,
+            meta=meta,
+        )
+        for shard, size in zip(shards, (shard["rows"] for shard in manifest["shards"]), strict=True)
+        for first in range(0, size, rows)
+    ]
+    parts = [_read_elements(shard, ("obs",))["obs"] for shard in shards]
+    other = _read_elements(shards[0], ("var", "uns"))
+    return ad.AnnData(da.concatenate(blocks), obs=_joined(parts), var=other["var"], uns=other["uns"])
+
+
+def _manifest(folder: ShardFolder) -> dict[str, Any]:
+    place = folder.path / MANIFEST_FILE
+    folder.check_complete()
+    try:
+        manifest = json.loads(place.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{place} is damaged ({error}); mend it with resume=True (--resume)") from error
+    if not isinstance(manifest, dict) or manifest.get("format") != _FORMAT:
+        raise ValueError(f"{folder.path} holds no cells ({MANIFEST_FILE} says so); tokens: bulkgen.TokenDataset.load")
+    if manifest["version"] != _FORMAT_VERSION:
+        raise ValueError(
+            f"{place} has version {manifest['version']}; this bulkgen reads {_FORMAT_VERSION}: "
+            f"pip install --upgrade bulkgen"
+        )
+    return manifest
+
+
+def _joined(parts: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    """Put rows below each other; a column of text is a category of every text in it, as anndata stores it."""
+    obs = pd.concat(parts)
+    for name in obs.columns:
+        dtypes = {part[name].dtype for part in parts}
+        if len(dtypes) > 1 and obs[name].dtype == object:
+            obs[name] = obs[name].astype("category")
+    return obs
+
+
+def _read_rows(path: str, first: int, last: int) -> CountMatrix:
+    """Read rows of a shard."""
+    import h5py
+
+    def rows(group: Any) -> CountMatrix:  # noqa: ANN401 - a group of h5py or zarr
+        X = group["X"]
+        encoding = dict(X.attrs).get("encoding-type", "array")
+        return ad.io.sparse_dataset(X)[first:last] if encoding == "csr_matrix" else X[first:last]
+
+    if path.endswith(".h5ad"):
+        with h5py.File(path, "r") as file:
+            return rows(file)
+    import zarr
+
+    return rows(zarr.open_group(path, mode="r"))
+
+
+def _read_elements(path: Path, names: Sequence[str]) -> dict[str, Any]:
+    """Read parts of a shard that are not its matrix."""
+    try:
+        if path.suffix == ".h5ad":
+            import h5py
+
+            with h5py.File(path, "r") as file:
+                return {name: ad.io.read_elem(file[name]) for name in names}
+        import zarr
+
+        group = zarr.open_group(path, mode="r")
+        return {name: ad.io.read_elem(group[name]) for name in names}
+    except (OSError, KeyError, ValueError) as error:
+        raise OSError(f"{path} cannot be read ({error}); mend the folder with resume=True (--resume)") from error

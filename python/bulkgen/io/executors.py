@@ -1,0 +1,162 @@
+"""Where the units of a long piece of work are done: here, in a pool, or on a cluster.
+
+A unit is a picklable value (a path and a number), its function is importable; what is large is opened by whoever does
+the unit.
+"""
+
+from __future__ import annotations
+
+import queue
+import signal
+import sys
+import threading
+from contextlib import contextmanager
+from functools import partial
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Iterator, Sequence
+    from types import FrameType
+
+__all__ = ["Executor", "Future", "active_executor", "finish_on_sigterm", "map_units", "stop_asked"]
+
+Unit = TypeVar("Unit")
+Result = TypeVar("Result")
+_Result = TypeVar("_Result", covariant=True)
+
+
+class Future(Protocol[_Result]):
+    """What is needed of a call that was submitted, as :class:`concurrent.futures.Future` has it."""
+
+    def result(self) -> _Result:
+        """Return what the call returned, or raise what it raised."""
+
+    def add_done_callback(self, function: Callable[[Any], object], /) -> object:
+        """Call a function with the future when the call has ended."""
+
+    def cancel(self) -> object:
+        """Give the call up, unless it has begun."""
+
+
+class Executor(Protocol):
+    """What is needed of an executor, as :class:`concurrent.futures.Executor` has it."""
+
+    def submit(self, function: Callable[..., Any], /, *arguments: Any) -> Future[Any]:  # noqa: ANN401
+        """Start a call, and return its future."""
+
+
+def active_executor(executor: object | None) -> Executor | None:
+    """Return the executor to use: that which was passed, else the active ``distributed.Client``, else ``None``.
+
+    A ``distributed.Client`` is taken for one too. The package is not imported for this: without it nobody has a client.
+
+    Raises
+    ------
+    TypeError
+        If what was passed is no executor.
+    """
+    distributed = sys.modules.get("distributed")
+    if executor is None and distributed is not None:
+        try:
+            executor = distributed.default_client()
+        except ValueError:
+            return None
+    if distributed is not None and isinstance(executor, distributed.Client):
+        # impure: what is asked for is done again, if a cluster that lives longer did it before
+        executor = executor.get_executor(pure=False)
+    if executor is not None and not callable(getattr(executor, "submit", None)):
+        raise TypeError(f"executor must have a method submit, as concurrent.futures has it, got {executor!r}")
+    return cast("Executor | None", executor)
+
+
+def map_units(
+    function: Callable[[Unit], Result], units: Sequence[Unit], *, executor: Executor | None
+) -> Generator[tuple[int, Result | Exception]]:
+    """Apply a function to units and yield each unit's place and result as they are done.
+
+    When no more results are wanted (the generator is closed) or :func:`stop_asked`, units that have not begun are
+    given up; those that have are waited for, and their results yielded if a stop was asked for.
+
+    Parameters
+    ----------
+    function
+        Importable by name where the executor has other processes.
+    units
+        Picklable.
+    executor
+        Of :func:`active_executor`; ``None``: this thread, one unit after the other.
+
+    Yields
+    ------
+    number, result
+        The unit's place in `units`, and what the function returned, or the exception that it raised.
+    """
+    if executor is None:
+        for number, unit in enumerate(units):
+            if stop_asked():
+                return
+            try:
+                outcome: Result | Exception = function(unit)
+            except Exception as error:
+                outcome = error
+            yield number, outcome
+        return
+    ended: queue.SimpleQueue[tuple[int, Future[Result]]] = queue.SimpleQueue()
+    waiting: dict[int, Future[Result]] = {}
+    try:
+        for number, unit in enumerate(units):
+            waiting[number] = executor.submit(function, unit)
+            waiting[number].add_done_callback(partial(_put, ended, number))
+        stopping = False
+        while waiting:
+            if stop_asked() and not stopping:
+                stopping = True
+                for number in [number for number, future in waiting.items() if future.cancel()]:
+                    del waiting[number]
+                continue
+            try:
+                # a signal's handler runs between two waits
+                number, future = ended.get(timeout=0.5)
+            except queue.Empty:
+                continue
+            if waiting.pop(number, None) is None:
+                continue
+            try:
+                outcome = future.result()
+            except Exception as error:
+                outcome = error
+            yield number, outcome
+    finally:
+        begun = [future for future in waiting.values() if not future.cancel()]
+        for future in begun:
+            try:
+                future.result()
+            except Exception:  # noqa: S112 - nobody wants to know any more
+                continue
+
+
+def _put(ended: queue.SimpleQueue[tuple[int, Future[Result]]], number: int, future: Future[Result]) -> None:
+    ended.put((number, future))
+
+
+_STOP = threading.Event()
+
+
+def stop_asked() -> bool:
+    """Tell whether the process was asked to stop after the units in flight."""
+    return _STOP.is_set()
+
+
+@contextmanager
+def finish_on_sigterm() -> Iterator[None]:
+    """While the body runs, let SIGTERM ask to stop after the units in flight (:func:`stop_asked`)."""
+
+    def ask(number: int, frame: FrameType | None) -> None:
+        _STOP.set()
+
+    earlier = signal.signal(signal.SIGTERM, ask)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, earlier)
+        _STOP.clear()

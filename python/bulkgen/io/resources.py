@@ -1,0 +1,131 @@
+"""Whether there is room: free space and memory, looked at before a long piece of work begins."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+from bulkgen.errors import ResourcesError
+
+__all__ = ["available_memory", "free_space", "require_memory", "require_space", "size_text"]
+
+_CGROUP = Path("/sys/fs/cgroup")
+
+
+def free_space(path: str | Path) -> int:
+    """Return the bytes that can be written to the file system of a path, which need not exist."""
+    place = Path(path).absolute()
+    while not place.exists():
+        place = place.parent
+    return shutil.disk_usage(place).free
+
+
+def available_memory(*, proc: Path = Path("/proc"), cgroup: Path = _CGROUP) -> int | None:
+    """Return the bytes of memory that this process can still take without swapping; ``None`` where not known.
+
+    The least of what the system says is available and what the process's control groups (versions 1 and 2: containers,
+    batch systems) leave.
+    """
+    known = [_system_memory(proc), *_left_by_groups(proc, cgroup)]
+    return min((n for n in known if n is not None), default=None)
+
+
+def require_space(needed: int, path: str | Path, *, what: str, force: bool) -> None:
+    """Refuse to begin what needs more space than there is.
+
+    Raises
+    ------
+    ResourcesError
+        If there is not enough, unless `force`.
+    """
+    free = free_space(path)
+    if needed > free and not force:
+        raise ResourcesError(
+            f"{what} will take about {size_text(needed)}, and the file system of {path} has {size_text(free)} free; "
+            f"make room, ask for less, or pass force=True (--force) to begin all the same"
+        )
+
+
+def require_memory(needed: int, *, what: str, remedy: str, force: bool) -> None:
+    """Refuse to begin what needs more memory than there is.
+
+    Raises
+    ------
+    ResourcesError
+        If there is not enough, unless `force`.
+    """
+    available = available_memory()
+    if available is not None and needed > available and not force:
+        raise ResourcesError(
+            f"{what} will take about {size_text(needed)} of memory, and {size_text(available)} are available; "
+            f"{remedy}, or pass force=True (--force) to begin all the same"
+        )
+
+
+def size_text(n_bytes: float) -> str:
+    """Return a size for people, such as ``1.5 GB``."""
+    for unit in ("bytes", "kB", "MB", "GB"):
+        if n_bytes < 1000:
+            return f"{n_bytes:.0f} {unit}" if unit == "bytes" or n_bytes >= 100 else f"{n_bytes:.1f} {unit}"
+        n_bytes /= 1000
+    return f"{n_bytes:,.1f} TB"
+
+
+def _system_memory(proc: Path) -> int | None:
+    try:
+        for line in (proc / "meminfo").read_text(encoding="ascii").splitlines():
+            if line.startswith("MemAvailable:"):
+                return int(line.split()[1]) * 1024
+    except OSError:
+        pass
+    try:
+        # all that there is, where the system does not say what is free
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, OSError, ValueError):
+        return None
+
+
+def _left_by_groups(proc: Path, cgroup: Path) -> list[int]:
+    """Return what each control group of the process, and each above it, leaves."""
+    try:
+        lines = (proc / "self" / "cgroup").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return []
+    left = []
+    for line in lines:
+        _, controllers, place = line.split(":", 2)
+        if controllers == "":
+            root, limit, usage = cgroup, "memory.max", "memory.current"
+        elif "memory" in controllers.split(","):
+            root, limit, usage = cgroup / "memory", "memory.limit_in_bytes", "memory.usage_in_bytes"
+        else:
+            continue
+        group = root / place.lstrip("/")
+        # in a container the group's path is that of the host, and the files of its root are the group's own
+        for folder in (group, *group.parents):
+            if folder == root or root in folder.parents:
+                found = _limit(folder / limit)
+                if found is not None:
+                    used = _limit(folder / usage) or 0
+                    left.append(max(0, found - used + _reclaimable(folder / "memory.stat")))
+    return left
+
+
+def _limit(path: Path) -> int | None:
+    """Return a number of bytes; ``None`` for ``max`` or a file that there is not."""
+    try:
+        text = path.read_text(encoding="ascii").strip()
+    except OSError:
+        return None
+    return int(text) if text.isdigit() else None
+
+
+def _reclaimable(path: Path) -> int:
+    """Return the bytes of files that the group keeps in memory and that the system lets go when memory is needed."""
+    try:
+        pairs = (line.split() for line in path.read_text(encoding="ascii").splitlines())
+        facts = {name: int(value) for name, value in pairs}
+    except (OSError, ValueError):
+        return 0
+    return facts.get("total_inactive_file", facts.get("inactive_file", 0))
