@@ -20,7 +20,8 @@ import numpy as np
 sys.path.append(str(Path(__file__).resolve().parent))
 
 import stored_things
-from outcomes import SOUND, Isolated, Row, judged, row, write_rows
+from outcomes import SOUND, Isolated, judged, row
+from record import Row, write_rows
 
 TITLE = "Damaged files"
 KINDS = {

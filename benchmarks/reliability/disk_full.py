@@ -26,7 +26,8 @@ sys.path.append(str(Path(__file__).resolve().parent))
 import bulkgen
 import stored_things
 from bulkgen.io import write
-from outcomes import Isolated, Row, row, write_rows
+from outcomes import Isolated, row
+from record import Row, write_rows
 
 TITLE = "Disk full"
 #: Shares of what a stage writes after which the disk is full.

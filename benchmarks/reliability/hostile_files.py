@@ -29,7 +29,8 @@ import pyarrow.parquet as pq
 sys.path.append(str(Path(__file__).resolve().parent))
 
 import stored_things
-from outcomes import Isolated, Outcome, Row, row, write_rows
+from outcomes import Isolated, Outcome, row
+from record import Row, write_rows
 
 TITLE = "Files made to do harm"
 #: Name of a case -> (its group on the page, how it is opened, words of the refusal, what makes it).

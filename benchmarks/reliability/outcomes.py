@@ -1,7 +1,6 @@
 """Run attempts in processes of their own, so that a crash, a hang or a memory bomb is an outcome like any other.
 
-An attempt is a function of a path that returns what it read, as two texts: its structure and its content. Results are
-written as JSON, which ``benchmarks/reliability_page.py`` makes ``docs/reliability.md`` of.
+An attempt is a function of a path that returns what it read, as two texts: its structure and its content.
 """
 
 from __future__ import annotations
@@ -12,19 +11,18 @@ import json
 import os
 import resource
 import select
-import shlex
 import subprocess
 import sys
-import time
 import warnings
 from collections import Counter
-from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 HERE = Path(__file__).resolve().parent
-RESULTS = HERE.parent / "results" / "reliability"
+sys.path.append(str(HERE))
+
+from record import Row  # noqa: E402
+
 #: Seconds after which an attempt counts as hanging, and bytes beyond which it counts as a memory bomb.
 HANGS, BOMB = 60.0, 1 << 30
 #: What may become of an attempt without being a failure.
@@ -40,23 +38,13 @@ class Outcome(NamedTuple):
     content: str = ""
 
 
-@dataclass(frozen=True)
-class Row:
-    """A row of results: how often something was tried, and how often it failed."""
-
-    case: str
-    tried: int
-    failures: int
-    note: str
-
-
 class Isolated:
     """A process that attempts one thing after the other; one that dies is replaced."""
 
     def __init__(self) -> None:
         self._process: subprocess.Popen[bytes] | None = None
 
-    def __enter__(self) -> Isolated:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -112,26 +100,6 @@ def row(case: str, kinds: Counter[str], note: str = "") -> Row:
     return Row(case, sum(kinds.values()), failures, "; ".join(filter(None, (told, note))))
 
 
-def write_rows(name: str, title: str, rows: list[Row], *, started: float, folder: Path = RESULTS) -> Path:
-    """Write ``<folder>/<name>.json``; `started` is of :func:`time.monotonic`."""
-    sys.path.append(str(HERE.parent))
-    from machine import machine
-
-    record = {
-        "name": name,
-        "title": title,
-        "command": "python " + shlex.join([os.path.relpath(sys.argv[0]), *sys.argv[1:]]),
-        "date": str(datetime.now(UTC).date()),
-        "machine": machine(),
-        "seconds": round(time.monotonic() - started, 1),
-        "rows": [asdict(item) for item in rows],
-    }
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"{name}.json"
-    path.write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    return path
-
-
 def _serve() -> None:
     """Attempt what the standard input asks for."""
     answers = os.fdopen(os.dup(1), "w")
@@ -174,5 +142,4 @@ def _peak(*, reset: bool = False) -> int:
 
 
 if __name__ == "__main__":
-    sys.path.append(str(HERE))
     _serve()

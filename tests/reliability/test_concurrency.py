@@ -21,10 +21,15 @@ def test_of_two_writers_that_both_found_no_output_the_first_wins_and_the_other_s
         (temporary / "part" if whole is atomic_directory else temporary).write_text(text)
 
     path = tmp_path / "out.txt"
-    with pytest.raises(OutputExistsError, match=r"out\.txt was made by another process meanwhile"), whole(path) as late:
-        fill(late, "late")
-        with whole(path) as early:
-            fill(early, "early")
+
+    def race():
+        with whole(path) as late:
+            fill(late, "late")
+            with whole(path) as early:
+                fill(early, "early")
+
+    with pytest.raises(OutputExistsError, match=r"out\.txt was made by another process meanwhile"):
+        race()
     assert (path / "part" if path.is_dir() else path).read_text() == "early"
     assert [left.name for left in tmp_path.iterdir()] == ["out.txt"]
 

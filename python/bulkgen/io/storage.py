@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import math
+import mmap
+import os
 from typing import TYPE_CHECKING, Any
 
 import h5py
+
+from bulkgen.io.resources import total_memory
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -40,6 +44,11 @@ def plausible_bytes(stored: int, most_compressed: int = _MOST_COMPRESSED) -> int
     return _ALLOWED_BYTES + most_compressed * stored
 
 
+def _claimable(stored: int) -> int:
+    """Return the most bytes that a store of cells may claim: zeros need not be stored, if memory has room for them."""
+    return max(plausible_bytes(stored), (total_memory() or 0) // 8)
+
+
 def check_storage(path: Path) -> None:
     """Refuse a store of cells that claims more than it holds, asks for other files, or asks to run code.
 
@@ -59,8 +68,8 @@ def _check_hdf5(path: Path) -> None:
     values: list[tuple[int, int]] = []
     matrices: list[h5py.Group] = []
     with h5py.File(path, "r") as file:
+        stored = path.stat().st_size
         claimed = 0
-        limit = plausible_bytes(path.stat().st_size)
         seen = {h5py.h5o.get_info(file.id).addr}
         groups: list[tuple[h5py.Group, int]] = [(file, 0)]
         while groups:
@@ -80,11 +89,12 @@ def _check_hdf5(path: Path) -> None:
                     seen.add(address)
                     groups.append((item, depth + 1))
                 elif isinstance(item, h5py.Dataset):
-                    _check_dataset(item, place)
-                    values += _extents(item)
+                    extents = _extents(item)
+                    _check_dataset(item, place, extents)
+                    values += extents
                     claimed += _claimed_bytes(item.shape, item.dtype.itemsize)
-                    if claimed > limit:
-                        raise ValueError(_bomb(place, item.shape, path.stat().st_size))
+                    if claimed > _claimable(stored):
+                        raise ValueError(_bomb(place, item.shape, stored))
         _check_heaps(path, values)
         for group in matrices:
             _check_shape(group)
@@ -93,8 +103,7 @@ def _check_hdf5(path: Path) -> None:
 def _check_shape(group: Any) -> None:  # noqa: ANN401 - of h5py or zarr
     """Refuse a sparse matrix that claims other rows than it has pointers to, before they are allocated."""
     shape = group.attrs.get("shape", group.attrs.get("h5sparse_shape"))
-    kind = str(group.attrs.get("encoding-type", group.attrs.get("h5sparse_format", "")))
-    if shape is not None and int(shape[1 if kind.startswith("csc") else 0]) != group["indptr"].shape[0] - 1:
+    if shape is not None and int(shape[1 if _by_columns(group) else 0]) != group["indptr"].shape[0] - 1:
         raise ValueError(f"its {group.name} claims the shape {tuple(map(int, shape))}, but has other row pointers")
 
 
@@ -114,22 +123,15 @@ def _check_heaps(path: Path, values: list[tuple[int, int]]) -> None:
 
     They are looked for wherever no data set has its values.
     """
-    size = path.stat().st_size
-    start = 0
-    with path.open("rb") as file:
-        for first, length in [*sorted(values), (size, 0)]:
-            if first > start:
-                file.seek(start)
-                between = file.read(first - start)
-                place = between.find(_HEAP)
-                while place >= 0:
-                    _check_heap(between[place : place + _heap_bytes(between, place)], start + place)
-                    place = between.find(_HEAP, place + 1)
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        start = 0
+        for first, length in [*sorted(values), (len(content), 0)]:
+            place = content.find(_HEAP, start, first)
+            while place >= 0:
+                end = min(place + int.from_bytes(content[place + 8 : place + 16], "little"), first)
+                _check_heap(content[place:end], place)
+                place = content.find(_HEAP, place + 1, first)
             start = max(start, first + length)
-
-
-def _heap_bytes(content: bytes, place: int) -> int:
-    return int.from_bytes(content[place + 8 : place + 16], "little")
 
 
 def _check_heap(heap: bytes, place: int) -> None:
@@ -151,7 +153,7 @@ def _check_link(group: h5py.Group, name: str, place: str) -> None:
         raise ValueError(f"its {place} is a link into another file; copy what it links to into the file (h5repack)")
 
 
-def _check_dataset(dataset: h5py.Dataset, place: str) -> None:
+def _check_dataset(dataset: h5py.Dataset, place: str, extents: list[tuple[int, int]]) -> None:
     properties = dataset.id.get_create_plist()
     if properties.get_external_count() or dataset.is_virtual:
         raise ValueError(f"its {place} keeps its values in other files; copy them into the file (h5repack)")
@@ -159,25 +161,26 @@ def _check_dataset(dataset: h5py.Dataset, place: str) -> None:
         return
     stored = dataset.id.get_storage_size()
     claimed = _claimed_bytes(dataset.shape, dataset.dtype.itemsize)
-    if claimed > plausible_bytes(stored):
+    if claimed > _claimable(stored):
         raise ValueError(_bomb(place, dataset.shape, stored))
     if dataset.chunks is None:
         if stored < claimed and stored:
             raise ValueError(f"its {place} is cut off: {stored:,} of {claimed:,} bytes are there")
         return
     chunk = math.prod(dataset.chunks) * dataset.dtype.itemsize
+    largest = max((length for _, length in extents), default=0)
+    # what is stored in more bytes than it has may unpack to anything
+    if largest > 2 * chunk + (1 << 16):
+        raise ValueError(f"its {place} stores {largest:,} bytes for {chunk:,} bytes of values")
     chunks = _grid(dataset.shape, dataset.chunks)
-    # a chunk that is stored in more bytes than it has may unpack to anything
-    if stored > 2 * chunk * chunks + (1 << 16):
-        raise ValueError(f"its {place} stores {stored:,} bytes for {claimed:,} bytes of values")
-    if _is_part(dataset.parent, place) and dataset.id.get_num_chunks() < chunks:
-        raise ValueError(_lost(place, dataset.id.get_num_chunks(), chunks))
+    if len(extents) < chunks and _holds_counts(dataset.parent, place.rpartition("/")[2]):
+        raise ValueError(_lost(place, len(extents), chunks))
 
 
 def _check_zarr(path: Path) -> None:
     import zarr
 
-    stored, files = _store_files(path)
+    files = _chunk_files(path)
     group = zarr.open(str(path), mode="r")
     claimed = 0
     for array in _zarr_arrays(group):
@@ -185,36 +188,51 @@ def _check_zarr(path: Path) -> None:
         unknown = sorted(_codecs(array.metadata.to_dict()) - _CODECS)
         if unknown:
             raise ValueError(f"its {place} asks for the decoder {unknown[0]!r:.40}, which is not among those trusted")
-        own = stored.get(array.path, 0)
-        itemsize = array.dtype.itemsize or 1
-        size = _claimed_bytes(array.shape, itemsize)
+        own = files.get(array.path, [])
+        size = _claimed_bytes(array.shape, array.dtype.itemsize or 1)
+        _check_claim(size, own, place, array.shape)
         claimed += size
-        if size > plausible_bytes(own) or claimed > plausible_bytes(sum(stored.values())):
-            raise ValueError(_bomb(place, array.shape, own))
         grid = _grid(array.shape, getattr(array, "shards", None) or array.chunks)
         parent, _, name = array.path.rpartition("/")
-        # a matrix without values has none to lose
-        if name in _SPARSE_PARTS and files.get(array.path, 0) < grid and _siblings(group, parent):
-            raise ValueError(_lost(place, files.get(array.path, 0), grid))
+        above = group[parent] if parent else group
+        if len(own) < grid and name in _SPARSE_PARTS and _holds_counts(above, name):
+            raise ValueError(_lost(place, len(own), grid))
         if name == "indptr":
-            _check_shape(group[parent] if parent else group)
+            _check_shape(above)
+    _check_claim(claimed, [file for own in files.values() for file in own], "", "of all its arrays")
 
 
-def _store_files(path: Path) -> tuple[dict[str, int], dict[str, int]]:
-    """Bytes and number of the chunk files of each array of a zarr store, by its path."""
-    arrays = {file.parent for name in (".zarray", "zarr.json") for file in path.rglob(name)}
-    stored: dict[str, int] = {}
-    files: dict[str, int] = {}
-    for file in path.rglob("*"):
-        if file.is_symlink() or not (file.is_file() or file.is_dir()):
-            raise ValueError(f"its {file.relative_to(path)} is a link or no ordinary file; copy the store with cp -rL")
-        if file.is_dir() or file.name in _ZARR_METADATA:
-            continue
-        owner = next((folder for folder in file.parents if folder in arrays), path)
-        place = owner.relative_to(path).as_posix()
-        stored[place] = stored.get(place, 0) + file.stat().st_size
-        files[place] = files.get(place, 0) + 1
-    return stored, files
+def _check_claim(claimed: int, files: list[os.DirEntry[str]], place: str, shape: object) -> None:
+    """Refuse what claims more than its files may hold; as few of them are asked for their size as will do."""
+    stored = 0
+    if claimed > _claimable(stored):
+        for file in files:
+            stored += file.stat().st_size
+            if claimed <= _claimable(stored):
+                return
+        raise ValueError(_bomb(place, shape, stored))
+
+
+def _chunk_files(path: Path) -> dict[str, list[os.DirEntry[str]]]:
+    """List the files of a zarr store that hold values, by the path of their array."""
+    found: dict[str, list[os.DirEntry[str]]] = {}
+    folders = [(str(path), "", "")]
+    while folders:
+        folder, place, owner = folders.pop()
+        with os.scandir(folder) as listed:
+            entries = list(listed)
+        names = {entry.name for entry in entries}
+        if not names.isdisjoint((".zarray", "zarr.json")):
+            owner = place
+        for entry in entries:
+            name = f"{place}/{entry.name}" if place else entry.name
+            if entry.is_dir(follow_symlinks=False):
+                folders.append((entry.path, name, owner))
+            elif not entry.is_file(follow_symlinks=False):
+                raise ValueError(f"its {name} is a link or no ordinary file; copy the store with cp -rL")
+            elif entry.name not in _ZARR_METADATA:
+                found.setdefault(owner, []).append(entry)
+    return found
 
 
 def _zarr_arrays(group: Any, depth: int = 0) -> Iterator[Any]:  # noqa: ANN401 - zarr's types differ with its version
@@ -229,16 +247,22 @@ def _zarr_arrays(group: Any, depth: int = 0) -> Iterator[Any]:  # noqa: ANN401 -
         yield from _zarr_arrays(below, depth + 1)
 
 
-def _siblings(group: Any, parent: str) -> bool:  # noqa: ANN401
-    """Whether a group of a store holds a sparse matrix that has values."""
-    above = group[parent] if parent else group
-    return set(_SPARSE_PARTS) <= set(above.array_keys()) and above["data"].shape != (0,)
+def _holds_counts(group: Any, name: str) -> bool:  # noqa: ANN401 - of h5py or zarr
+    """Whether an array is a part of a sparse matrix that may hold something else than zeros.
+
+    Zarr leaves out chunks of zeros. Of a matrix without values, or of the indices of one row or column, nothing else is
+    there to be lost.
+    """
+    if name not in _SPARSE_PARTS or not all(part in group for part in _SPARSE_PARTS) or group["data"].shape == (0,):
+        return False
+    shape = group.attrs.get("shape", group.attrs.get("h5sparse_shape"))
+    if name != "indices" or shape is None:
+        return True
+    return int(shape[0 if _by_columns(group) else 1]) > 1
 
 
-def _is_part(parent: h5py.Group, place: str) -> bool:
-    """Whether a data set of an HDF5 file is part of a sparse matrix that has values."""
-    parts = place.rpartition("/")[2] in _SPARSE_PARTS and all(name in parent for name in _SPARSE_PARTS)
-    return parts and parent["data"].shape != (0,)
+def _by_columns(group: Any) -> bool:  # noqa: ANN401 - of h5py or zarr
+    return str(group.attrs.get("encoding-type", group.attrs.get("h5sparse_format", ""))).startswith("csc")
 
 
 def _codecs(described: Mapping[str, Any]) -> set[str]:
@@ -260,7 +284,7 @@ def _grid(shape: tuple[int, ...], chunks: tuple[int, ...]) -> int:
     return math.prod(-(-length // chunk) for length, chunk in zip(shape, chunks, strict=True))
 
 
-def _bomb(place: str, shape: tuple[int, ...] | None, stored: int) -> str:
+def _bomb(place: str, shape: object, stored: int) -> str:
     return f"its {place} claims the shape {shape}, for which {stored:,} stored bytes are too few"
 
 
