@@ -28,6 +28,7 @@ import pyarrow.parquet as pq
 
 sys.path.append(str(Path(__file__).resolve().parent))
 
+import shards_made
 import stored_things
 from outcomes import Isolated, Outcome, row
 from record import Row, write_rows
@@ -61,7 +62,7 @@ def case(group: str, opened: str, said: str) -> Callable[[Callable[[Path], Path]
 
 
 CELLS, FIT, TOKENS, TABLE = "cells in .h5ad and .zarr", "fitted generators", "token data sets", "bulk tables"
-WORDS = "vocabularies"
+WORDS, SHARDS = "vocabularies", "folders of shards"
 
 
 @contextmanager
@@ -163,7 +164,7 @@ def dense_matrix_of_a_terabyte_without_storage(folder: Path) -> Path:
     return _path(folder)
 
 
-@case(CELLS, "open_cells", "not monotone")
+@case(CELLS, "open_cells", "not monotone|do not fit")
 def row_pointers_to_two_to_the_fifty_entries(folder: Path) -> Path:
     with _edited(folder) as file:
         pointers = file["X/indptr"][:].astype(np.int64)
@@ -218,7 +219,7 @@ def negative_column_indices(folder: Path) -> Path:
     return _path(folder)
 
 
-@case(CELLS, "open_cells", "not monotone")
+@case(CELLS, "open_cells", "not monotone|fall at row")
 def row_pointers_that_go_back(folder: Path) -> Path:
     with _edited(folder) as file:
         file["X/indptr"][2] = int(file["X/indptr"][5])
@@ -274,6 +275,93 @@ def an_unknown_encoding(folder: Path) -> Path:
     with _edited(folder) as file:
         file["X"].attrs["encoding-type"] = "os.system"
     return _path(folder)
+
+
+def _in_the_middle(folder: Path, part: str, value: float) -> Path:
+    """Write a value into a block that is read after others, and before others."""
+    with _edited(folder) as file:
+        file[f"X/{part}"][file[f"X/{part}"].shape[0] // 2] = value
+    return _path(folder)
+
+
+@case(CELLS, "open_cells", "column 1000")
+def a_column_index_out_of_range_in_the_middle(folder: Path) -> Path:
+    return _in_the_middle(folder, "indices", 1000)
+
+
+@case(CELLS, "open_cells", "not monotone|fall at row|do not fit")
+def a_row_pointer_beyond_the_entries_in_the_middle(folder: Path) -> Path:
+    return _in_the_middle(folder, "indptr", 1 << 30)
+
+
+@case(CELLS, "open_cells", "not monotone|fall at row")
+def a_negative_row_pointer_in_the_middle(folder: Path) -> Path:
+    return _in_the_middle(folder, "indptr", -7)
+
+
+@case(CELLS, "open_cells", "finite")
+def a_count_that_is_no_number_in_the_middle(folder: Path) -> Path:
+    return _in_the_middle(folder, "data", np.nan)
+
+
+@case(CELLS, "open_cells", "negative")
+def a_negative_count_in_the_middle(folder: Path) -> Path:
+    return _in_the_middle(folder, "data", -3.0)
+
+
+@case(CELLS, "open_cells", "cannot be read")
+def a_chunk_of_nonsense_in_the_middle(folder: Path) -> Path:
+    with _edited(folder) as file:
+        values = file["X/data"][:]
+        del file["X/data"]
+        made = file["X"].create_dataset("data", data=values, chunks=(100,), compression="gzip")
+        made.attrs["encoding-type"], made.attrs["encoding-version"] = "array", "0.2.0"
+        made.id.write_direct_chunk((values.size // 200 * 100,), b"nonsense" * 20)
+    return _path(folder)
+
+
+@case(CELLS, "open_cells", "lost 1 of")
+def a_chunk_that_was_never_written(folder: Path) -> Path:
+    with _edited(folder) as file:
+        values = file["X/data"][:]
+        del file["X/data"]
+        made = file["X"].create_dataset("data", values.shape, values.dtype, chunks=(100,))
+        made.attrs["encoding-type"], made.attrs["encoding-version"] = "array", "0.2.0"
+        made[: values.size // 2] = values[: values.size // 2]
+        made[values.size // 2 + 200 :] = values[values.size // 2 + 200 :]
+    return _path(folder)
+
+
+def _in_chunks(folder: Path) -> Path:
+    """Make a zarr store whose counts lie in twenty chunks; return the folder of these."""
+    import zarr
+
+    path = _store(folder)
+    (path / ".zmetadata").unlink(missing_ok=True)
+    group = zarr.open_group(str(path), mode="a")["X"]
+    values = group["data"][:]
+    del group["data"]
+    group.create_array("data", data=values, chunks=(100,)).attrs.update({"encoding-type": "array"})
+    return path / "X" / "data"
+
+
+@case(CELLS, "open_cells", "lost 1 of")
+def zarr_that_lost_counts_in_the_middle(folder: Path) -> Path:
+    (_in_chunks(folder) / "9").unlink()
+    return folder / stored_things.NAMES["zarr"]
+
+
+@case(CELLS, "open_cells", "cannot be read")
+def zarr_chunk_of_nonsense_in_the_middle(folder: Path) -> Path:
+    (_in_chunks(folder) / "9").write_bytes(b"nonsense" * 20)
+    return folder / stored_things.NAMES["zarr"]
+
+
+@case(CELLS, "open_cells", "cannot be read")
+def zarr_chunk_cut_off_in_the_middle(folder: Path) -> Path:
+    chunk = _in_chunks(folder) / "9"
+    chunk.write_bytes(chunk.read_bytes()[:-20])
+    return folder / stored_things.NAMES["zarr"]
 
 
 def _store(folder: Path) -> Path:
@@ -446,6 +534,188 @@ def tokens_whose_lengths_are_others(folder: Path) -> Path:
 @case(TOKENS, "open_tokens", "class id")
 def tokens_of_negative_classes(folder: Path) -> Path:
     return _arrow(folder, lambda t: t.set_column(t.schema.get_field_index("label"), "label", pa.array([-1] * len(t))))
+
+
+def _shards(folder: Path, kind: str = "cells") -> Path:
+    path = folder / f"shards_of_{kind}"
+    shards_made.make(path)
+    return path
+
+
+def _changed_json(place: Path, **changed: object) -> None:
+    found = json.loads(place.read_text())
+    for name, value in changed.items():
+        part, _, below = name.partition("__")
+        if below:
+            found[part][below] = value
+        else:
+            found[part] = value
+    place.write_text(json.dumps(found))
+
+
+def _changed_request(folder: Path, kind: str = "cells", **changed: object) -> Path:
+    path = _shards(folder, kind)
+    _changed_json(path / "request" / "request.json", **changed)
+    return path
+
+
+@case(SHARDS, "open_shards", "request.json is damaged")
+def request_nested_without_end(folder: Path) -> Path:
+    path = _shards(folder)
+    (path / "request" / "request.json").write_text("[" * 100_000)
+    return path
+
+
+@case(SHARDS, "resume_shards", "request.json is damaged")
+def request_cut_off(folder: Path) -> Path:
+    path = _shards(folder)
+    place = path / "request" / "request.json"
+    place.write_text(place.read_text()[:200])
+    return path
+
+
+@case(SHARDS, "open_shards", "is damaged")
+def request_of_two_to_the_sixty_shards(folder: Path) -> Path:
+    return _changed_request(folder, facts__rows=1 << 60, facts__shard_size=1)
+
+
+@case(SHARDS, "open_shards", "is damaged")
+def request_of_shards_elsewhere(folder: Path) -> Path:
+    return _changed_request(folder, facts__suffix=f"/../../{WITNESS}.h5ad")
+
+
+@case(SHARDS, "open_shards", "is damaged")
+def request_of_no_rows_in_a_shard(folder: Path) -> Path:
+    return _changed_request(folder, facts__shard_size=0)
+
+
+@case(SHARDS, "resume_shards", "is damaged")
+def request_with_files_elsewhere(folder: Path) -> Path:
+    return _changed_request(folder, files={f"../../{WITNESS}": "0" * 64})
+
+
+@case(SHARDS, "resume_shards", "another request")
+def request_that_asks_for_something_else(folder: Path) -> Path:
+    return _changed_request(folder, asked__key="0" * 16)
+
+
+@case(SHARDS, "resume_shards", "fit.h5ad is damaged")
+def shards_whose_fit_is_damaged(folder: Path) -> Path:
+    path = _shards(folder)
+    place = path / "request" / "fit.h5ad"
+    content = bytearray(place.read_bytes())
+    content[len(content) // 2] ^= 1
+    place.write_bytes(content)
+    return path
+
+
+def _changed_manifest(folder: Path, kind: str = "cells", **changed: object) -> Path:
+    path = _shards(folder, kind)
+    _changed_json(path / "bulkgen.json", **changed)
+    return path
+
+
+@case(SHARDS, "open_shards", "is damaged")
+def manifest_of_shards_elsewhere(folder: Path) -> Path:
+    path = _shards(folder)
+    said = json.loads((path / "bulkgen.json").read_text())["shards"]
+    shards_made.shard(path, 0).rename(folder / WITNESS)
+    _changed_json(path / "bulkgen.json", shards=[said[0] | {"name": f"../{WITNESS}"}, *said[1:]])
+    return path
+
+
+@case(SHARDS, "open_shards", "is damaged")
+def manifest_of_a_million_shards_less(folder: Path) -> Path:
+    return _changed_manifest(folder, shards=[])
+
+
+@case(SHARDS, "open_shards", "is damaged")
+def manifest_of_other_types(folder: Path) -> Path:
+    return _changed_manifest(folder, genes="many", stored=None)
+
+
+@case(SHARDS, "open_shards", "bulkgen.json is damaged")
+def manifest_nested_without_end(folder: Path) -> Path:
+    path = _shards(folder)
+    (path / "bulkgen.json").write_text("[" * 100_000)
+    return path
+
+
+@case(SHARDS, "open_shards", "is not the shard that was made")
+def manifest_of_more_rows_than_a_shard_has(folder: Path) -> Path:
+    path = _shards(folder)
+    said = json.loads((path / "bulkgen.json").read_text())["shards"]
+    _changed_json(path / "bulkgen.json", shards=[said[0] | {"rows": 1 << 50}, *said[1:]])
+    return path
+
+
+@case(SHARDS, "open_shards", "is not the shard that was made")
+def shard_cut_off(folder: Path) -> Path:
+    path = _shards(folder)
+    place = shards_made.shard(path, 1)
+    place.write_bytes(place.read_bytes()[:-100])
+    return path
+
+
+@case(SHARDS, "open_shards", "is not the shard that was made")
+def shard_removed(folder: Path) -> Path:
+    path = _shards(folder)
+    shards_made.shard(path, 1).unlink()
+    return path
+
+
+@case(SHARDS, "open_shards", "cannot be read")
+def shard_of_nonsense_of_the_same_size(folder: Path) -> Path:
+    path = _shards(folder)
+    place = shards_made.shard(path, 1)
+    place.write_bytes(bytes(place.stat().st_size))
+    return path
+
+
+@case(SHARDS, "open_shards", "link into another file")
+def shard_with_an_external_link(folder: Path) -> Path:
+    path = _shards(folder)
+    place = shards_made.shard(path, 1)
+    with h5py.File(place, "a") as file:
+        file["uns/secret"] = h5py.ExternalLink(str(folder / f"{WITNESS}.h5"), "/data")
+    said = json.loads((path / "bulkgen.json").read_text())["shards"]
+    said[1]["bytes"] = place.stat().st_size
+    _changed_json(path / "bulkgen.json", shards=said)
+    return path
+
+
+@case(SHARDS, "open_token_shards", "names files elsewhere")
+def token_manifest_of_shards_elsewhere(folder: Path) -> Path:
+    path = _shards(folder, "tokens")
+    said = json.loads((path / "bulkgen.json").read_text())["files"]
+    _changed_json(path / "bulkgen.json", files=[f"../{WITNESS}", *said[1:]])
+    return path
+
+
+@case(SHARDS, "open_token_shards", "is not the shard that was made")
+def token_shard_cut_off(folder: Path) -> Path:
+    path = _shards(folder, "tokens")
+    place = shards_made.shard(path, 1)
+    place.write_bytes(place.read_bytes()[:-100])
+    return path
+
+
+@case(SHARDS, "open_token_shards", "is damaged")
+def token_shard_of_nonsense_of_the_same_size(folder: Path) -> Path:
+    path = _shards(folder, "tokens")
+    place = shards_made.shard(path, 1)
+    place.write_bytes(bytes(place.stat().st_size))
+    return path
+
+
+@case(SHARDS, "open_token_shards", "is damaged")
+def token_manifest_of_more_rows(folder: Path) -> Path:
+    return _changed_manifest(folder, "tokens", rows=1 << 50)
+
+
+@case(SHARDS, "open_token_shards", "is damaged")
+def token_manifest_of_other_types(folder: Path) -> Path:
+    return _changed_manifest(folder, "tokens", shards=7)
 
 
 def _words(folder: Path, text: str) -> Path:
@@ -632,16 +902,24 @@ def parquet_of_objects(folder: Path) -> Path:
 
 
 def attempted(name: str, folder: Path, isolated: Isolated) -> Outcome:
-    """Make a hostile file and open it; what it must not open or make is told as an outcome of its own."""
+    """Make a hostile file and open it; what it must not open or make is told as an outcome of its own.
+
+    Cells are opened in both ways that there are: into memory, and row by row from the disk.
+    """
     _, opened, said, make = CASES[name]
     path = make(folder)
     before = _state(folder)
-    outcome = isolated.attempt("hostile_opened", opened, path)
-    if _state(folder) != before:
-        return Outcome("left", f"{sorted(_state(folder) ^ before)}; {outcome.said}")
-    if outcome.kind == "refused" and said not in outcome.said:
-        # refused by accident
-        return Outcome("escaped", outcome.said)
+    for way in ("open_cells", "open_by_rows") if opened == "open_cells" else (opened,):
+        outcome = isolated.attempt("hostile_opened", way, path)
+        if _state(folder) != before:
+            return Outcome("left", f"{way}: {sorted(_state(folder) ^ before)}; {outcome.said}")
+        if outcome.kind != "refused":
+            return outcome
+        if not any(words in outcome.said for words in said.split("|")):
+            # refused by accident
+            return Outcome("escaped", f"{way}: {outcome.said}")
+        if opened == "open_cells" and way == "open_by_rows" and path.name not in outcome.said:
+            return Outcome("escaped", f"{way} names no file: {outcome.said}")
     return outcome
 
 
@@ -659,7 +937,7 @@ def campaign(names: tuple[str, ...] | None = None, *, say: Callable[[str], None]
             kind = "refused" if outcome.kind == "refused" else f"not refused ({name}: {outcome.kind})"
             found.setdefault(CASES[name][0], Counter())[kind] += 1
             say(f"{outcome.kind:8} {name}: {outcome.said}")
-    return [row(group, kinds) for group, kinds in found.items()]
+    return [row(group, kinds) for group, kinds in found.items()] + ([] if names else shards_made.mended(say=say))
 
 
 if __name__ == "__main__":

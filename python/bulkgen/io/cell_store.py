@@ -256,6 +256,8 @@ def _opened(path: Path, layer: str | None) -> CellStore:
             if present:
                 place = root[group]
                 encoding = str(place.attrs.get("encoding-type", place.attrs.get("h5sparse_format", "")))
+                if hasattr(place, "keys") and not encoding.startswith(("csr", "csc")):
+                    raise ValueError(f"its {group} is no matrix that is known: encoding-type {encoding!r:.40}")
                 if encoding.startswith("csc"):
                     _check_fits(place, f"{path}, {group}")
                     X = ad.io.read_elem(place)
