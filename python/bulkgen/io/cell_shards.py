@@ -111,7 +111,14 @@ def open_shards(path: str | Path) -> ad.AnnData:
     folder = ShardFolder.open(path)
     manifest = _manifest(folder)
     shards = _checked_shards(folder, manifest)
+    parts = [_read_elements(shard, ("obs",))["obs"] for shard in shards]
+    for shard, part, said in zip(shards, parts, manifest["shards"], strict=True):
+        if len(part) != said["rows"]:
+            raise OSError(_other(shard, f"of {len(part):,} cells, not {said['rows']:,}"))
+    other = _read_elements(shards[0], ("var", "uns"))
     sparse, n_genes = manifest["sparse"], manifest["genes"]
+    if len(other["var"]) != n_genes:
+        raise OSError(_other(shards[0], f"of {len(other['var']):,} genes, not {n_genes:,}"))
     # values and columns of four bytes each
     row_bytes = 8 * manifest["stored"] / manifest["rows"] if sparse else 4 * n_genes
     rows = max(1, int(_BLOCK_BYTES / max(row_bytes, 1)))
@@ -128,11 +135,6 @@ def open_shards(path: str | Path) -> ad.AnnData:
         for shard, size in zip(shards, (shard["rows"] for shard in manifest["shards"]), strict=True)
         for first in range(0, size, rows)
     ]
-    parts = [_read_elements(shard, ("obs",))["obs"] for shard in shards]
-    for shard, part, said in zip(shards, parts, manifest["shards"], strict=True):
-        if len(part) != said["rows"]:
-            raise OSError(_other(shard, f"{len(part):,} cells, not {said['rows']:,}"))
-    other = _read_elements(shards[0], ("var", "uns"))
     return ad.AnnData(da.concatenate(blocks), obs=_joined(parts), var=other["var"], uns=other["uns"])
 
 
