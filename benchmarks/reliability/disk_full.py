@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import os
 import resource
 import signal
 import subprocess
@@ -24,6 +25,7 @@ import numpy as np
 sys.path.append(str(Path(__file__).resolve().parent))
 
 import bulkgen
+import shards_made
 import stored_things
 from bulkgen.io import write
 from outcomes import Isolated, row
@@ -89,6 +91,17 @@ def fit(out: Path) -> None:
     stored_things.fit("negative_binomial").save(out / "fit.h5ad", overwrite=True)
 
 
+def pseudobulk_out_of_core(out: Path) -> None:
+    """Pseudo-bulk written as it is made, all that is set aside on the disk."""
+    from bulkgen.io import count_rows, spill
+
+    count_rows.BLOCK_ENTRIES, spill._IN_MEMORY = 5_000, 100
+    cells = out.parent / "cells.h5ad"
+    if not cells.exists():
+        write(_cells(), cells)
+    bulkgen.pseudobulk(cells, by="label", k=3, rng=0, threads=1, out=out / "means.h5ad", overwrite=True)
+
+
 def vocabulary(out: Path) -> None:
     """Vocabulary."""
     _tokens().vocabulary.save(out / "vocabulary.json", overwrite=True)
@@ -136,6 +149,27 @@ def report_page(out: Path) -> None:
     write_figures(out / "figures", {"a.svg": b"<svg>" + bytes(30_000), "b.png": bytes(30_000)}, overwrite=True)
 
 
+def cell_shards(out: Path) -> None:
+    """Shards of cells, gone on with after two were damaged."""
+    _shards(out / "shards_of_cells")
+
+
+def token_shards(out: Path) -> None:
+    """Shards of tokens, gone on with after two were damaged."""
+    _shards(out / "shards_of_tokens")
+
+
+def _shards(path: Path) -> None:
+    """Make shards, the first and the last always anew."""
+    if path.exists():
+        for number in (0, 3):
+            shard = shards_made.shard(path, number)
+            # which a full disk allows
+            os.truncate(shard, shard.stat().st_size - 1)
+    # whether there is room is looked at before: here it is lost meanwhile
+    shards_made.make(path, resume=True, n_cells=2000, shard_size=1000, force=True)
+
+
 #: Those that the tests try; the transformer takes seconds.
 STAGES: dict[str, Callable[[Path], None]] = {
     stage.__name__: stage
@@ -144,6 +178,9 @@ STAGES: dict[str, Callable[[Path], None]] = {
         zarr,
         tokens,
         synthesized_tokens,
+        pseudobulk_out_of_core,
+        cell_shards,
+        token_shards,
         fit,
         vocabulary,
         training,
@@ -197,6 +234,15 @@ def limited(name: str, folder: Path, isolated: Isolated, share: float, *, mounte
         changed = {path for path, _ in _state(out) ^ before}
         # an unfinished training keeps its checkpoints, to go on from
         changed = {path for path in changed if not path.startswith((".run.checkpoints", "run.checkpoints"))}
+        if name.endswith("_shards"):
+            # with room again, the same bytes
+            if mounted:
+                subprocess.run(["mount", "-o", "remount,size=64m", str(out)], check=True)
+            if any(".work-" in path for path in changed):
+                return f"something was left: {sorted(changed)}"
+            (folder / "limit").write_text("-1")
+            isolated.attempt("disk_full", "attempt", folder, seconds=300)
+            changed = {path for path, _ in _state(out) ^ before}
         return f"the output changed: {sorted(changed)[:5]}" if changed else ""
     finally:
         if mounted:
@@ -206,8 +252,6 @@ def limited(name: str, folder: Path, isolated: Isolated, share: float, *, mounte
 
 
 def _used_pages(out: Path) -> int:
-    import os
-
     found = os.statvfs(out)
     return (found.f_blocks - found.f_bfree) * found.f_frsize // 4096
 
