@@ -29,6 +29,8 @@ TAIL = """\
 * What a version stored (cells, tokens, vocabularies, fits, studies), every later one opens, or says which version does.
   `tests/golden/stored_*` holds what each format looked like; those folders are never written anew.
 * The same seed draws the same cells for as long as `STREAM_VERSION` stays; `tests/golden/streams_v*.json` says which.
+* Eight threads in one function, and processes forked or spawned, give the bits that one gives. Python without its
+  global lock was not tried: no binary of it was to be had where this was measured.
 * An output appears whole or not at all. Of two writers of one path without `--overwrite`, one wins, the other says so.
 
 ## What is not
@@ -36,6 +38,11 @@ TAIL = """\
 * Numbers in `.h5ad` files that bulkgen writes have checksums, and so have the file's own tables. Strings in them have
   none, nor have zarr stores, token data sets and tables of text, and text that is cut off at the end of a line is a
   shorter table. Compare digests where files travel.
+* Shards that are opened are compared with their sizes; their contents, with SHA-256, when a folder is gone on with
+  (`--resume`), which makes anew whatever is damaged, to the same bytes.
+* What one compressed chunk unpacks to is bounded by the libraries alone: a file may ask for a thousand times its size.
+* Zarr leaves out chunks of zeros unless it is told not to. Where one is missing among the values, indices or row
+  pointers of a sparse matrix, nothing tells zeros from a loss, and the store is refused; elsewhere zeros are read.
 * HDF5 itself can be made to loop for ever by a heap of strings without sizes. Such heaps are refused wherever no
   data set has its values; one that a file hides among its values is not looked for.
 * Nothing that is downloaded is unpacked, so no archive can write elsewhere."""

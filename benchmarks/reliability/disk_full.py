@@ -275,19 +275,18 @@ def campaign(
 ) -> list[Row]:
     """Fill the disk at every stage."""
     rows = []
-    for name in names:
-        kinds: Counter[str] = Counter()
-        with Isolated() as isolated:
+    how = "small tmpfs" if mounted else "limit on the size of files"
+    with Isolated() as isolated:
+        for name in names:
+            kinds: Counter[str] = Counter()
             for share in shares:
                 with tempfile.TemporaryDirectory() as folder:
                     problem = limited(name, Path(folder), isolated, share, mounted=mounted)
                 kinds["escaped" if problem else "refused"] += 1
                 if problem:
                     say(f"{name}, {share}, {'tmpfs' if mounted else 'limit'}: {problem}")
-        how = "small tmpfs" if mounted else "limit on the size of files"
-        rows.append(
-            row(f"{STAGES[name].__doc__.rstrip('.')}: {how}", kinds, "earlier output intact" * (not kinds["escaped"]))
-        )
+            note = "earlier output intact" * (not kinds["escaped"])
+            rows.append(row(f"{STAGES[name].__doc__.rstrip('.')}: {how}", kinds, note))
     return rows
 
 

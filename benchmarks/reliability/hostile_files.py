@@ -537,9 +537,7 @@ def tokens_of_negative_classes(folder: Path) -> Path:
 
 
 def _shards(folder: Path, kind: str = "cells") -> Path:
-    path = folder / f"shards_of_{kind}"
-    shards_made.make(path)
-    return path
+    return shards_made.copied(kind, folder / f"shards_of_{kind}")
 
 
 def _changed_json(place: Path, **changed: object) -> None:

@@ -35,6 +35,22 @@ def make(path: Path, *, resume: bool = False, **options: object) -> None:
     bulkgen.synthesize(fitted=_fit(), out=path, resume=resume, **how)
 
 
+@cache
+def _made(kind: str) -> Path:
+    """Make shards once in a process, to be copied."""
+    path = Path(_FOLDER.name) / kind
+    make(path)
+    return path
+
+
+_FOLDER = tempfile.TemporaryDirectory()
+
+
+def copied(kind: str, path: Path) -> Path:
+    """Copy shards of a kind, ``cells`` or ``tokens``, to a path."""
+    return shutil.copytree(_made(kind), path)
+
+
 def content(path: Path) -> str:
     """Return a hash of all files."""
     return sha256_of(path)
@@ -93,11 +109,10 @@ def mended(kinds: tuple[str, ...] = ("cells", "tokens"), *, say: Callable[[str],
     for kind in kinds:
         wrong = []
         with tempfile.TemporaryDirectory() as name:
-            whole = Path(name) / f"whole_{kind}"
-            make(whole)
+            whole = _made(kind)
             for damage, harm in DAMAGES.items():
                 path = Path(name) / f"damaged_{kind}"
-                shutil.copytree(whole, path)
+                copied(kind, path)
                 harm(path)
                 assert content(path) != content(whole), damage
                 make(path, resume=True)

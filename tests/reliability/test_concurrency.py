@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from multiprocessing import get_context
 
 import pytest
 
 import bulkgen
+import shards_made
 import stored_things
 from bulkgen.errors import OutputExistsError
 from bulkgen.io import atomic_directory, atomic_file
@@ -40,7 +43,7 @@ from bulkgen.io import atomic_file
 me, place = sys.argv[1], pathlib.Path("out.txt")
 wins = 0
 print("ready", flush=True); sys.stdin.readline()
-for turn in range(200):
+for turn in range(60):
     try:
         with atomic_file(f"out{turn}.txt") as temporary:
             temporary.write_text(me * 20_000)
@@ -51,7 +54,7 @@ print(wins)
 """
 
 
-def test_two_processes_that_write_two_hundred_files_win_each_once_and_whole(tmp_path):
+def test_two_processes_that_write_sixty_files_win_each_once_and_whole(tmp_path):
     writers = [
         subprocess.Popen(
             [sys.executable, "-c", WRITE, me], cwd=tmp_path, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
@@ -64,9 +67,9 @@ def test_two_processes_that_write_two_hundred_files_win_each_once_and_whole(tmp_
         writer.stdin.write("go\n")
         writer.stdin.flush()
     wins = [int(writer.communicate(timeout=120)[0]) for writer in writers]
-    assert sum(wins) == 200
+    assert sum(wins) == 60
     found = [path.read_text() for path in tmp_path.iterdir()]
-    assert len(found) == 200
+    assert len(found) == 60
     assert {len(text) for text in found} == {20_000}
     assert all(len(set(text)) == 1 for text in found)
 
@@ -99,38 +102,27 @@ def test_eight_threads_in_one_function_give_what_one_gives(call):
     assert all(found == alone for found in together)
 
 
-WORKERS = """
-import sys
-import numpy as np
-import bulkgen
-from torch.utils.data import DataLoader, Dataset
-
-class Cells(Dataset):
-    def __init__(self, tokens): self.tokens = tokens
-    def __len__(self): return len(self.tokens)
-    def __getitem__(self, i): return self.tokens.input_ids(i).tolist()
-
-def same(batch): return batch
-
-if __name__ == "__main__":
-    stored = bulkgen.TokenDataset.load(sys.argv[1])
-    def seen(data, **options):
-        return [np.asarray(row).tolist() for batch in DataLoader(data, collate_fn=same, batch_size=8, **options)
-                for row in batch]
-    alone = seen(Cells(stored))
-    for start in ("fork", "spawn"):
-        assert seen(Cells(stored), num_workers=2, multiprocessing_context=start) == alone, start
-    print(len(alone))
-"""
+def cells_of(dataset):
+    return [dataset.input_ids(i).tolist() for i in range(len(dataset))]
 
 
-def test_workers_of_a_data_loader_forked_or_spawned_give_the_same_cells(tmp_path):
-    pytest.importorskip("torch")
-    folder = stored_things.make("tokens", tmp_path)
-    script = tmp_path / "workers.py"
-    script.write_text(WORKERS)
-    done = subprocess.run(
-        [sys.executable, str(script), str(folder)], capture_output=True, text=True, timeout=300, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.split() == [str(stored_things.N_CELLS)]
+@pytest.mark.parametrize("start", ["fork", "spawn"])
+def test_processes_forked_or_spawned_see_the_cells_of_a_data_set_on_disk(tmp_path, start):
+    stored = bulkgen.TokenDataset.load(stored_things.make("tokens", tmp_path))
+    expected = cells_of(stored)
+    with ProcessPoolExecutor(2, mp_context=get_context(start)) as pool:
+        assert [future.result() for future in [pool.submit(cells_of, stored) for _ in range(2)]] == [expected] * 2
+
+
+def test_two_processes_that_begin_one_folder_of_shards_make_it_once_and_whole(tmp_path):
+    shards_made.make(tmp_path / "alone_tokens")
+    script = "import sys, pathlib, shards_made; shards_made.make(pathlib.Path(sys.argv[1]), resume=True)"
+    makers = [
+        subprocess.Popen(
+            [sys.executable, "-c", script, str(tmp_path / "tokens")],
+            env=os.environ | {"PYTHONPATH": ":".join(sys.path)},
+        )
+        for _ in range(2)
+    ]
+    assert [maker.wait(timeout=120) for maker in makers] == [0, 0]
+    assert shards_made.content(tmp_path / "tokens") == shards_made.content(tmp_path / "alone_tokens")

@@ -46,7 +46,9 @@ def opens(path):
     assert (np.vstack([block.toarray() for _, block in opened.blocks(require_integers=True)]) == expected).all()
 
 
-@pytest.mark.parametrize("options", [{}, {"compression": "gzip"}, {"compression": "lzf"}, {"as_dense": ("X",)}], ids=str)
+@pytest.mark.parametrize(
+    "options", [{}, {"compression": "gzip"}, {"compression": "lzf"}, {"as_dense": ("X",)}], ids=str
+)
 def test_h5ad_of_every_kind_opens(tmp_path, options):
     made = cells()
     made.write_h5ad(tmp_path / "cells.h5ad", **options)

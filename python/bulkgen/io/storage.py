@@ -290,6 +290,6 @@ def _bomb(place: str, shape: object, stored: int) -> str:
 
 def _lost(place: str, found: int, chunks: int) -> str:
     return (
-        f"its {place} has lost {chunks - found} of {chunks} chunks; get the data anew, or if zarr left out zeros write it "
-        f"with zarr.config.set({{'array.write_empty_chunks': True}})"
+        f"its {place} has lost {chunks - found} of {chunks} chunks; get the data anew, or if zarr left out zeros "
+        f"write it with zarr.config.set({{'array.write_empty_chunks': True}})"
     )
