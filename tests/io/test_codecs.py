@@ -88,6 +88,8 @@ def test_a_filter_that_is_not_installed_is_named_with_its_remedy(cells, tmp_path
         settings.set_filter(511, h5py.h5z.FLAG_OPTIONAL, ())
         space = h5py.h5s.create_simple(values.shape)
         h5py.h5d.create(file["X"].id, b"data", h5py.h5t.NATIVE_FLOAT, space, settings)
+        for first in range(0, values.size, 100):
+            file["X/data"].id.write_direct_chunk((first,), b"packed")
     with pytest.raises(OSError, match=r"/X/data is packed by the HDF5 filter 511 .*pip install hdf5plugin"):
         open_cells(path)
 
