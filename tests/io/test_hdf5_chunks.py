@@ -89,7 +89,16 @@ def test_other_filters_are_left_to_hdf5(tmp_path, options):
         assert chunk_reader(file.create_dataset("column", data=np.arange(90), **options)) is None
 
 
-@pytest.mark.parametrize(("raw", "match"), [(zlib.compress(bytes(40)), "40 bytes, not 256"), (b"junk", "damaged")])
+@pytest.mark.parametrize(
+    ("raw", "match"),
+    [
+        (zlib.compress(bytes(40)), "40 bytes, not 256"),
+        (b"junk", "damaged"),
+        (zlib.compress(bytes(range(256)))[:-3], "does not end"),
+        # would be 256 MiB
+        (zlib.compress(bytes(2**28)), "does not end"),
+    ],
+)
 def test_a_damaged_chunk_is_an_error_that_names_the_place(tmp_path, raw, match):
     with h5py.File(tmp_path / "column.h5", "w") as file:
         column = file.create_dataset("column", (64,), "i4", chunks=(64,), compression="gzip")

@@ -54,10 +54,14 @@ def chunk_reader(dataset: Any) -> Callable[[int], npt.NDArray[Any]] | None:  # n
             # never written
             return np.full(size, dataset.fillvalue, dtype)
         if not mask >> (len(filters) - 1) & 1:
+            unpack = zlib.decompressobj()
             try:
-                raw = zlib.decompress(raw, bufsize=n_bytes)
+                # no more than should come out, whatever the chunk would unpack to
+                raw = unpack.decompress(raw, n_bytes + 1)
             except zlib.error as error:
                 raise OSError(f"{place} is damaged at {first}: {error}") from error
+            if not unpack.eof:
+                raise OSError(f"{place} is damaged: the chunk at {first} does not end where it should")
         if len(raw) != n_bytes:
             raise OSError(f"{place} is damaged: the chunk at {first} has {len(raw)} bytes, not {n_bytes}")
         if len(filters) == 2 and not mask & 1:
