@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from bulkgen.generators import Generator
     from bulkgen.io import Cells
     from bulkgen.io.executors import Executor
+    from bulkgen.io.shard_jobs import Shards
     from bulkgen.rng import RandomState
-    from bulkgen.sharded_synthesis import Shards
     from bulkgen.tokens import TokenDataset, Vocabulary
     from bulkgen.tokens.dictionaries import VocabularyPath
 
@@ -98,7 +98,7 @@ def synthesize(
     executor: Executor | object | None = ...,
     force: bool = ...,
     **parameters: Any,  # noqa: ANN401 - the generator checks them
-) -> Shards: ...
+) -> Shards[TokenDataset] | Shards[AnnData]: ...
 
 
 def synthesize(
@@ -127,7 +127,7 @@ def synthesize(
     executor: Executor | object | None = None,
     force: bool = False,
     **parameters: Any,
-) -> AnnData | TokenDataset | Shards:
+) -> AnnData | TokenDataset | Shards[TokenDataset] | Shards[AnnData]:
     """Generate synthetic cells from bulk profiles, or their tokens.
 
     Parameters
