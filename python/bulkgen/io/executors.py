@@ -14,15 +14,20 @@ from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 
+from bulkgen.errors import MissingExtraError
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Sequence
     from types import FrameType
 
-__all__ = ["Executor", "Future", "active_executor", "finish_on_sigterm", "map_units", "stop_asked"]
+__all__ = ["Executor", "Future", "active_executor", "dask_scheduler", "finish_on_sigterm", "map_units", "stop_asked"]
 
 Unit = TypeVar("Unit")
 Result = TypeVar("Result")
 _Result = TypeVar("_Result", covariant=True)
+
+#: Seconds that a scheduler has to answer.
+_PATIENCE = 30
 
 
 class Future(Protocol[_Result]):
@@ -67,6 +72,32 @@ def active_executor(executor: object | None) -> Executor | None:
     if executor is not None and not callable(getattr(executor, "submit", None)):
         raise TypeError(f"executor must have a method submit, as concurrent.futures has it, got {executor!r}")
     return cast("Executor | None", executor)
+
+
+@contextmanager
+def dask_scheduler(address: str | None) -> Iterator[None]:
+    """While the body runs, have an active ``distributed.Client`` of the scheduler at an address, if one is given.
+
+    Raises
+    ------
+    MissingExtraError
+        Without the extra ``dask``.
+    OSError
+        If no scheduler answers there.
+    """
+    if address is None:
+        yield
+        return
+    try:
+        import distributed
+    except ImportError as error:
+        raise MissingExtraError("distributed", "dask") from error
+    try:
+        client = distributed.Client(address, timeout=_PATIENCE)  # type: ignore[no-untyped-call]
+    except (OSError, ValueError) as error:
+        raise OSError(f"no Dask scheduler answers at {address}: {error}") from error
+    with client:
+        yield
 
 
 def map_units(

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from bulkgen.io.executors import Executor
     from bulkgen.io.shards import ShardRecord
 
-__all__ = ["JobOpener", "ShardJob", "Shards", "make_shards"]
+__all__ = ["JobOpener", "ShardJob", "Shards", "check_shard_arguments", "make_shards"]
 
 _LOG = logging.getLogger("bulkgen")
 
@@ -101,6 +101,31 @@ class _Unit:
     fingerprint: str
     number: int
     threads: int | None
+
+
+def check_shard_arguments(
+    shard_size: int | None,
+    *,
+    out: str | Path | None,
+    overwrite: bool,
+    shard: tuple[int, int],
+    of_shards: Mapping[str, object],
+) -> None:
+    """Refuse arguments that do not go together; `of_shards` are those that need a `shard_size`, by name.
+
+    Raises
+    ------
+    ValueError
+        If they do not.
+    """
+    if shard_size is None:
+        named = [name for name, value in of_shards.items() if value]
+        if named or shard != (1, 1):
+            raise ValueError(f"{(*named, 'shard')[0]!r} is an argument of shards: pass shard_size= (--shard-size) too")
+    elif out is None or overwrite:
+        raise ValueError("shards are written to a new folder: pass out=, without overwrite")
+    elif shard_size < 1:
+        raise ValueError(f"shard_size must be at least 1, got {shard_size}")
 
 
 def make_shards(
