@@ -8,7 +8,6 @@ import signal
 import sys
 import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 import pytest
@@ -16,7 +15,7 @@ import pytest
 import bulkgen
 from bulkgen import gathering
 from bulkgen.io import cell_ranges
-from bulkgen.io.executors import dask_scheduler
+from bulkgen.io.executors import active_executor, dask_scheduler
 from bulkgen.io.shards import sha256_of
 from command_line import run
 from count_cases import labelled_cells
@@ -100,23 +99,21 @@ def test_pseudobulk(cluster, file, tmp_path, monkeypatch, results):
 
 def test_the_command_line_takes_the_address_of_a_scheduler(cluster, fit, file, tmp_path):
     fit.save(tmp_path / "fit.h5ad")
-    bulkgen.Vocabulary.fit(file, context=20).save(tmp_path / "vocabulary.json")
+    vocabulary = bulkgen.Vocabulary.fit(file, context=20)
+    vocabulary.save(tmp_path / "vocabulary.json")
+    bulkgen.synthesize(fitted=tmp_path / "fit.h5ad", n_cells=20, shard_size=15, out=tmp_path / "here-cells")
+    bulkgen.tokenize(file, vocabulary=vocabulary, shard_size=9000, out=tmp_path / "here-tokens")
+    bulkgen.pseudobulk(file, by="label", k=10.0, out=tmp_path / "here-pseudo.h5ad")
     commands = {
-        "cells": ["synthesize", "--fitted", "fit.h5ad", "-n", 20, "--shard-size", 15, "-o", "{}"],
-        "tokens": ["tokenize", file, "--vocabulary", "vocabulary.json", "--shard-size", 9000, "-o", "{}"],
-        "pseudo.h5ad": ["pseudobulk", file, "--by", "label", "-o", "{}"],
+        "cells": ["synthesize", "--fitted", "fit.h5ad", "-n", 20, "--shard-size", 15],
+        "tokens": ["tokenize", file, "--vocabulary", "vocabulary.json", "--shard-size", 9000],
+        "pseudo.h5ad": ["pseudobulk", file, "--by", "label"],
     }
     cluster.wait_for_workers(2)
-    jobs = [
-        [str(word).format(f"{where}-{name}") for word in command] + more
-        for name, command in commands.items()
-        for where, more in (("here", []), ("there", ["--dask", cluster.scheduler_address]))
-    ]
-    with ThreadPoolExecutor(2) as pool:
-        for done in pool.map(lambda job: run(*job, "--json", cwd=tmp_path), jobs):
-            assert done.returncode == 0, done.stderr
-            assert json.loads(done.stdout)
-    for name in commands:
+    for name, command in commands.items():
+        done = run(*command, "-o", f"there-{name}", "--dask", cluster.scheduler_address, "--json", cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+        assert json.loads(done.stdout)["out"] == f"there-{name}"
         assert sha256_of(tmp_path / f"there-{name}") == sha256_of(tmp_path / f"here-{name}")
 
 
@@ -125,3 +122,5 @@ def test_a_scheduler_that_does_not_answer_is_an_error_in_one_line(file, monkeypa
     for address in ("tcp://127.0.0.1:1", "no-protocol://x"):
         with pytest.raises(OSError, match=f"no Dask scheduler answers at {address}"), dask_scheduler(address):
             pass
+    # and stays behind as nobody's default
+    assert active_executor(None) is None

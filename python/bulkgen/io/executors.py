@@ -66,6 +66,9 @@ def active_executor(executor: object | None) -> Executor | None:
             executor = distributed.default_client()
         except ValueError:
             return None
+        if getattr(executor, "status", None) != "running":
+            # it never found its scheduler, or lost it
+            return None
     if distributed is not None and isinstance(executor, distributed.Client):
         # impure: what is asked for is done again, if a cluster that lives longer did it before
         executor = executor.get_executor(pure=False)
@@ -93,10 +96,11 @@ def dask_scheduler(address: str | None) -> Iterator[None]:
     except ImportError as error:
         raise MissingExtraError("distributed", "dask") from error
     try:
-        client = distributed.Client(address, timeout=_PATIENCE)  # type: ignore[no-untyped-call]
+        # one that fails must not stay behind as the default
+        client: Any = distributed.Client(address, timeout=_PATIENCE, set_as_default=False)  # type: ignore[no-untyped-call]
     except (OSError, ValueError) as error:
         raise OSError(f"no Dask scheduler answers at {address}: {error}") from error
-    with client:
+    with client, client.as_current():
         yield
 
 
