@@ -162,7 +162,8 @@ def _planned_shards(results: dict, shards: int) -> list[str]:
         f"Time is that of one worker with one thread, measured as half of two workers of a cluster, divided by "
         f"{WORKERS}. The scheduler handles {shards:,} tasks at {per_task * 1e3:.2f} ms: {per_task * shards:.1f} s in "
         f"all, while the shards take hours; about {sent / 1e6:.1f} MB pass through it (a unit's "
-        f"{results['unit_bytes']} bytes, and a reply without a result). Cells never do: workers write them to the folder.",
+        f"{results['unit_bytes']} bytes, and a reply without a result). Cells never do: workers write them to the "
+        f"folder.",
     ]
 
 
