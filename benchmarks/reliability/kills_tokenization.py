@@ -18,12 +18,12 @@ import anndata as ad
 import numpy as np
 import pandas as pd
 import scipy.sparse as sp
-from kills import campaign, run
-from kills_generation import half_written
-from record import write_rows
 
 import bulkgen
 from bulkgen.io.shards import sha256_of
+from kills import campaign, run
+from kills_generation import half_written
+from record import write_rows
 
 #: Cells of the file and of a shard, so that shards take about as long as the rest of a run.
 CELLS, SHARD_SIZE, GENES = 6000, 150, 500

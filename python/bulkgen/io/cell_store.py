@@ -18,6 +18,7 @@ from bulkgen.errors import CountsError
 from bulkgen.io.checks import compressed_counts
 from bulkgen.io.count_rows import CountRows, LazyRows, MatrixRows, SelectedRows, StoredRows, open_group
 from bulkgen.io.provenance import ContentDigest
+from bulkgen.io.storage import check_storage
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Mapping, Sequence
@@ -245,6 +246,7 @@ def _opened(path: Path, layer: str | None) -> CellStore:
         raise ValueError(f"{path} must end in .h5ad or .zarr; convert it with anndata first")
     group = "X" if layer is None else f"layers/{layer}"
     try:
+        check_storage(path)
         with warnings.catch_warnings(), open_group(path) as root:
             # refused below
             warnings.filterwarnings("ignore", "Observation names are not unique", UserWarning)
@@ -260,11 +262,15 @@ def _opened(path: Path, layer: str | None) -> CellStore:
             if present:
                 place = root[group]
                 encoding = str(place.attrs.get("encoding-type", place.attrs.get("h5sparse_format", "")))
+                if hasattr(place, "keys") and not encoding.startswith(("csr", "csc")):
+                    raise ValueError(f"its {group} is no matrix that is known: encoding-type {encoding!r:.40}")
                 if encoding.startswith("csc"):
                     _check_fits(place, f"{path}, {group}")
                     X = ad.io.read_elem(place)
-    except (OSError, KeyError, TypeError, ValueError, AttributeError) as error:
-        # what anndata and h5py raise differs with what is wrong and with their version
+    except MemoryError:
+        raise
+    # what anndata, h5py and zarr raise differs with what is wrong and with their version
+    except Exception as error:
         reason = next(iter(str(error).splitlines()), type(error).__name__)
         raise OSError(f"{path} cannot be read as an AnnData ({path.suffix}): {reason}") from error
     if not present:

@@ -7,12 +7,12 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import numpy as np
 import scipy.sparse as sp
 
-from bulkgen.errors import InvalidCsrError
+from bulkgen.errors import CountsError, InvalidCsrError
 from bulkgen.io.checks import canonical_counts
 from bulkgen.io.provenance import ContentDigest
 
@@ -60,10 +60,13 @@ class CountRows(ABC):
         Cells, genes.
     form
         How the rows are stored: ``csr`` or ``dense``.
+    place
+        Where they are stored, for messages; empty in memory.
     """
 
     shape: tuple[int, int]
     form: str
+    place: str = ""
 
     @property
     def lengths(self) -> Int64Array | None:
@@ -148,10 +151,15 @@ class CountRows(ABC):
                 if digest is not None:
                     digest.add(block)
                 names = None if cell_names is None else cell_names[first : first + block.shape[0]]
-                yield (
-                    first,
-                    canonical_counts(block, require_integers=require_integers, cell_names=names, gene_names=gene_names),
-                )
+                try:
+                    checked = canonical_counts(
+                        block, require_integers=require_integers, cell_names=names, gene_names=gene_names
+                    )
+                except (CountsError, InvalidCsrError) as error:
+                    if not self.place:
+                        raise
+                    raise type(error)(f"{self.place}: {error}") from error
+                yield first, checked
 
 
 class Reader(Protocol):
@@ -235,19 +243,19 @@ def _csr(data: np.ndarray, indices: np.ndarray, indptr: np.ndarray, n_columns: i
 
 
 @contextmanager
-def open_group(path: str | Path, *, mode: Literal["r", "w"] = "r") -> Iterator[Any]:
+def open_group(path: str | Path) -> Iterator[Any]:
     """Open an ``.h5ad`` file or ``.zarr`` store; its groups are alike."""
     if Path(path).suffix == ".zarr":
         import zarr
 
-        yield zarr.open_group(str(path), mode=mode)
+        yield zarr.open_group(str(path), mode="r")
         return
     import h5py
 
     with suppress(ImportError):
         # filters that HDF5 itself does not have (zstd, lz4, blosc); they register themselves
         import hdf5plugin  # type: ignore[import-not-found]  # noqa: F401
-    with h5py.File(path, mode) as file:
+    with h5py.File(path, "r") as file:
         yield file
 
 
@@ -270,7 +278,7 @@ class StoredUnit:
 
     def read(self) -> CountMatrix:
         """Open the file and read the rows."""
-        with open_group(self.path) as root:
+        with _told(self.path, self.group, self.first, self.last), open_group(self.path) as root:
             place = root[self.group]
             if not hasattr(place, "keys"):
                 return np.asarray(place[self.first : self.last])
@@ -302,11 +310,14 @@ class StoredRows(CountRows):
     """
 
     def __init__(self, path: str | Path, group: str, span: tuple[int, int] | None = None) -> None:
-        self.path, self.group = str(path), group
+        self.path, self.group, self.place = str(path), group, f"{path}, {group}"
         self._first = 0 if span is None else span[0]
         with open_group(self.path) as root:
             place = root[group]
             self._indptr: Int64Array | None = None
+            kind = (place["data"] if hasattr(place, "keys") else place).dtype
+            if kind.kind not in "biuf":
+                raise CountsError(f"{self.place} holds values of the dtype {kind}, not numbers")
             if not hasattr(place, "keys"):
                 self.form, self.shape = "dense", tuple(place.shape)
                 if span is not None:
@@ -349,18 +360,35 @@ class StoredRows(CountRows):
             place = root[self.group]
             indptr = self._indptr
             if indptr is None:
-                start = self._first
-                yield lambda first, last: np.asarray(place[start + first : start + last])
+
+                def read_dense(first: int, last: int) -> np.ndarray:
+                    first, last = self._first + first, self._first + last
+                    with _told(self.path, self.group, first, last):
+                        return np.asarray(place[first:last])
+
+                yield read_dense
                 return
             data, indices = _Ahead(place["data"]), _Ahead(place["indices"])
 
             def read(first: int, last: int) -> sp.csr_matrix:
                 start, stop = int(indptr[first]), int(indptr[last])
-                return _csr(
-                    data.read(start, stop), indices.read(start, stop), indptr[first : last + 1] - start, self.shape[1]
-                )
+                with _told(self.path, self.group, self._first + first, self._first + last):
+                    parts = data.read(start, stop), indices.read(start, stop)
+                return _csr(*parts, indptr[first : last + 1] - start, self.shape[1])
 
             yield read
+
+
+@contextmanager
+def _told(path: str, group: str, first: int, last: int) -> Iterator[None]:
+    """Say of what cannot be read where it is: what h5py, zarr and the decoders raise differs, and names no file."""
+    try:
+        yield
+    except MemoryError:
+        raise
+    except Exception as error:
+        reason = next(iter(str(error).splitlines()), type(error).__name__)
+        raise OSError(f"{path}, {group}: rows {first} to {last - 1} cannot be read: {reason}") from error
 
 
 class _Ahead:

@@ -10,8 +10,8 @@ import anndata as ad
 import numpy as np
 
 from bulkgen.io.atomic import atomic_directory, atomic_file
-from bulkgen.io.count_rows import open_group
 from bulkgen.io.h5ad import check_cells_output
+from bulkgen.io.writing import new_hdf5, settled_zarr
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -128,11 +128,12 @@ def write_rows(path: str | Path, *, n_columns: int, overwrite: bool = False) -> 
 @contextmanager
 def _new_root(path: Path, *, zarr: bool) -> Iterator[Any]:
     if not zarr:
-        with open_group(path, mode="w") as root:
+        with new_hdf5(path) as root:
             yield root
         return
     import zarr as zarr_
 
-    root = zarr_.open_group(str(path), mode="w", zarr_format=ad.settings.zarr_write_format)
-    yield root
-    zarr_.consolidate_metadata(root.store)
+    with settled_zarr():
+        root = zarr_.open_group(str(path), mode="w", zarr_format=ad.settings.zarr_write_format)
+        yield root
+        zarr_.consolidate_metadata(root.store)
