@@ -284,6 +284,8 @@ def pseudobulk(
         in TPM.
     OutputExistsError
         If `out` exists and `overwrite` is false.
+    ResourcesError
+        If the temporary file has no room: beside `out`, else in the system's folder for such files (``TMPDIR``).
     """
     if strategy is None:
         strategy = "sum" if thin else "mean"
@@ -437,7 +439,9 @@ class _Pseudobulk:
         return buckets_of(groups.rows, groups.offsets, cells.counts.expected_lengths(), entries_per_group=entries)
 
     def _sums_of_stored(self, folder: Path | None) -> Iterator[_Sums]:
-        cells, thin = self.cells, self.recipe.thin
+        cells, groups, thin = self.cells, self.groups, self.recipe.thin
+        lengths = cells.counts.lengths
+        entries = 0 if lengths is None else int(lengths[groups.rows].sum())
         sizes = np.zeros(cells.n_obs)
 
         def blocks() -> Iterator[tuple[int, sp.csr_matrix]]:
@@ -449,7 +453,7 @@ class _Pseudobulk:
                     advance(block.shape[0])
 
         wanted = None
-        for bucket, matrix in gathered(blocks(), self._buckets(), shape=cells.shape, folder=folder):
+        for bucket, matrix in gathered(blocks(), self._buckets(), shape=cells.shape, folder=folder, entries=entries):
             if thin and wanted is None:
                 wanted = self._wanted(sizes)
             yield bucket.first, self.recipe.sums(bucket, matrix), wanted
@@ -492,8 +496,9 @@ class _Pseudobulk:
     def _wanted(self, sizes: np.ndarray) -> np.ndarray:
         """Choose the library size of a random cell of its stratum for each group."""
         wanted = np.empty(self.groups.stratum.size)
-        for stratum, rows in enumerate(self.strata.rows()):
-            here = np.flatnonzero(self.groups.stratum == stratum)
+        by_stratum = np.argsort(self.groups.stratum, kind="stable")
+        ends = np.cumsum(np.bincount(self.groups.stratum, minlength=len(self.strata.table)))
+        for stratum, (rows, here) in enumerate(zip(self.strata.rows(), np.split(by_stratum, ends[:-1]), strict=True)):
             wanted[here] = bootstrap_sizes(sizes[rows], here.size, key=self.recipe.key, first_cell=stratum << 40)
         return wanted
 

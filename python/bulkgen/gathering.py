@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from itertools import cycle
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import scipy.sparse as sp
@@ -96,8 +97,11 @@ def gathered(
     *,
     shape: tuple[int, int],
     folder: Path | None = None,
+    entries: int = 0,
 ) -> Generator[tuple[Bucket, sp.csr_matrix]]:
     """Read blocks of cells once and yield each bucket with its cells, in the order of the buckets.
+
+    A matrix of cells holds until the next is asked for.
 
     What is read is set aside in the smallest types that hold it (three bytes an entry where counts are below 256 and
     genes below 65,536), in memory or, where it is more, in a temporary file.
@@ -112,13 +116,33 @@ def gathered(
         Cells and genes of all blocks.
     folder
         Of the temporary file.
+    entries
+        Stored entries of the cells of all buckets, where they are known before: room for them is looked for.
+
+    Raises
+    ------
+    ResourcesError
+        If there is no room for what is to be set aside.
     """
     bucket_of = bucket_numbers(buckets, shape[0])
-    with Spill(folder) as spill:
+    # a byte for a value, and as few for a column as hold it
+    smallest = 1 + smallest_integers(np.empty(0, np.int32), shape[1] - 1).itemsize
+    with Spill(folder, least=entries * smallest) as spill:
+        held = np.zeros(len(buckets), np.int64)
+        dtype: type[np.integer[Any]] = np.int32
         for first, block in blocks:
-            _set_aside(spill, block, bucket_of[first : first + block.shape[0]], n_buckets=len(buckets))
-        numbers = range(len(buckets))
-        matrices = reading_ahead(_joined(list(spill.read(number)), shape[1]) for number in numbers)
+            here, values_type = _set_aside(
+                spill, block, bucket_of[first : first + block.shape[0]], n_buckets=len(buckets)
+            )
+            held += here
+            dtype = np.int64 if values_type == np.int64 else dtype
+        most = int(held.max(initial=0))
+        # one is filled while the other is used; memory that is given back takes longer to get again than to fill
+        rooms = cycle([(np.empty(most, np.int32), np.empty(most, dtype)) for _ in range(2)])
+        matrices = reading_ahead(
+            _joined(spill.read(number), (bucket.cells.size, shape[1]), *room)
+            for (number, bucket), room in zip(enumerate(buckets), rooms, strict=False)
+        )
         yield from zip(buckets, matrices, strict=True)
 
 
@@ -160,11 +184,13 @@ def write_part(
 def read_bucket(paths: Iterable[Path], number: int, n_columns: int) -> sp.csr_matrix:
     """Return the rows of a bucket, in the order of the files of :func:`write_part`."""
     segments = []
+    wide = False
     for path in paths:
         with path.open("rb") as file:
             file.seek(number * _INDEX_FIELDS * 8)
             place, rows, entries, column_bytes, value_bytes = np.fromfile(file, np.int64, _INDEX_FIELDS).tolist()
             if rows:
+                wide = wide or value_bytes == 8
                 file.seek(place)
                 segments.append(
                     [
@@ -173,34 +199,56 @@ def read_bucket(paths: Iterable[Path], number: int, n_columns: int) -> sp.csr_ma
                         np.fromfile(file, _INTEGERS[value_bytes], entries),
                     ]
                 )
-    return _joined(segments, n_columns)
+    n_rows, n_entries = (sum(segment[part].size for segment in segments) for part in (0, 1))
+    indices, data = np.empty(n_entries, np.int32), np.empty(n_entries, np.int64 if wide else np.int32)
+    return _joined(segments, (n_rows, n_columns), indices, data)
 
 
-def _set_aside(spill: Spill, block: sp.csr_matrix, bucket_of: Int64Array, *, n_buckets: int) -> None:
-    """Add the rows of a block to their buckets; bucket ``n_buckets`` is of cells in no group."""
+def _set_aside(
+    spill: Spill, block: sp.csr_matrix, bucket_of: Int64Array, *, n_buckets: int
+) -> tuple[Int64Array, np.dtype[np.generic]]:
+    """Add the rows of a block to their buckets; bucket ``n_buckets`` is of cells in no group.
+
+    Returns
+    -------
+    tuple
+        The stored entries of each bucket, and the type that holds the values.
+    """
     order = np.argsort(bucket_of, kind="stable")
     ends = np.searchsorted(bucket_of[order], np.arange(n_buckets + 1))
-    largest = int(block.data.max(initial=0))
-    ordered = block if n_buckets == 1 and ends[-1] == order.size else block[order]
-    columns = smallest_integers(ordered.indices, block.shape[1] - 1)
-    values = smallest_integers(ordered.data, largest)
-    lengths = np.diff(ordered.indptr).astype(np.int32)
+    order = order[: ends[-1]]
+    starts, stops = (pointers.astype(np.int64)[order] for pointers in (block.indptr[:-1], block.indptr[1:]))
+    lengths = (stops - starts).astype(np.int32)
+    within = np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)])
+    columns = _ranges_of(smallest_integers(block.indices, block.shape[1] - 1), starts, stops)
+    values = _ranges_of(smallest_integers(block.data, int(block.data.max(initial=0))), starts, stops)
     for bucket in range(n_buckets):
         first, last = ends[bucket], ends[bucket + 1]
         if first < last:
-            entries = slice(ordered.indptr[first], ordered.indptr[last])
+            entries = slice(within[first], within[last])
             spill.append(bucket, (lengths[first:last], columns[entries], values[entries]))
+    return np.diff(within[ends]), values.dtype
 
 
-def _joined(segments: list[list[np.ndarray]], n_columns: int) -> sp.csr_matrix:
-    """Rows of a bucket in the types of the kernels."""
-    if not segments:
-        return sp.csr_matrix((0, n_columns), dtype=np.int32)
-    lengths, columns, values = zip(*segments, strict=True)
-    indptr = np.concatenate([[0], np.cumsum(np.concatenate(lengths), dtype=np.int64)])
-    wide = any(part.dtype == np.int64 for part in values)
-    matrix = sp.csr_matrix((indptr.size - 1, n_columns), dtype=np.int64 if wide else np.int32)
-    matrix.indptr = indptr
-    matrix.indices = np.concatenate(columns, dtype=np.int32)
-    matrix.data = np.concatenate(values, dtype=matrix.dtype)
+def _ranges_of(values: np.ndarray, starts: Int64Array, stops: Int64Array) -> np.ndarray:
+    """Return ranges of an array end to end."""
+    # faster than an index of every entry by far
+    raw, size = values.view(np.uint8).data, values.itemsize
+    ranges = zip((starts * size).tolist(), (stops * size).tolist(), strict=True)
+    return np.frombuffer(b"".join([raw[start:stop] for start, stop in ranges]), values.dtype)
+
+
+def _joined(
+    segments: Iterable[list[np.ndarray]], shape: tuple[int, int], indices: np.ndarray, data: np.ndarray
+) -> sp.csr_matrix:
+    """Rows of a bucket in arrays that have the types of the kernels, and room."""
+    indptr = np.zeros(shape[0] + 1, np.int64)
+    row = entry = 0
+    for lengths, columns, values in segments:
+        indptr[row + 1 : row + 1 + lengths.size] = lengths
+        indices[entry : entry + columns.size] = columns
+        data[entry : entry + values.size] = values
+        row, entry = row + lengths.size, entry + columns.size
+    matrix = sp.csr_matrix(shape, dtype=data.dtype)
+    matrix.indptr, matrix.indices, matrix.data = np.cumsum(indptr), indices[:entry], data[:entry]
     return matrix

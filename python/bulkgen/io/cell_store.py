@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import warnings
 from dataclasses import dataclass
 from functools import cached_property
@@ -17,7 +16,9 @@ import scipy.sparse as sp
 from bulkgen.errors import CountsError
 from bulkgen.io.checks import compressed_counts
 from bulkgen.io.count_rows import CountRows, LazyRows, MatrixRows, SelectedRows, StoredRows, open_group
+from bulkgen.io.hdf5_chunks import check_filters
 from bulkgen.io.provenance import ContentDigest
+from bulkgen.io.resources import available_memory, size_text
 from bulkgen.io.storage import check_storage
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ __all__ = ["CellStore", "Cells", "open_cells"]
 #: What the functions that read cells by rows take.
 Cells: TypeAlias = "ad.AnnData | CellStore | str | Path"
 
-#: What has to be in memory as a whole may take this share of it.
+#: What has to be in memory as a whole may take this share of what is available.
 _SHARE_OF_MEMORY = 0.5
 
 
@@ -251,6 +252,9 @@ def _opened(path: Path, layer: str | None) -> CellStore:
             # refused below
             warnings.filterwarnings("ignore", "Observation names are not unique", UserWarning)
             warnings.filterwarnings("ignore", "Variable names are not unique", UserWarning)
+            for name in ("obs", "var", group):
+                if name in root:
+                    check_filters(root[name])
             obs, var = (ad.io.read_elem(root[name]) for name in ("obs", "var"))
             uns = (
                 {"bulkgen": ad.io.read_elem(root["uns/bulkgen"])} if "uns" in root and "bulkgen" in root["uns"] else {}
@@ -302,9 +306,10 @@ def _check_fits(group: Any, name: str) -> None:  # noqa: ANN401 - of h5py or zar
 
 
 def _check_memory(needed: int, what: str, remedy: str) -> None:
-    """Refuse what takes too large a share of the machine's memory."""
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    if needed > memory * _SHARE_OF_MEMORY:
+    """Refuse what takes too large a share of the memory that this process can still take."""
+    available = available_memory()
+    if available is not None and needed > available * _SHARE_OF_MEMORY:
         raise MemoryError(
-            f"{what} takes {needed / 2**30:.0f} GiB, more than half of the {memory / 2**30:.0f} GiB of memory; {remedy}"
+            f"{what} takes {size_text(needed)}, more than half of the {size_text(available)} of memory that are "
+            f"available; {remedy}"
         )

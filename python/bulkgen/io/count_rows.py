@@ -14,10 +14,13 @@ import scipy.sparse as sp
 
 from bulkgen.errors import CountsError, InvalidCsrError
 from bulkgen.io.checks import canonical_counts
+from bulkgen.io.hdf5_chunks import chunk_reader
 from bulkgen.io.provenance import ContentDigest
+from bulkgen.kernels import resolve_threads
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Iterator
+    from concurrent.futures import Executor
 
     import numpy.typing as npt
 
@@ -356,7 +359,10 @@ class StoredRows(CountRows):
     @contextmanager
     def reader(self) -> Iterator[Reader]:
         """Give a function that reads rows; every chunk of the file is read and decompressed once."""
-        with open_group(self.path) as root:
+        with (
+            open_group(self.path) as root,
+            ThreadPoolExecutor(resolve_threads(None), "bulkgen-chunks") as pool,
+        ):
             place = root[self.group]
             indptr = self._indptr
             if indptr is None:
@@ -368,7 +374,7 @@ class StoredRows(CountRows):
 
                 yield read_dense
                 return
-            data, indices = _Ahead(place["data"]), _Ahead(place["indices"])
+            data, indices = _Ahead(place["data"], pool), _Ahead(place["indices"], pool)
 
             def read(first: int, last: int) -> sp.csr_matrix:
                 start, stop = int(indptr[first]), int(indptr[last])
@@ -394,9 +400,10 @@ def _told(path: str, group: str, first: int, last: int) -> Iterator[None]:
 class _Ahead:
     """Reads consecutive slices of an array on disk, and keeps what is left of the last chunk for the next."""
 
-    def __init__(self, array: Any) -> None:  # noqa: ANN401 - of h5py or zarr
-        self._array = array
+    def __init__(self, array: Any, pool: Executor) -> None:  # noqa: ANN401 - of h5py or zarr
+        self._array, self._pool = array, pool
         self._chunk = int(array.chunks[0]) if array.chunks else 1
+        self._chunk_at = chunk_reader(array)
         self._kept: npt.NDArray[Any] = np.empty(0, array.dtype)
         self._start = 0
 
@@ -411,15 +418,28 @@ class _Ahead:
             aligned = min(-(-stop // self._chunk) * self._chunk, self._array.shape[0])
             values = np.empty(aligned - start, self._array.dtype)
             values[: self._kept.size] = self._kept
-            if hasattr(self._array, "read_direct"):
-                self._array.read_direct(values, np.s_[end:aligned], np.s_[end - start :])
-            else:
-                values[end - start :] = self._array[end:aligned]
+            self._fill(values, start, end, aligned)
             self._kept = values
         wanted = self._kept[: stop - start]
         # a copy: a view would hold on to the whole of what was read
         self._kept, self._start = self._kept[stop - start :].copy(), stop
         return wanted
+
+    def _fill(self, values: npt.NDArray[Any], start: int, first: int, last: int) -> None:
+        """Read ``[first, last)`` into the values, which begin at `start`."""
+        chunk_at = self._chunk_at
+        if chunk_at is not None:
+
+            def fill(chunk: int) -> None:
+                here, end = max(chunk, first), min(chunk + self._chunk, last)
+                values[here - start : end - start] = chunk_at(chunk)[here - chunk : end - chunk]
+
+            for _ in self._pool.map(fill, range(first // self._chunk * self._chunk, last, self._chunk)):
+                pass
+        elif hasattr(self._array, "read_direct"):
+            self._array.read_direct(values, np.s_[first:last], np.s_[first - start :])
+        else:
+            values[first - start :] = self._array[first:last]
 
 
 @dataclass(frozen=True)
