@@ -14,13 +14,18 @@ from bulkgen.io import Spill, reading_ahead, smallest_integers
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable
     from pathlib import Path
+    from typing import Self
 
     from bulkgen.kernels.protocol import Int64Array
 
-__all__ = ["BUCKET_ENTRIES", "Bucket", "buckets_of", "gathered"]
+__all__ = ["BUCKET_ENTRIES", "Bucket", "bucket_numbers", "buckets_of", "gathered", "read_bucket", "write_part"]
 
 #: Stored entries of a bucket: 128 MiB as int32 twice, and less when its groups are summed.
 BUCKET_ENTRIES = 1 << 24
+#: Of a bucket in a file: its place, rows, stored entries, and the bytes of a column and of a value.
+_INDEX_FIELDS = 5
+#: The types of :func:`bulkgen.io.smallest_integers` by their bytes.
+_INTEGERS = {1: np.uint8, 2: np.uint16, 4: np.int32, 8: np.int64}
 
 
 @dataclass(frozen=True)
@@ -42,6 +47,12 @@ class Bucket:
     cells: Int64Array
     rows: Int64Array
     offsets: Int64Array
+
+    @classmethod
+    def of(cls, first: int, last: int, members: Int64Array, offsets: Int64Array) -> Self:
+        """Make the bucket of some groups, given their cells by group and the offsets of all groups."""
+        cells = np.sort(members)
+        return cls(first, last, cells, np.searchsorted(cells, members), offsets[first : last + 1] - offsets[first])
 
 
 def buckets_of(
@@ -67,13 +78,17 @@ def buckets_of(
     while first < n_groups:
         last = int(np.searchsorted(ends, ends[first] + BUCKET_ENTRIES, side="right")) - 1
         last = max(first + 1, last)
-        here = rows[offsets[first] : offsets[last]]
-        cells = np.sort(here)
-        found.append(
-            Bucket(first, last, cells, np.searchsorted(cells, here), offsets[first : last + 1] - offsets[first])
-        )
+        found.append(Bucket.of(first, last, rows[offsets[first] : offsets[last]], offsets))
         first = last
     return found
+
+
+def bucket_numbers(buckets: list[Bucket], n_cells: int) -> Int64Array:
+    """Return the bucket of each cell; ``len(buckets)`` for cells in no group."""
+    numbers = np.full(n_cells, len(buckets), np.int64)
+    for number, bucket in enumerate(buckets):
+        numbers[bucket.cells] = number
+    return numbers
 
 
 def gathered(
@@ -109,9 +124,7 @@ def gathered(
     ResourcesError
         If there is no room for what is to be set aside.
     """
-    bucket_of = np.full(shape[0], len(buckets), np.int64)
-    for number, bucket in enumerate(buckets):
-        bucket_of[bucket.cells] = number
+    bucket_of = bucket_numbers(buckets, shape[0])
     # a byte for a value, and as few for a column as hold it
     smallest = 1 + smallest_integers(np.empty(0, np.int32), shape[1] - 1).itemsize
     with Spill(folder, least=entries * smallest) as spill:
@@ -131,6 +144,64 @@ def gathered(
             for (number, bucket), room in zip(enumerate(buckets), rooms, strict=False)
         )
         yield from zip(buckets, matrices, strict=True)
+
+
+def write_part(
+    path: Path, blocks: Iterable[tuple[int, sp.csr_matrix]], bucket_of: Int64Array, *, n_buckets: int
+) -> None:
+    """Set the rows of some blocks aside in a file, ordered by bucket: what :func:`read_bucket` gathers.
+
+    Parameters
+    ----------
+    path
+        The file.
+    blocks
+        As of :func:`gathered`, consecutive.
+    bucket_of
+        Bucket of each of their cells.
+    n_buckets
+        Of all cells.
+    """
+    index = np.zeros((n_buckets, _INDEX_FIELDS), np.int64)
+    done = 0
+    with Spill(path.parent) as spill, path.open("wb") as file:
+        for _, block in blocks:
+            _set_aside(spill, block, bucket_of[done : done + block.shape[0]], n_buckets=n_buckets)
+            done += block.shape[0]
+        file.seek(index.nbytes)
+        for bucket in range(n_buckets):
+            segments = list(spill.read(bucket))
+            if segments:
+                arrays = [np.concatenate(parts) for parts in zip(*segments, strict=True)]
+                _, columns, values = arrays
+                index[bucket] = file.tell(), arrays[0].size, columns.size, columns.itemsize, values.itemsize
+                for array in arrays:
+                    file.write(array.data)
+        file.seek(0)
+        file.write(index.data)
+
+
+def read_bucket(paths: Iterable[Path], number: int, n_columns: int) -> sp.csr_matrix:
+    """Return the rows of a bucket, in the order of the files of :func:`write_part`."""
+    segments = []
+    wide = False
+    for path in paths:
+        with path.open("rb") as file:
+            file.seek(number * _INDEX_FIELDS * 8)
+            place, rows, entries, column_bytes, value_bytes = np.fromfile(file, np.int64, _INDEX_FIELDS).tolist()
+            if rows:
+                wide = wide or value_bytes == 8
+                file.seek(place)
+                segments.append(
+                    [
+                        np.fromfile(file, np.int32, rows),
+                        np.fromfile(file, _INTEGERS[column_bytes], entries),
+                        np.fromfile(file, _INTEGERS[value_bytes], entries),
+                    ]
+                )
+    n_rows, n_entries = (sum(segment[part].size for segment in segments) for part in (0, 1))
+    indices, data = np.empty(n_entries, np.int32), np.empty(n_entries, np.int64 if wide else np.int32)
+    return _joined(segments, (n_rows, n_columns), indices, data)
 
 
 def _set_aside(

@@ -22,7 +22,7 @@ from bulkgen.io.resources import available_memory, size_text
 from bulkgen.io.storage import check_storage
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterable, Mapping
+    from collections.abc import Generator, Iterable, Mapping, Sequence
 
     from bulkgen.io.checks import CountMatrix
     from bulkgen.kernels.protocol import Int64Array
@@ -134,6 +134,12 @@ class CellStore:
                 digest.add(block)
             self._hash = digest.finish(self.obs_names, self.var_names)
         return self._hash
+
+    def set_hash(self, pieces: Sequence[bytes]) -> None:
+        """Make the hash of what was read elsewhere, of the digests of its pieces (:class:`ContentDigest`)."""
+        digest = ContentDigest(self.counts.form, self.shape)
+        digest.extend(pieces)
+        self._hash = digest.finish(self.obs_names, self.var_names)
 
     def take(self, rows: Int64Array, *, require_integers: bool) -> sp.csr_matrix:
         """Return some cells (ascending) in memory, checked; the others are checked, too.

@@ -303,6 +303,8 @@ class StoredRows(CountRows):
     ----------
     path, group
         The file or store, and the place of the matrix within: ``X``, ``layers/counts``.
+    span
+        Only its rows ``[first, last)``, as if there were no others.
 
     Raises
     ------
@@ -310,8 +312,9 @@ class StoredRows(CountRows):
         If the row pointers do not fit the entries.
     """
 
-    def __init__(self, path: str | Path, group: str) -> None:
+    def __init__(self, path: str | Path, group: str, span: tuple[int, int] | None = None) -> None:
         self.path, self.group, self.place = str(path), group, f"{path}, {group}"
+        self._first = 0 if span is None else span[0]
         with open_group(self.path) as root:
             place = root[group]
             self._indptr: Int64Array | None = None
@@ -320,12 +323,17 @@ class StoredRows(CountRows):
                 raise CountsError(f"{self.place} holds values of the dtype {kind}, not numbers")
             if not hasattr(place, "keys"):
                 self.form, self.shape = "dense", tuple(place.shape)
+                if span is not None:
+                    self.shape = (span[1] - span[0], *self.shape[1:])
                 return
             shape = place.attrs["shape" if "shape" in place.attrs else "h5sparse_shape"]
-            self.form, self.shape = "csr", (int(shape[0]), int(shape[1]))
-            indptr = np.asarray(place["indptr"][:]).astype(np.int64, copy=False)
+            first, last = (0, int(shape[0])) if span is None else span
+            self.form, self.shape = "csr", (last - first, int(shape[1]))
+            indptr = np.asarray(place["indptr"][first : last + 1 if span else None]).astype(np.int64, copy=False)
             sizes = [int(place[name].shape[0]) for name in ("data", "indices")]
-        if indptr.size != self.shape[0] + 1 or sizes != [int(indptr[-1])] * 2 or indptr[0] != 0:
+        fits = indptr.size == self.shape[0] + 1 and sizes == [int(indptr[-1])] * 2 and indptr[0] == 0
+        # the pointers of some rows were looked at when all were
+        if span is None and not fits:
             raise InvalidCsrError(
                 f"{path}, {group}: {indptr.size} row pointers (indptr) from {indptr[0]} to {indptr[-1]} do not fit "
                 f"{self.shape[0]} rows of {sizes[0]} stored values (data) and {sizes[1]} column indices"
@@ -342,7 +350,11 @@ class StoredRows(CountRows):
 
     def unit(self, first: int, last: int) -> StoredUnit:
         """Return rows ``[first, last)`` as path and range."""
-        return StoredUnit(self.path, self.group, first, last)
+        return StoredUnit(self.path, self.group, self._first + first, self._first + last)
+
+    def part(self, first: int, last: int) -> StoredRows:
+        """Return rows ``[first, last)`` as if there were no others; no pointers but theirs are read."""
+        return StoredRows(self.path, self.group, (self._first + first, self._first + last))
 
     @contextmanager
     def reader(self) -> Iterator[Reader]:
@@ -356,6 +368,7 @@ class StoredRows(CountRows):
             if indptr is None:
 
                 def read_dense(first: int, last: int) -> np.ndarray:
+                    first, last = self._first + first, self._first + last
                     with _told(self.path, self.group, first, last):
                         return np.asarray(place[first:last])
 
@@ -365,7 +378,7 @@ class StoredRows(CountRows):
 
             def read(first: int, last: int) -> sp.csr_matrix:
                 start, stop = int(indptr[first]), int(indptr[last])
-                with _told(self.path, self.group, first, last):
+                with _told(self.path, self.group, self._first + first, self._first + last):
                     parts = data.read(start, stop), indices.read(start, stop)
                 return _csr(*parts, indptr[first : last + 1] - start, self.shape[1])
 
