@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import io
 import tempfile
 import tracemalloc
 from types import SimpleNamespace
@@ -222,13 +221,12 @@ def test_room_for_what_is_set_aside_is_looked_for_first(cells, tmp_path, small, 
 
 
 def test_a_disk_that_fills_up_is_named(tmp_path, monkeypatch):
-    class Full(io.BytesIO):
-        def write(self, data):
-            raise OSError(errno.ENOSPC, "No space left on device")
+    def full(data):
+        raise OSError(errno.ENOSPC, "No space left on device")
 
     for folder, remedy in ((None, "TMPDIR"), (tmp_path, "make room there")):
         with Spill(folder) as held:
-            held._file = Full()
+            monkeypatch.setattr(held._file, "write", full)
             with pytest.raises(ResourcesError, match=remedy) as raised:
                 held.append(0, [np.arange(9)])
             assert raised.value.errno == errno.ENOSPC
