@@ -11,7 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from isal import isal_zlib
 
+from bulkgen.io import hdf5_chunks
 from bulkgen.io.hdf5_chunks import ColumnWriter, chunk_reader
 
 TYPES = [np.uint8, np.int16, np.int32, np.int64, np.float32, np.float64]
@@ -52,7 +54,10 @@ def test_counts_of_many_chunks_are_packed_well(tmp_path, pool):
 
 @pytest.mark.parametrize("dtype", [*TYPES, np.dtype(">i4")])
 @pytest.mark.parametrize("shuffle", [False, True])
-def test_chunks_of_gzip_are_those_that_hdf5_reads(tmp_path, dtype, shuffle):
+@pytest.mark.parametrize(("unpacker", "at_once"), [(zlib, 0), (zlib, 10**9), (isal_zlib, 0), (isal_zlib, 10**9)])
+def test_chunks_of_gzip_are_those_that_hdf5_reads(tmp_path, dtype, shuffle, unpacker, at_once, monkeypatch):
+    monkeypatch.setattr(hdf5_chunks, "unpacker", unpacker)
+    monkeypatch.setattr(hdf5_chunks, "_AT_ONCE", at_once)
     values = np.arange(1000).astype(dtype)
     with h5py.File(tmp_path / "column.h5", "w") as file:
         column = file.create_dataset("column", data=values, chunks=(130,), compression="gzip", shuffle=shuffle)
@@ -94,9 +99,10 @@ def test_other_filters_are_left_to_hdf5(tmp_path, options):
     [
         (zlib.compress(bytes(40)), "40 bytes, not 256"),
         (b"junk", "damaged"),
-        (zlib.compress(bytes(range(256)))[:-3], "does not end"),
-        # would be 256 MiB
-        (zlib.compress(bytes(2**28)), "does not end"),
+        (zlib.compress(bytes(range(256)))[:-3], "damaged"),
+        (zlib.compress(bytes(range(256)))[:-1] + b"!", "damaged"),
+        # would be 512 MiB
+        (zlib.compress(bytes(2**29)), "does not end after 256 bytes"),
     ],
 )
 def test_a_damaged_chunk_is_an_error_that_names_the_place(tmp_path, raw, match):

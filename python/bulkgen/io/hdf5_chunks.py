@@ -8,6 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+unpacker: Any
+try:
+    from isal import isal_zlib as unpacker
+except ImportError:
+    unpacker = zlib
+
 if TYPE_CHECKING:
     from collections.abc import Callable
     from concurrent.futures import Executor
@@ -16,6 +22,8 @@ if TYPE_CHECKING:
 
 __all__ = ["ColumnWriter", "check_filters", "chunk_reader"]
 
+#: A packed chunk of at most so many bytes is unpacked at once, to at most 1,032 times as many (deflate's limit).
+_AT_ONCE = 1 << 18
 #: Registered numbers of the filters that are known here.
 _DEFLATE, _SHUFFLE = 1, 2
 
@@ -54,14 +62,10 @@ def chunk_reader(dataset: Any) -> Callable[[int], npt.NDArray[Any]] | None:  # n
             # never written
             return np.full(size, dataset.fillvalue, dtype)
         if not mask >> (len(filters) - 1) & 1:
-            unpack = zlib.decompressobj()
             try:
-                # no more than should come out, whatever the chunk would unpack to
-                raw = unpack.decompress(raw, n_bytes + 1)
-            except zlib.error as error:
+                raw = _unpacked(raw, n_bytes)
+            except (zlib.error, unpacker.error) as error:
                 raise OSError(f"{place} is damaged at {first}: {error}") from error
-            if not unpack.eof:
-                raise OSError(f"{place} is damaged: the chunk at {first} does not end where it should")
         if len(raw) != n_bytes:
             raise OSError(f"{place} is damaged: the chunk at {first} has {len(raw)} bytes, not {n_bytes}")
         if len(filters) == 2 and not mask & 1:
@@ -69,6 +73,18 @@ def chunk_reader(dataset: Any) -> Callable[[int], npt.NDArray[Any]] | None:  # n
         return np.frombuffer(raw, dtype)
 
     return read
+
+
+def _unpacked(raw: bytes, n_bytes: int) -> bytes:
+    """Unpack what should give `n_bytes`; where it gives more, not much more."""
+    if len(raw) <= _AT_ONCE:
+        return bytes(unpacker.decompress(raw, bufsize=n_bytes))
+    # slower: the interpreter's lock is taken for each piece of the result
+    unpack = unpacker.decompressobj()
+    found = bytes(unpack.decompress(raw, n_bytes + 1))
+    if not unpack.eof:
+        raise zlib.error(f"it does not end after {n_bytes} bytes")
+    return found
 
 
 def check_filters(group: Any) -> None:  # noqa: ANN401 - of h5py or zarr
