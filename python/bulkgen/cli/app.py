@@ -46,6 +46,7 @@ COMMANDS = (
     "benchmark",
     "score",
     "demo",
+    "doctor",
 )
 
 
