@@ -142,7 +142,7 @@ class Check:
         return f"{', '.join(f'{name} {level or str()}'.strip() for name, level in answers)}; LD_BIND_NOW=1 import"
 
     def pure_wheel(self) -> str:
-        """The wheel for every platform: made twice alike, and the same answer."""
+        """Build the wheel for every platform, twice alike; it gives the same answer."""
         pure, again = (
             build("--wheel", self.unpacked(name), self.work / name / "pure", BULKGEN_PURE="1")
             for name in ("third", "fourth/folder")

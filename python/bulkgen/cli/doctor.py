@@ -20,7 +20,10 @@ _GOOD, _BAD, _ABSENT = "[green]ok[/green]", "[bold red]FAILED[/bold red]", "[dim
 
 
 def doctor(json_: Json = False) -> None:
-    """Say what this installation is and runs on, try every backend, and name a remedy for what is broken."""
+    """Say what this installation is, and what mends what is broken.
+
+    Every backend is tried on a question with a known answer; the first time, Numba compiles for some seconds.
+    """
     from bulkgen.diagnosis import diagnose
 
     found = diagnose()
