@@ -158,12 +158,14 @@ class Check:
         return f"{pure.name}, {pure.stat().st_size:,} bytes, the same answer"
 
     def wheel_of_clang(self) -> str:
-        """Build with clang++'s warnings as errors; another compiler gives the same answer."""
+        """Build with clang++'s warnings as errors, the C++ tests too; another compiler gives the same answer."""
         compiler = newest_clang()
-        wheel = build("--wheel", self.unpacked("fifth"), self.work / "clang", CXX=compiler)
+        tests = ("cmake.define.BULKGEN_TESTS=ON",)
+        wheel = build("--wheel", self.unpacked("fifth"), self.work / "clang", settings=tests, CXX=compiler)
+        run("ctest", "--output-on-failure", cwd=self.work / "fifth" / "cmake")
         install(self.bin("python"), "--force-reinstall", "--no-deps", wheel)
         answers = [level for name, level in self.doctor() if name == "native"]
-        return f"{compiler}, no warning, the same answer at {', '.join(map(str, answers))}"
+        return f"{compiler}, no warning, C++ tests, the same answer at {', '.join(map(str, answers))}"
 
     def keep(self) -> str:
         """Copy what a release publishes."""
@@ -216,11 +218,11 @@ class Check:
         return [(answer["backend"], answer["level"]) for answer in found["answers"]]
 
 
-def build(kind: str, source: Path, out: Path, **variables: str) -> Path:
+def build(kind: str, source: Path, out: Path, *, settings: tuple[str, ...] = (), **variables: str) -> Path:
     """Build a distribution with the tools of this environment, as a release does, and return it."""
-    settings = ["cmake.define.BULKGEN_WERROR=ON", "cmake.define.CMAKE_EXPORT_COMPILE_COMMANDS=ON"]
+    settings += ("cmake.define.BULKGEN_WERROR=ON", "cmake.define.CMAKE_EXPORT_COMPILE_COMMANDS=ON")
     # beside the unpacked source, as a path of its own
-    settings.append(f"build-dir={source.parent.parent / 'cmake'}")
+    settings += (f"build-dir={source.parent.parent / 'cmake'}",)
     options = [] if kind == "--sdist" else [word for setting in settings for word in ("--config-setting", setting)]
     environment = {**os.environ, "SOURCE_DATE_EPOCH": EPOCH, **variables}
     run(
@@ -242,10 +244,10 @@ def install(python: Path, *what: object) -> None:
 
 def newest_clang() -> str:
     """Return the newest clang++ on the path."""
-    versions = [(f"clang++-{n}", n) for n in range(30, 13, -1)]
-    found = [name for name, _ in versions if shutil.which(name)] + ["clang++"]
-    require(shutil.which(found[0]) is not None, "there is no clang++ here")
-    return found[0]
+    names = [*(f"clang++-{version}" for version in range(40, 13, -1)), "clang++"]
+    found = next(filter(shutil.which, names), None)
+    require(found is not None, "there is no clang++ here")
+    return str(found)
 
 
 def tool(module: str, *arguments: object) -> str:
