@@ -1,5 +1,9 @@
 # make demo    build, install, run the demo, print where its report is
 # make test    build, install, lint, types, C++ tests, Python tests
+# make fuzz    fuzz the kernels under sanitizers (needs clang; FUZZ_SECONDS=600 for each target)
+# make tsan    the threaded paths under ThreadSanitizer
+# make laws    every test of a law of a sampler (LAWS_DRAWS=4 for four times the draws)
+# make dieharder  the random words and normals under dieharder (needs dieharder)
 # make bench   run the benchmarks (ARGS="--scale 0.01", ARGS="--only tokenize")
 # make docs    build the site into docs/_build/html, its notebooks run, warnings as errors
 # make wheel-check  build what a release publishes into dist, and prove of it what one machine can
@@ -9,7 +13,9 @@ BIN = $(VENV)/bin
 PIP = $(BIN)/python -m pip --disable-pip-version-check
 SOURCES = $(shell find cpp python -type f -not -name '*.pyc' -not -name '*.so') CMakeLists.txt pyproject.toml
 
-.PHONY: demo test lint types ctest pytest bench docs wheel-check format clean
+.PHONY: demo test lint types ctest pytest fuzz tsan laws dieharder bench docs wheel-check format clean
+FUZZ_SECONDS ?= 600
+LAWS_DRAWS ?= 1
 
 demo: $(VENV)/installed
 	$(BIN)/bulkgen demo --out demo --overwrite
@@ -33,6 +39,20 @@ ctest: $(VENV)/dependencies
 # two tests build C++ with the cmake of the environment
 pytest: $(VENV)/installed
 	PATH=$(CURDIR)/$(BIN):$$PATH $(BIN)/python -m pytest $(PYTEST_ARGUMENTS)
+
+fuzz: $(VENV)/installed
+	export PATH=$(CURDIR)/$(BIN):$$PATH; cmake --preset fuzz >/dev/null && cmake --build --preset fuzz && \
+	  python benchmarks/reliability/fuzz.py --seconds $(FUZZ_SECONDS)
+
+tsan: $(VENV)/dependencies
+	export PATH=$(CURDIR)/$(BIN):$$PATH; cmake --preset thread >/dev/null && cmake --build --preset thread && \
+	  python benchmarks/reliability/races.py
+
+laws: $(VENV)/installed
+	PATH=$(CURDIR)/$(BIN):$$PATH $(BIN)/python benchmarks/reliability/laws.py --draws $(LAWS_DRAWS)
+
+dieharder: $(VENV)/installed
+	$(BIN)/python benchmarks/reliability/dieharder.py
 
 bench: $(VENV)/installed $(VENV)/peers
 	PATH=$(CURDIR)/$(BIN):$$PATH $(BIN)/python benchmarks/run.py $(ARGS)

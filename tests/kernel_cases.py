@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 
+from bulkgen.kernels.protocol import Kernels
 from bulkgen.kernels.rows import Rows
 from bulkgen.kernels.sampling import MultinomialPlan, PoissonLogNormalPlan, draw_variates
 from bulkgen.kernels.truncated_gaussian import draw_truncated_gaussian, plan_truncated_gaussian
 from bulkgen.rng import Purpose
 
-if TYPE_CHECKING:
-    from bulkgen.kernels.protocol import Kernels
+#: Names of all kernels.
+KERNELS = [name for name, member in vars(Kernels).items() if not name.startswith("_") and callable(member)]
 
 VALUE_TYPES = (np.float32, np.float64, np.int32, np.int64)
 INDEX_TYPES = (np.int32, np.int64)

@@ -13,6 +13,8 @@ from bulkgen.io import provenance_of
 from bulkgen.kernels import backend_names
 from count_cases import labelled_cells, make_cells, matrix_bytes
 
+pytestmark = pytest.mark.laws
+
 
 @pytest.fixture(scope="module")
 def cells():

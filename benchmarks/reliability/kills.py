@@ -6,42 +6,14 @@ must be what it is when nothing interrupts, byte by byte; and nothing half-writt
 
 from __future__ import annotations
 
-import json
 import random
 import shlex
 import subprocess
-import sys
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
-
-import machine
-
-RESULTS = machine.RESULTS / "reliability"
-
-
-@dataclass(frozen=True)
-class Row:
-    """What one case came to.
-
-    Attributes
-    ----------
-    case
-        What was tried.
-    tried, failures
-        How often, and how often it went wrong.
-    note
-        In what circumstances, and what went wrong.
-    """
-
-    case: str
-    tried: int
-    failures: int
-    note: str
+from record import Row
 
 
 def campaign(
@@ -108,21 +80,3 @@ def run(command: list[str]) -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         raise RuntimeError(f"{shlex.join(command)} ended with {done.returncode}: {done.stderr}")
-
-
-def write_rows(name: str, title: str, rows: list[Row], *, seconds: float) -> Path:
-    """Write what a campaign came to, with the machine and the command."""
-    RESULTS.mkdir(parents=True, exist_ok=True)
-    path = RESULTS / f"{name}.json"
-    record = {
-        "name": name,
-        "title": title,
-        "command": shlex.join(["python", Path(sys.argv[0]).resolve().relative_to(Path(__file__).parents[2]).as_posix(),
-                               *sys.argv[1:]]),
-        "date": str(datetime.now(UTC).date()),
-        "machine": machine.machine(),
-        "seconds": round(seconds, 1),
-        "rows": [asdict(row) for row in rows],
-    }  # fmt: skip
-    path.write_text(json.dumps(record, indent=1) + "\n")
-    return path

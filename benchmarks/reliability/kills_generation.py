@@ -17,7 +17,8 @@ from pathlib import Path
 import anndata as ad
 import numpy as np
 import pandas as pd
-from kills import campaign, run, write_rows
+from kills import campaign, run
+from record import write_rows
 
 import bulkgen
 from bulkgen.io.shards import MANIFEST_FILE, ShardFolder, sha256_of
@@ -60,7 +61,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--kills", type=int, default=20, help="of each kind of shards")
     kills = parser.parse_args().kills
-    start = time.monotonic()
+    started = time.monotonic()
     rows = []
     with tempfile.TemporaryDirectory() as name:
         place = Path(name)
@@ -90,7 +91,7 @@ def main() -> None:
             )  # fmt: skip
             print(rows[-1])
     title = "Sharded generation killed at random moments"
-    print(write_rows("kills_generation", title, rows, seconds=time.monotonic() - start))
+    print(write_rows("kills_generation", title, rows, started=started))
 
 
 if __name__ == "__main__":

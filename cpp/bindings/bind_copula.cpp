@@ -1,43 +1,7 @@
-#include <algorithm>
-#include <array>
-#include <vector>
-
-#include "bindings.hpp"
-#include "bulkgen/copula.hpp"
-#include "negative_binomial_plan.hpp"
-#include "sparse_rows.hpp"
+#include "arrays.hpp"
+#include "bulkgen/checked/copula.hpp"
 
 namespace bulkgen::bindings {
-
-namespace {
-
-CorrelatedGenes checked_correlated(const Array<std::int32_t>& gene, const Array<double>& rate,
-                                   const Array<double>& dispersion, const Array<float>& loadings,
-                                   const Array<double>& own, std::size_t n_genes) {
-    const CorrelatedGenes genes{input(gene), input(rate), input(dispersion), input(loadings), input(own)};
-    const std::size_t n = genes.gene.size();
-    for (const std::int32_t g : genes.gene) {
-        require(g >= 0 && static_cast<std::size_t>(g) < n_genes, "gene must hold genes of the table");
-    }
-    require(genes.rate.size() == n && genes.dispersion.size() == n && genes.own.size() == n,
-            "gene, rate, dispersion and own must have equal length");
-    for (const double f : genes.dispersion) require(f >= 0.0, "dispersion must not be below 0");
-    require(loadings.ndim() == 2 && static_cast<std::size_t>(loadings.shape(1)) == n,
-            "loadings must have shape (factors, correlated genes)");
-    return genes;
-}
-
-/// The rate that makes the most molecules, or one that no cell can have.
-double largest_rate(std::span<const double> rates) {
-    double largest = 0.0;
-    for (const double rate : rates) {
-        if (!(rate >= 0.0)) return rate;
-        largest = std::max(largest, rate);
-    }
-    return largest;
-}
-
-}  // namespace
 
 void register_copula(py::module_& module) {
     module.def(
@@ -49,23 +13,17 @@ void register_copula(py::module_& module) {
            const Array<double>& dispersion, const Array<float>& loadings, const Array<double>& own,
            double total_rate, std::uint64_t key, const std::array<std::uint32_t, 5>& purposes,
            std::uint64_t first_cell) {
-            const SparseRows rows = checked_rows(indptr, columns, values);
-            const NegativeBinomialPlan independent =
-                checked_negative_binomial(sizes, threshold, other, overdispersion, inflation, total_rate);
-            const std::size_t n_genes = independent.table.other.size();
-            const CorrelatedGenes correlated =
-                checked_correlated(gene, rate, dispersion, loadings, own, n_genes);
-            require_total(independent.sizes, largest_rate(correlated.rate));
-            for (const std::uint32_t purpose : purposes) checked_purpose(purpose);
-            std::vector<double> factors(static_cast<std::size_t>(loadings.shape(0)));
-            py::gil_scoped_release release;
-            RowCountsMemory memory(n_genes);
-            return at_level(chosen_level, [&](auto level) {
-                return copula<level.level>(
-                    rows, independent, correlated, key,
-                    {{purposes[0], purposes[1], purposes[2]}, purposes[3], purposes[4]}, first_cell,
-                    memory.view(), factors);
-            });
+            const AliasTable table{input(threshold), input(other)};
+            const char* shape = "loadings must have shape (factors, correlated genes)";
+            checked::require(row_length(loadings, shape) == static_cast<std::size_t>(gene.size()), shape);
+            return unlocked(
+                checked::copula, rows_of(indptr, columns, values),
+                NegativeBinomialPlan{input(sizes), table, total_rate, input(overdispersion),
+                                     input(inflation)},
+                CorrelatedGenes{input(gene), input(rate), input(dispersion), input(loadings), input(own)},
+                static_cast<std::size_t>(loadings.shape(0)), key,
+                CopulaPurposes{{purposes[0], purposes[1], purposes[2]}, purposes[3], purposes[4]},
+                first_cell);
         },
         py::arg("indptr").noconvert(), py::arg("columns").noconvert(), py::arg("values").noconvert(),
         py::arg("sizes").noconvert(), py::arg("threshold").noconvert(), py::arg("other").noconvert(),

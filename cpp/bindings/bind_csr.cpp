@@ -1,6 +1,5 @@
 #include "arrays.hpp"
-#include "bindings.hpp"
-#include "bulkgen/csr.hpp"
+#include "bulkgen/checked/csr.hpp"
 #include "bulkgen/instantiate.hpp"
 
 namespace bulkgen::bindings {
@@ -13,17 +12,9 @@ void bind(py::module_& module) {
         "check_csr",
         [](const Array<std::int64_t>& indptr, const Array<Index>& indices, const Array<Value>& data,
            std::size_t n_columns, std::size_t first_row, std::size_t last_row) {
-            const Csr<Value, Index> matrix{input(indptr), input(indices), input(data)};
-            require(!matrix.indptr.empty(), "indptr must have at least one element");
-            require(matrix.indices.size() == matrix.data.size(), "indices and data must have equal length");
-            require_range(first_row, last_row, matrix.rows(), "row");
-            CsrReport report;
-            {
-                py::gil_scoped_release release;
-                at_level(chosen_level, [&](auto level) {
-                    report = check_csr<level.level>(matrix, n_columns, first_row, last_row);
-                });
-            }
+            const CsrReport report =
+                unlocked(checked::check_csr<Value, Index>, matrix_of(indptr, indices, data), n_columns,
+                         first_row, last_row);
             return py::make_tuple(report.bad_pointer, report.bad_index, report.unsorted, report.not_finite,
                                   report.negative, report.fractional, report.largest);
         },

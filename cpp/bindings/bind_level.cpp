@@ -1,10 +1,8 @@
-#include <pybind11/stl.h>
-
 #include <string>
 #include <vector>
 
 #include "arrays.hpp"
-#include "bindings.hpp"
+#include "bulkgen/checked/require.hpp"
 
 namespace bulkgen::bindings {
 
@@ -23,8 +21,8 @@ void register_level(py::module_& module) {
         "use_level",
         [](const std::string& name) {
             const auto level = level_of_name(name);
-            require(level.has_value() && *level <= best_level(),
-                    "not an instruction-set level that this build and this processor have");
+            checked::require(level.has_value() && *level <= best_level(),
+                             "not an instruction-set level that this build and this processor have");
             chosen_level = *level;
         },
         py::arg("name"));

@@ -1,9 +1,5 @@
-#include <array>
-
-#include "bindings.hpp"
-#include "bulkgen/negative_binomial.hpp"
-#include "negative_binomial_plan.hpp"
-#include "sparse_rows.hpp"
+#include "arrays.hpp"
+#include "bulkgen/checked/negative_binomial.hpp"
 
 namespace bulkgen::bindings {
 
@@ -15,16 +11,11 @@ void register_negative_binomial(py::module_& module) {
            const Array<std::int32_t>& other, const Array<double>& overdispersion,
            const Array<double>& inflation, double total_rate, std::uint64_t key,
            const std::array<std::uint32_t, 3>& purposes, std::uint64_t first_cell) {
-            const SparseRows rows = checked_rows(indptr, columns, values);
-            const NegativeBinomialPlan plan =
-                checked_negative_binomial(sizes, threshold, other, overdispersion, inflation, total_rate);
-            for (const std::uint32_t purpose : purposes) checked_purpose(purpose);
-            py::gil_scoped_release release;
-            RowCountsMemory memory(plan.table.other.size());
-            return at_level(chosen_level, [&](auto level) {
-                return negative_binomial<level.level>(
-                    rows, plan, key, {purposes[0], purposes[1], purposes[2]}, first_cell, memory.view());
-            });
+            const AliasTable table{input(threshold), input(other)};
+            return unlocked(checked::negative_binomial, rows_of(indptr, columns, values),
+                            NegativeBinomialPlan{input(sizes), table, total_rate, input(overdispersion),
+                                                 input(inflation)},
+                            key, NegativeBinomialPurposes{purposes[0], purposes[1], purposes[2]}, first_cell);
         },
         py::arg("indptr").noconvert(), py::arg("columns").noconvert(), py::arg("values").noconvert(),
         py::arg("sizes").noconvert(), py::arg("threshold").noconvert(), py::arg("other").noconvert(),

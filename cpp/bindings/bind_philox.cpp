@@ -1,6 +1,5 @@
 #include "arrays.hpp"
-#include "bindings.hpp"
-#include "bulkgen/philox.hpp"
+#include "bulkgen/checked/philox.hpp"
 
 namespace bulkgen::bindings {
 
@@ -8,15 +7,9 @@ void register_philox(py::module_& module) {
     module.def(
         "philox_words",
         [](Array<std::uint32_t>& out, std::uint64_t key, std::uint32_t purpose, std::uint64_t first_cell) {
-            require(out.ndim() == 2, "out must have two dimensions: cells x positions");
-            require(purpose < 256, "purpose must be below 256");
-            const auto words = output(out);
-            const auto n_positions = static_cast<std::size_t>(out.shape(1));
-            require(n_positions <= (std::size_t{1} << 32), "out must have at most 2^32 positions");
-            py::gil_scoped_release release;
-            at_level(chosen_level, [&](auto level) {
-                philox_words<level.level>(key, purpose, first_cell, n_positions, words);
-            });
+            const std::size_t n_positions =
+                row_length(out, "out must have two dimensions: cells x positions");
+            unlocked(checked::philox_words, key, purpose, first_cell, n_positions, output(out));
         },
         py::arg("out").noconvert(), py::kw_only(), py::arg("key"), py::arg("purpose"), py::arg("first_cell"));
     module.def(
@@ -24,7 +17,7 @@ void register_philox(py::module_& module) {
         [](Array<std::uint32_t>& out, const Array<std::uint32_t>& counter, std::uint64_t key) {
             const auto in = input(counter);
             const auto words = output(out);
-            require(in.size() == 4 && words.size() == 4, "counter and out must hold four words");
+            checked::require(in.size() == 4 && words.size() == 4, "counter and out must hold four words");
             const Block block = philox({in[0], in[1], in[2], in[3]}, key);
             for (std::size_t i = 0; i < 4; ++i) words[i] = block[i];
         },

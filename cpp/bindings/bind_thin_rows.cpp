@@ -1,8 +1,6 @@
 #include "arrays.hpp"
-#include "bindings.hpp"
+#include "bulkgen/checked/thin_rows.hpp"
 #include "bulkgen/instantiate.hpp"
-#include "bulkgen/thin_rows.hpp"
-#include "sparse_rows.hpp"
 
 namespace bulkgen::bindings {
 
@@ -16,16 +14,8 @@ void bind(py::module_& module) {
            const Array<std::int64_t>& indptr, const Array<Index>& indices, const Array<Value>& data,
            const Array<double>& probability, std::uint64_t key, std::uint32_t purpose,
            std::uint64_t first_cell) {
-            const SparseRows rows = checked_rows(out_indptr, out_columns, out_values);
-            const Csr<Value, Index> matrix = checked_row_range(indptr, indices, data);
-            const auto kept = input(probability);
-            require(matrix.rows() == rows.cells() && kept.size() == rows.cells(),
-                    "out_indptr, indptr and probability must be of the same rows");
-            checked_purpose(purpose);
-            py::gil_scoped_release release;
-            return at_level(chosen_level, [&](auto level) {
-                return thin_rows<level.level>(rows, matrix, kept, key, purpose, first_cell);
-            });
+            return unlocked(checked::thin_rows<Value, Index>, rows_of(out_indptr, out_columns, out_values),
+                            matrix_of(indptr, indices, data), input(probability), key, purpose, first_cell);
         },
         py::arg("out_indptr").noconvert(), py::arg("out_columns").noconvert(),
         py::arg("out_values").noconvert(), py::arg("indptr").noconvert(), py::arg("indices").noconvert(),

@@ -1,9 +1,4 @@
-#include <array>
-
 #include "arrays.hpp"
-#include "bindings.hpp"
-#include "bulkgen/philox.hpp"
-#include "bulkgen/truncated_gaussian.hpp"
 #include "truncated_gaussian_plan.hpp"
 
 namespace bulkgen::bindings {
@@ -15,17 +10,11 @@ void register_truncated_gaussian(py::module_& module) {
            const Array<std::uint32_t>& odd_gene, const Array<std::uint8_t>& odd_proposal,
            const Array<double>& odd, bool inverse, bool round, std::uint64_t key,
            const std::array<std::uint32_t, 3>& purposes, std::uint64_t first_cell) {
-            require(out.ndim() == 2, "out must have two dimensions: cells x genes");
-            const auto n_genes = static_cast<std::size_t>(out.shape(1));
-            const TruncatedGaussianPlan plan =
-                checked_plan(common, keep, odd_gene, odd_proposal, odd, inverse, round, n_genes);
-            const TruncatedGaussianPurposes checked = checked_purposes(purposes);
-            const auto cells = output(out);
-            if (n_genes == 0) return;
-            py::gil_scoped_release release;
-            at_level(chosen_level, [&](auto level) {
-                truncated_gaussian<level.level>(key, checked, first_cell, plan, n_genes, cells);
-            });
+            const std::size_t n_genes = row_length(out, "out must have two dimensions: cells x genes");
+            unlocked(checked::truncated_gaussian,
+                     plan_of(common, keep, odd_gene, odd_proposal, odd, inverse, round), key,
+                     TruncatedGaussianPurposes{purposes[0], purposes[1], purposes[2]}, first_cell, n_genes,
+                     output(out));
         },
         py::arg("out").noconvert(), py::arg("common").noconvert(), py::arg("keep").noconvert(),
         py::arg("odd_gene").noconvert(), py::arg("odd_proposal").noconvert(), py::arg("odd").noconvert(),

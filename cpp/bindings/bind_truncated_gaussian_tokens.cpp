@@ -1,10 +1,5 @@
-#include <string>
-#include <vector>
-
-#include "bindings.hpp"
-#include "bulkgen/row_scratch.hpp"
-#include "bulkgen/truncated_gaussian_tokens.hpp"
-#include "column_tokens.hpp"
+#include "arrays.hpp"
+#include "bulkgen/checked/truncated_gaussian_tokens.hpp"
 #include "truncated_gaussian_plan.hpp"
 
 namespace bulkgen::bindings {
@@ -22,29 +17,11 @@ void bind(py::module_& module) {
            const Array<std::uint8_t>& odd_proposal, const Array<double>& odd, std::size_t most_genes,
            std::int32_t cls, std::int32_t eos, bool inverse, bool round, std::uint64_t key,
            const std::array<std::uint32_t, 3>& purposes, std::uint64_t first_cell) {
-            const ColumnTokens columns = checked_column_tokens(token, median, first_column);
-            const std::size_t n_genes = columns.token.size();
-            const TruncatedGaussianPlan plan =
-                checked_plan(common, keep, odd_gene, odd_proposal, odd, inverse, round, n_genes);
-            const TruncatedGaussianPurposes checked = checked_purposes(purposes);
-            const TokenOutput<Token> cells{output(out), {}, output(lengths), output(genes)};
-            require(cells.lengths.size() == cells.genes.size(),
-                    "lengths and genes must have one element per cell");
-            require(n_genes > 0, "there must be at least one gene");
-            std::int64_t cell = -1;
-            {
-                py::gil_scoped_release release;
-                RowScratchMemory<float> scratch(columns, n_genes);
-                std::vector<float> row(n_genes);
-                cell = at_level(chosen_level, [&](auto level) {
-                    return truncated_gaussian_tokens<level.level>(key, checked, first_cell, plan, n_genes,
-                                                                  columns, {most_genes, cls, eos},
-                                                                  scratch.view(), row, cells);
-                });
-            }
-            if (cell >= 0) {
-                throw py::value_error("out has no room for the tokens of cell " + std::to_string(cell));
-            }
+            unlocked(checked::truncated_gaussian_tokens<Token>,
+                     plan_of(common, keep, odd_gene, odd_proposal, odd, inverse, round),
+                     columns_of(token, median, first_column), RankLimits{most_genes, cls, eos}, key,
+                     TruncatedGaussianPurposes{purposes[0], purposes[1], purposes[2]}, first_cell,
+                     TokenOutput<Token>{output(out), {}, output(lengths), output(genes)});
         },
         py::arg("out").noconvert(), py::arg("lengths").noconvert(), py::arg("genes").noconvert(),
         py::arg("token").noconvert(), py::arg("median").noconvert(), py::arg("first_column").noconvert(),

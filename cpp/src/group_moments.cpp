@@ -18,7 +18,8 @@ RowsAdded group_moments_integer(const Csr<Value, Index>& matrix, const Groups& g
                 // unsigned: what does not fit wraps, and the caller learns of it from the largest value
                 const auto bits = static_cast<std::uint64_t>(count);
                 IntegerMoments& gene = moments[columns[i]];
-                gene.nonzeros += count != 0;
+                gene.nonzeros = static_cast<std::int64_t>(static_cast<std::uint64_t>(gene.nonzeros) +
+                                                          (count != 0 ? 1 : 0));
                 gene.sum = static_cast<std::int64_t>(static_cast<std::uint64_t>(gene.sum) + bits);
                 gene.sum_squares =
                     static_cast<std::int64_t>(static_cast<std::uint64_t>(gene.sum_squares) + bits * bits);

@@ -9,6 +9,8 @@ import bulkgen
 from count_cases import make_cells
 from generator_cases import deviations, experiment, measured, negative_binomial
 
+pytestmark = pytest.mark.laws
+
 N = 2000
 #: Largest of 200 normal numbers: beyond it once in eighty sets.
 FAR = 4.0

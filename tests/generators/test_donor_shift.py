@@ -12,6 +12,8 @@ from bulkgen.errors import LabelError
 from count_cases import make_cells, matrix_bytes
 from generator_cases import deviations, experiment, measured, negative_binomial
 
+pytestmark = pytest.mark.laws
+
 N = 2000
 
 

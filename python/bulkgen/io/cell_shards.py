@@ -45,8 +45,8 @@ def write_cell_shard(path: Path, cells: ad.AnnData) -> dict[str, object]:
 def _copy_in_order(source: Path, target: Path) -> None:
     """Copy an HDF5 file object by object, so that equal content has equal bytes.
 
-    Written directly, a shard made on a Dask cluster now and then had the same content at other places of the file; what
-    decides where HDF5 puts it is not known.
+    HDF5 places what it writes as its handles are closed, and anndata's lie in cycles that Python closes when it next
+    collects garbage: written directly, equal content lies at other places of the file now and then.
     """
     import h5py
 

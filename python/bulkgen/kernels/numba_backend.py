@@ -10,14 +10,20 @@ from numba import njit
 from bulkgen.kernels import numba_rank_tokens, numba_sparse, numba_truncated_gaussian
 from bulkgen.kernels.numba_checks import (
     check_column_tokens,
+    check_gene_number,
     check_groups,
+    check_integers,
+    check_limits,
     check_matrix,
     check_plan,
     check_pointers,
+    check_purposes,
     check_range,
     check_row_pointers,
     exact,
+    exact_output,
     require,
+    word,
 )
 from bulkgen.kernels.numba_compound import CompoundKernels
 from bulkgen.kernels.numba_math import TILE, philox, philox_tile
@@ -42,6 +48,9 @@ if TYPE_CHECKING:
     )
 
 __all__ = ["NumbaKernels"]
+
+#: The largest number that Numba's integers hold: no row has more genes.
+_MOST = 2**63 - 1
 
 
 @njit(cache=True, nogil=True)
@@ -77,17 +86,17 @@ class NumbaKernels(CompoundKernels, SamplingKernels):
 
     def philox_block(self, out: UInt32Array, counter: UInt32Array, *, key: int) -> None:
         """Philox4x32-10 of one counter of four words."""
-        exact("out", out, np.uint32)
+        exact_output("out", out, np.uint32)
         exact("counter", counter, np.uint32)
         require(out.size == 4 and counter.size == 4, "counter and out must hold four words")
-        _philox_block(out, counter, np.uint64(key))
+        _philox_block(out, counter, word(key))
 
     def philox_words(self, out: UInt32Array, *, key: int, purpose: int, first_cell: int) -> None:
         """Fill `out` (cells x positions) with the words at their addresses."""
-        exact("out", out, np.uint32)
+        exact_output("out", out, np.uint32)
         require(out.ndim == 2, "out must have two dimensions: cells x positions")
-        require(0 <= purpose < 256, "purpose must be below 256")
-        _philox_words(out, np.uint64(key), np.uint64(purpose), np.uint64(first_cell))
+        check_purposes(purpose)
+        _philox_words(out, word(key), word(purpose), word(first_cell))
 
     def check_csr(
         self,
@@ -102,6 +111,8 @@ class NumbaKernels(CompoundKernels, SamplingKernels):
         """Find what is wrong with rows ``[first_row, last_row)``, in one pass."""
         check_matrix(indptr, indices, data)
         check_range(first_row, last_row, indptr.size - 1, "row")
+        check_integers(0, 2**64 - 1, n_columns)
+        require(n_columns < 2**63, "n_columns must fit an int64")
         values = numba_sparse.with_bits(data)
         found = numba_sparse.check_csr(indptr, indices, values, n_columns, first_row, last_row)
         return CsrReport._make([*found[:6], numba_sparse.value_of(found[6], values)])
@@ -126,8 +137,9 @@ class NumbaKernels(CompoundKernels, SamplingKernels):
         check_pointers(indptr, data)
         check_groups(rows, offsets, indptr.size - 1)
         check_range(first_group, last_group, offsets.size - 1, "group")
+        check_gene_number(n_genes)
         check_range(first_gene, last_gene, n_genes, "gene")
-        exact("moments", moments, np.int64)
+        exact_output("moments", moments, np.int64)
         require(
             moments.size == (offsets.size - 1) * n_genes * 4,
             "the accumulators must have groups x n_genes x fields elements",
@@ -162,8 +174,9 @@ class NumbaKernels(CompoundKernels, SamplingKernels):
         check_pointers(indptr, data)
         check_groups(rows, offsets, indptr.size - 1)
         check_range(first_group, last_group, offsets.size - 1, "group")
+        check_gene_number(n_genes)
         check_range(first_gene, last_gene, n_genes, "gene")
-        exact("moments", moments, np.float64)
+        exact_output("moments", moments, np.float64)
         require(
             moments.size == (offsets.size - 1) * n_genes * 5,
             "the accumulators must have groups x n_genes x fields elements",
@@ -198,8 +211,9 @@ class NumbaKernels(CompoundKernels, SamplingKernels):
         check_pointers(indptr, data)
         check_groups(rows, offsets, indptr.size - 1)
         check_range(first_group, last_group, offsets.size - 1, "group")
+        check_gene_number(n_genes)
         check_range(first_gene, last_gene, n_genes, "gene")
-        exact("out", out, np.int64, np.float64)
+        exact_output("out", out, np.int64, np.float64)
         require(out.size == (offsets.size - 1) * n_genes, "out must have groups x n_genes elements")
         genes = (first_gene, last_gene, n_genes)
         values, whole = numba_sparse.with_bits(data), out.dtype == np.int64
@@ -228,7 +242,8 @@ class NumbaKernels(CompoundKernels, SamplingKernels):
         check_pointers(indptr, data)
         check_groups(rows, offsets, indptr.size - 1)
         check_range(first_group, last_group, offsets.size - 1, "group")
-        exact("out", out, np.int64)
+        check_gene_number(n_genes)
+        exact_output("out", out, np.int64)
         require(out.size == offsets.size - 1, "out must have one element per group")
         bad_row = numba_sparse.group_sums_count(indptr, indices, rows, offsets, n_genes, first_group, last_group, out)
         return RowsAdded(bad_row, 0.0)
@@ -254,10 +269,11 @@ class NumbaKernels(CompoundKernels, SamplingKernels):
         check_pointers(indptr, data)
         check_groups(rows, offsets, indptr.size - 1)
         check_range(first_group, last_group, offsets.size - 1, "group")
+        check_gene_number(n_genes)
         exact("out_indptr", out_indptr, np.int64)
-        exact("out_indices", out_indices, np.int32)
-        exact("out_data", out_data, np.int64, np.float64)
-        exact("out_counts", out_counts, np.int64)
+        exact_output("out_indices", out_indices, np.int32)
+        exact_output("out_data", out_data, np.int64, np.float64)
+        exact_output("out_counts", out_counts, np.int64)
         require(out_indptr.size == offsets.size, "out_indptr must have one element more than there are groups")
         require(out_counts.size == offsets.size - 1, "out_counts must have one element per group")
         require(out_indices.size == out_data.size, "out_indices and out_data must have equal length")
@@ -315,10 +331,11 @@ class NumbaKernels(CompoundKernels, SamplingKernels):
         check_range(first_row, last_row, indptr.size - 1, "row")
         check_row_pointers(indptr[first_row : last_row + 1], data.size)
         check_column_tokens(token, median, first_column)
-        exact("out", out, np.int16, np.int32)
-        exact("out_counts", out_counts, np.float32)
-        exact("lengths", lengths, np.int64)
-        exact("genes", genes, np.int64)
+        check_limits(most_genes, cls, eos)
+        exact_output("out", out, np.int16, np.int32)
+        exact_output("out_counts", out_counts, np.float32)
+        exact_output("lengths", lengths, np.int64)
+        exact_output("genes", genes, np.int64)
         require(out_counts.size in (0, out.size), "out_counts must be empty or as long as out")
         require(
             lengths.size == indptr.size - 1 and genes.size == indptr.size - 1,
@@ -336,7 +353,7 @@ class NumbaKernels(CompoundKernels, SamplingKernels):
             lengths,
             genes,
             np.int64 if data.dtype.kind == "i" else np.float64,
-            most_genes,
+            min(most_genes, _MOST),
             cls,
             eos,
             first_row,
@@ -360,7 +377,7 @@ class NumbaKernels(CompoundKernels, SamplingKernels):
         first_cell: int,
     ) -> None:
         """Draw cells (rows of `out`) from per-gene truncated normals."""
-        exact("out", out, np.float32)
+        exact_output("out", out, np.float32)
         require(out.ndim == 2, "out must have two dimensions: cells x genes")
         check_plan(common, keep, odd_gene, odd_proposal, odd, purposes, n_genes=out.shape[1])
         numba_truncated_gaussian.truncated_gaussian(
@@ -372,11 +389,11 @@ class NumbaKernels(CompoundKernels, SamplingKernels):
             odd,
             inverse,
             round,
-            np.uint64(key),
-            np.uint64(purposes[0]),
-            np.uint64(purposes[1]),
-            np.uint64(purposes[2]),
-            np.uint64(first_cell),
+            word(key),
+            word(purposes[0]),
+            word(purposes[1]),
+            word(purposes[2]),
+            word(first_cell),
         )
 
     def truncated_gaussian_tokens(
@@ -404,10 +421,11 @@ class NumbaKernels(CompoundKernels, SamplingKernels):
     ) -> None:
         """Draw cells one by one and write their tokens end to end, as `rank_tokens` would of `truncated_gaussian`."""
         check_column_tokens(token, median, first_column)
+        check_limits(most_genes, cls, eos)
         check_plan(common, keep, odd_gene, odd_proposal, odd, purposes, n_genes=token.size)
-        exact("out", out, np.int16, np.int32)
-        exact("lengths", lengths, np.int64)
-        exact("genes", genes, np.int64)
+        exact_output("out", out, np.int16, np.int32)
+        exact_output("lengths", lengths, np.int64)
+        exact_output("genes", genes, np.int64)
         require(lengths.size == genes.size, "lengths and genes must have one element per cell")
         require(token.size > 0, "there must be at least one gene")
         cell = numba_truncated_gaussian.truncated_gaussian_tokens(
@@ -422,16 +440,16 @@ class NumbaKernels(CompoundKernels, SamplingKernels):
             odd_gene,
             odd_proposal,
             odd,
-            most_genes,
+            min(most_genes, _MOST),
             cls,
             eos,
             inverse,
             round,
-            np.uint64(key),
-            np.uint64(purposes[0]),
-            np.uint64(purposes[1]),
-            np.uint64(purposes[2]),
-            np.uint64(first_cell),
+            word(key),
+            word(purposes[0]),
+            word(purposes[1]),
+            word(purposes[2]),
+            word(first_cell),
         )
         require(cell < 0, f"out has no room for the tokens of cell {cell}")
 

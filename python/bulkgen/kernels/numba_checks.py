@@ -26,9 +26,13 @@ if TYPE_CHECKING:
 __all__ = [
     "INDEX_TYPES",
     "VALUE_TYPES",
+    "are_shapes",
     "check_alias",
     "check_column_tokens",
+    "check_gene_number",
     "check_groups",
+    "check_integers",
+    "check_limits",
     "check_matrix",
     "check_plan",
     "check_pointers",
@@ -38,18 +42,57 @@ __all__ = [
     "check_rows",
     "check_sizes",
     "exact",
+    "exact_output",
     "require",
+    "word",
 ]
 
 VALUE_TYPES = (np.float32, np.float64, np.int32, np.int64)
 INDEX_TYPES = (np.int32, np.int64)
 
 
-def exact(name: str, array: NDArray[np.generic], *types: type[np.generic]) -> None:
-    """Check that an array is contiguous and of one of the types: nothing is converted."""
-    if array.dtype.type not in types or not array.flags.c_contiguous:
+def exact(name: str, array: object, *types: type[np.generic]) -> None:
+    """Check that an array is contiguous, aligned and of one of the types: nothing is converted."""
+    if not (
+        isinstance(array, np.ndarray)
+        # a type of another byte order is not equal
+        and any(array.dtype == t for t in types)
+        and array.flags.c_contiguous
+        and array.flags.aligned
+    ):
         wanted = " or ".join(t.__name__ for t in types)
-        raise TypeError(f"{name} must be a C-contiguous array of {wanted}")
+        raise TypeError(f"{name} must be a C-contiguous, aligned array of {wanted}")
+
+
+def exact_output(name: str, array: NDArray[np.generic], *types: type[np.generic]) -> None:
+    """Check an array that a kernel fills."""
+    exact(name, array, *types)
+    require(array.flags.writeable, f"{name} is read-only")
+
+
+def check_integers(lowest: int, highest: int, *values: object) -> None:
+    """Check that numbers are those of a C type."""
+    for value in values:
+        if not (isinstance(value, int | np.integer) and lowest <= value <= highest):
+            raise TypeError(f"an integer must lie in [{lowest}, {highest}], got {value!r}")
+
+
+def word(value: int) -> np.uint64:
+    """Turn a whole number below 2^64 into Numba's, which may wrap."""
+    check_integers(0, 2**64 - 1, value)
+    return np.uint64(value)
+
+
+def check_limits(most_genes: int, cls: int, eos: int) -> None:
+    """Check the numbers of an encoding."""
+    check_integers(0, 2**64 - 1, most_genes)
+    check_integers(-(2**31), 2**31 - 1, cls, eos)
+
+
+def check_gene_number(n_genes: int) -> None:
+    """Check the number of genes of outputs whose columns are int32."""
+    check_integers(0, 2**64 - 1, n_genes)
+    require(n_genes < 2**31, "n_genes must fit an int32")
 
 
 def require(condition: bool, message: str) -> None:  # noqa: FBT001 - an assertion with an error message
@@ -90,6 +133,7 @@ def check_column_tokens(token: Int32Array, median: Float64Array, first_column: I
     exact("median", median, np.float64)
     exact("first_column", first_column, np.int32)
     require(token.size == median.size, "token and median must have equal length")
+    require(token.size < 2**31, "there must be fewer than 2^31 columns")
     require(bool(np.all(median > 0)), "every median must be above zero")
     require(first_column.size in (0, token.size), "first_column must be empty or as long as token")
     require(
@@ -115,7 +159,8 @@ def check_groups(rows: Int64Array, offsets: Int64Array, n_rows: int) -> None:
 
 def check_range(first: int, last: int, size: int, what: str) -> None:
     """Check that a range lies within its whole."""
-    require(0 <= first <= last <= size, f"{what} range is not within [0, {size}]")
+    check_integers(0, 2**64 - 1, first, last)
+    require(first <= last <= size, f"{what} range is not within [0, {size}]")
 
 
 def check_plan(
@@ -150,7 +195,8 @@ def check_plan(
 
 def check_purposes(*purposes: int) -> None:
     """Check that purposes have eight bits."""
-    require(all(0 <= purpose < 256 for purpose in purposes), "a purpose must be below 256")
+    check_integers(0, 2**32 - 1, *purposes)
+    require(all(purpose < 256 for purpose in purposes), "a purpose must be below 256")
 
 
 def check_alias(threshold: UInt64Array, other: Int32Array) -> None:
@@ -164,11 +210,16 @@ def check_alias(threshold: UInt64Array, other: Int32Array) -> None:
 
 def check_rows(indptr: Int64Array, columns: Int32Array, values: Float32Array) -> None:
     """Check the outputs of a kernel that makes sparse rows."""
-    exact("indptr", indptr, np.int64)
-    exact("columns", columns, np.int32)
-    exact("values", values, np.float32)
+    exact_output("indptr", indptr, np.int64)
+    exact_output("columns", columns, np.int32)
+    exact_output("values", values, np.float32)
     require(indptr.size > 0, "indptr must have at least one element")
     require(columns.size == values.size, "columns and values must have equal length")
+
+
+def are_shapes(a: float, b: float) -> bool:
+    """Whether these are shapes of a beta law: what is no shape would be drawn for ever."""
+    return 0 < a <= 2.0**53 and 0 < b <= 2.0**53
 
 
 def check_sizes(sizes: Float64Array) -> None:

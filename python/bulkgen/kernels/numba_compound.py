@@ -8,6 +8,7 @@ import numpy as np
 
 from bulkgen.kernels import numba_donor_shift, numba_negative_binomial
 from bulkgen.kernels.numba_checks import (
+    are_shapes,
     check_alias,
     check_matrix,
     check_pointers,
@@ -15,7 +16,9 @@ from bulkgen.kernels.numba_checks import (
     check_rows,
     check_sizes,
     exact,
+    exact_output,
     require,
+    word,
 )
 from bulkgen.kernels.numba_words import new_stream
 
@@ -147,13 +150,13 @@ class CompoundKernels:
                 loadings,
                 own,
                 np.float64(total_rate),
-                np.uint64(key),
-                np.uint64(purposes[0]),
-                np.uint64(purposes[1]),
-                np.uint64(purposes[2]),
-                np.uint64(purposes[3]),
-                np.uint64(purposes[4]),
-                np.uint64(first_cell),
+                word(key),
+                word(purposes[0]),
+                word(purposes[1]),
+                word(purposes[2]),
+                word(purposes[3]),
+                word(purposes[4]),
+                word(first_cell),
                 new_stream(),
             )
         )
@@ -162,11 +165,11 @@ class CompoundKernels:
         self, out: Int64Array, donors: Int64Array, *, shared: bool, key: int, purpose: int, first_cell: int
     ) -> None:
         """Choose the donor of each cell."""
-        exact("out", out, np.int64)
+        exact_output("out", out, np.int64)
         exact("donors", donors, np.int64)
         require(donors.size > 0, "there must be at least one donor")
         check_purposes(purpose)
-        numba_donor_shift.choose_donors(out, donors, shared, np.uint64(key), np.uint64(purpose), np.uint64(first_cell))
+        numba_donor_shift.choose_donors(out, donors, shared, word(key), word(purpose), word(first_cell))
 
     def donor_shift(
         self,
@@ -204,7 +207,7 @@ class CompoundKernels:
             require(array.size == other.size, "overdispersion and ratio must have one element per gene")
         exact("log_ratio", log_ratio, np.float64)
         require(log_ratio.size in (0, other.size), "log_ratio must be empty or have one element per gene")
-        require(log_ratio.size == 0 or (alpha > 0 and beta > 0), "alpha and beta must be above 0")
+        require(log_ratio.size == 0 or are_shapes(alpha, beta), "alpha and beta must lie in (0, 2^53]")
         require(0 < keep <= 1, "keep must lie in (0, 1]")
         _check_total(sizes, total_addition)
         n_donors = donor_indptr.size - 1
@@ -232,12 +235,12 @@ class CompoundKernels:
                 np.float64(beta),
                 np.float64(keep),
                 np.float64(total_addition),
-                np.uint64(key),
-                np.uint64(purposes[0]),
-                np.uint64(purposes[1]),
-                np.uint64(purposes[2]),
-                np.uint64(purposes[3]),
-                np.uint64(first_cell),
+                word(key),
+                word(purposes[0]),
+                word(purposes[1]),
+                word(purposes[2]),
+                word(purposes[3]),
+                word(first_cell),
                 new_stream(),
                 new_stream(),
             )

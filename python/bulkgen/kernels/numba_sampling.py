@@ -10,14 +10,18 @@ from numba import njit
 
 from bulkgen.kernels import numba_alias, numba_multinomial, numba_poisson_log_normal, numba_thin_rows
 from bulkgen.kernels.numba_checks import (
+    are_shapes,
     check_alias,
+    check_integers,
     check_matrix,
     check_purposes,
     check_row_pointers,
     check_rows,
     check_sizes,
     exact,
+    exact_output,
     require,
+    word,
 )
 from bulkgen.kernels.numba_discrete import (
     bernoulli,
@@ -44,7 +48,20 @@ if TYPE_CHECKING:
 
 __all__ = ["SamplingKernels"]
 
-_BINOMIAL, _GEOMETRIC_SUM, _LAWS = 2, 5, 8
+_BINOMIAL, _LOG_SERIES, _GEOMETRIC, _GEOMETRIC_SUM, _BETA, _LAWS = 2, 3, 4, 5, 7, 8
+
+
+def _law_allows(law: int, first: float, second: float, third: float) -> bool:
+    """Whether a variate can be drawn; a chance, a mean or the shape of a gamma law may be any number."""
+    if law == _LOG_SERIES:
+        return 0 < first < 1 and second < 0
+    if law == _GEOMETRIC:
+        return 0 <= first < 1 and second < 0
+    if law == _GEOMETRIC_SUM:
+        return 0 <= first <= 2.0**53 and 0 <= second < 1 and third < 0
+    if law == _BETA:
+        return are_shapes(first, second)
+    return law != _BINOMIAL or 0 <= first <= 2.0**53
 
 
 @njit(cache=True, nogil=True)
@@ -83,8 +100,8 @@ class SamplingKernels:
     def alias_table(self, weights: Float64Array, threshold: UInt64Array, other: Int32Array) -> None:
         """Build the alias table of weights."""
         exact("weights", weights, np.float64)
-        exact("threshold", threshold, np.uint64)
-        exact("other", other, np.int32)
+        exact_output("threshold", threshold, np.uint64)
+        exact_output("other", other, np.int32)
         require(0 < weights.size < 2**31, "there must be between 1 and 2^31 - 1 genes")
         require(
             threshold.size == weights.size and other.size == weights.size,
@@ -125,10 +142,10 @@ class SamplingKernels:
                 sizes,
                 poisson_total,
                 concentration,
-                np.uint64(key),
-                np.uint64(purposes[0]),
-                np.uint64(purposes[1]),
-                np.uint64(first_cell),
+                word(key),
+                word(purposes[0]),
+                word(purposes[1]),
+                word(first_cell),
                 np.empty(urn_size, np.int32),
                 new_stream(),
             )
@@ -163,10 +180,10 @@ class SamplingKernels:
                 scale,
                 sigma,
                 sizes,
-                np.uint64(key),
-                np.uint64(purposes[0]),
-                np.uint64(purposes[1]),
-                np.uint64(first_cell),
+                word(key),
+                word(purposes[0]),
+                word(purposes[1]),
+                word(first_cell),
                 new_stream(),
             )
         )
@@ -204,9 +221,9 @@ class SamplingKernels:
                 indices,
                 data,
                 probability,
-                np.uint64(key),
-                np.uint64(purpose),
-                np.uint64(first_cell),
+                word(key),
+                word(purpose),
+                word(first_cell),
                 new_stream(),
             )
         )
@@ -215,15 +232,13 @@ class SamplingKernels:
         self, out: Float64Array, parameters: Float64Array, *, law: int, key: int, purpose: int, first_cell: int
     ) -> None:
         """Draw variates of one law: a stream per row of `out`."""
-        exact("out", out, np.float64)
+        exact_output("out", out, np.float64)
         exact("parameters", parameters, np.float64)
         require(out.ndim == 2, "out must have two dimensions: cells x values")
         require(parameters.size == 3, "parameters must hold three numbers")
-        require(0 <= law < _LAWS, "law must be the number of a law")
-        require(
-            law not in (_BINOMIAL, _GEOMETRIC_SUM) or bool(0 <= parameters[0] <= 2.0**53),
-            "a number of trials must lie in [0, 2^53]",
-        )
-        check_purposes(purpose)
+        check_integers(0, 255, law)
+        require(law < _LAWS, "law must be the number of a law")
         with_parameters = (float(parameters[0]), float(parameters[1]), float(parameters[2]))
-        _variates(out, with_parameters, law, np.uint64(key), np.uint64(purpose), np.uint64(first_cell), new_stream())
+        require(_law_allows(law, *with_parameters), "parameters must be those that the law allows")
+        check_purposes(purpose)
+        _variates(out, with_parameters, law, word(key), word(purpose), word(first_cell), new_stream())

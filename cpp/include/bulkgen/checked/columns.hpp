@@ -1,15 +1,14 @@
-// The columns' tokens of a call, checked: after this encode_row follows no index out of the arrays.
+// The columns' tokens of a call: after this encode_row follows no index out of the arrays.
 #pragma once
 
-#include "arrays.hpp"
+#include "bulkgen/checked/require.hpp"
 #include "bulkgen/row_encoder.hpp"
 
-namespace bulkgen::bindings {
+namespace bulkgen::checked {
 
-inline ColumnTokens checked_column_tokens(const Array<std::int32_t>& token, const Array<double>& median,
-                                          const Array<std::int32_t>& first_column) {
-    const ColumnTokens columns{input(token), input(median), input(first_column)};
+inline void require_columns(const ColumnTokens& columns) {
     require(columns.token.size() == columns.median.size(), "token and median must have equal length");
+    require(columns.token.size() <= 0x7fffffffU, "there must be fewer than 2^31 columns");
     // a sign would pass for the mark of a gene of several columns
     for (const double m : columns.median) require(m > 0.0, "every median must be above zero");
     const auto first = columns.first_column;
@@ -20,7 +19,6 @@ inline ColumnTokens checked_column_tokens(const Array<std::int32_t>& token, cons
         require(f <= c && static_cast<std::size_t>(first[f]) == f,
                 "first_column must give each column the first of its gene");
     }
-    return columns;
 }
 
-}  // namespace bulkgen::bindings
+}  // namespace bulkgen::checked
