@@ -6,9 +6,11 @@ import json
 from importlib import metadata
 
 import pytest
+from typer.testing import CliRunner
 
 import bulkgen
 from bulkgen import diagnosis
+from bulkgen.cli.app import app
 from bulkgen.kernels import backend_names, known_answer
 from command_line import run
 
@@ -50,10 +52,17 @@ def test_what_is_wrong_is_named_with_its_remedy_and_exits_with_1(tmp_path, monke
     if "native" in backend_names():
         assert "got 'avx'" in found.pop("unset BULKGEN_ISA")
     assert found == {}
-    shown = run("doctor", cwd=tmp_path)
-    assert shown.returncode == 1
-    assert max(map(len, shown.stdout.splitlines())) <= 80
-    assert "To mend it: unset BULKGEN_THREADS" in shown.stdout
+
+
+def test_problems_of_any_length_fit_80_columns(monkeypatch):
+    what, remedy = "the folder for downloads, " + "/a/long/path" * 12 + ", cannot be written", "set [BULKGEN_CACHE]"
+    found = diagnosis.Diagnosis(problems=[diagnosis.Problem(what, remedy)])
+    monkeypatch.setattr(diagnosis, "diagnose", lambda: found)
+    result = CliRunner().invoke(app, ["doctor"])
+    assert result.exit_code == 1
+    assert max(map(len, result.stdout.splitlines())) <= 80
+    assert what.replace(" ", "") in "".join(result.stdout.split())
+    assert f"To mend it: {remedy}" in result.stdout
 
 
 def test_every_backend_at_every_level_gives_the_known_answer(monkeypatch):

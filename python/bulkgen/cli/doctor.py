@@ -41,7 +41,7 @@ def _print(found: Diagnosis) -> None:
     from rich.table import Table
 
     console = Console(width=_WIDTH, highlight=False)
-    console.print(f"[bold]bulkgen {found.version}[/bold], streams of version {found.stream_version}")
+    console.print(f"[bold]bulkgen {found.version or 'of no known version'}[/bold], streams of version {found.stream_version}")
     console.print(f"Python {found.python}, {found.system}\n")
     table = Table.grid(padding=(0, 2, 0, 0))
     table.add_column(style="bold", no_wrap=True)
@@ -53,6 +53,8 @@ def _print(found: Diagnosis) -> None:
     console.print(table)
     console.print()
     problems = Table.grid(padding=(0, 1, 0, 0))
+    problems.add_column(no_wrap=True)
+    problems.add_column(overflow="fold")
     for problem in found.problems:
         problems.add_row(_BAD, escape(problem.what))
         problems.add_row("", f"To mend it: [bold]{escape(problem.remedy)}[/bold]")
