@@ -191,7 +191,8 @@ class Check:
     def check_files(self, wheel: Path, *, compiled: int) -> None:
         """Require the files of the package, so many compiled ones, and the metadata of wheels."""
         with zipfile.ZipFile(wheel) as archive:
-            names = set(archive.namelist())
+            # repaired wheels name their folders too
+            names = {name for name in archive.namelist() if not name.endswith("/")}
             (info,) = {name.partition("/")[0] for name in names if ".dist-info/" in name}
             root = email.message_from_bytes(archive.read(f"{info}/WHEEL"))["Root-Is-Purelib"]
         cores = {name for name in names if name.startswith("bulkgen/_core.")}
