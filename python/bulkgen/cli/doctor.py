@@ -41,7 +41,9 @@ def _print(found: Diagnosis) -> None:
     from rich.table import Table
 
     console = Console(width=_WIDTH, highlight=False)
-    console.print(f"[bold]bulkgen {found.version or 'of no known version'}[/bold], streams of version {found.stream_version}")
+    console.print(
+        f"[bold]bulkgen {found.version or 'of no known version'}[/bold], streams of version {found.stream_version}"
+    )
     console.print(f"Python {found.python}, {found.system}\n")
     table = Table.grid(padding=(0, 2, 0, 0))
     table.add_column(style="bold", no_wrap=True)
