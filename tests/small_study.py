@@ -14,6 +14,7 @@ import scipy.sparse as sp
 from anndata import AnnData
 
 from bulkgen.io import write
+from json_schemas import check_json
 
 #: Eight points of the real cells and pseudo-bulk, then one that needs a package that is not there.
 SMALL = """
@@ -70,9 +71,11 @@ def study_command(*arguments: object) -> list[str]:
 def run_command(*arguments: object) -> subprocess.CompletedProcess[str]:
     """Run ``bulkgen study`` to its end."""
     environment = os.environ | {"OMP_NUM_THREADS": "1", "NO_COLOR": "1"}
-    return subprocess.run(
+    done = subprocess.run(
         study_command(*arguments), capture_output=True, text=True, env=environment, check=False, timeout=300
     )
+    check_json(("study", *arguments), done.stdout)
+    return done
 
 
 def tables(folder: Path) -> tuple[bytes, bytes]:

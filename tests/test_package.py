@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import subprocess
 import sys
@@ -37,6 +38,20 @@ def test_import_is_light():
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     heavy = {"torch", "transformers", "numba", "anndata", "datasets", "pandas", "scipy", "sklearn", "matplotlib"}
     assert not heavy & set(loaded)
+
+
+def test_type_checkers_see_every_public_name():
+    """`make types` checks what the file says of them."""
+    tree = ast.parse((ROOT / "tests" / "type_checkers" / "public_names.py").read_text())
+    imports = [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.module == "bulkgen"]
+    assert sorted(alias.name for node in imports for alias in node.names) == sorted(bulkgen.__all__)
+    assert "tests/type_checkers" in (ROOT / "pyproject.toml").read_text()
+    # what is imported when it is first used is what type checkers are told
+    told = ast.parse((ROOT / "python" / "bulkgen" / "__init__.py").read_text())
+    homes = {
+        alias.name: node.module for node in ast.walk(told) if isinstance(node, ast.ImportFrom) for alias in node.names
+    }
+    assert {name: homes[name] for name in bulkgen.__all__ if name in homes} == bulkgen._HOME
 
 
 @pytest.mark.parametrize("name", bulkgen.__all__)

@@ -48,7 +48,7 @@ struct Buffers {
 
 template <Level level>
 void test_donors_are_permuted() {
-    for (const std::size_t n : {1, 2, 3, 7, 64, 1000}) {
+    for (const std::size_t n : {1U, 2U, 3U, 7U, 64U, 1000U}) {
         std::vector<std::int64_t> donors(n), out(3 * n);
         for (std::size_t i = 0; i < n; ++i) donors[i] = static_cast<std::int64_t>(10 + i);
         choose_donors<level>(1, 14, std::uint64_t{3} << 40, false, donors, out);

@@ -80,8 +80,9 @@ void test_keys_that_steps_do_not_tell_apart() {
     const ColumnTokens columns{token, median, {}};
     RowScratchMemory<double> scratch(columns, n);
     std::vector<std::int32_t> expected(token);
-    std::stable_sort(expected.begin(), expected.end(), [&](std::int32_t a, std::int32_t b) {
-        return row[static_cast<std::size_t>(a)] > row[static_cast<std::size_t>(b)];
+    std::sort(expected.begin(), expected.end(), [&](std::int32_t a, std::int32_t b) {
+        const double first = row[static_cast<std::size_t>(a)], second = row[static_cast<std::size_t>(b)];
+        return first > second || (first == second && a < b);
     });
     for (const std::size_t most : {std::size_t{1}, std::size_t{100}, n - 1, n}) {
         std::vector<std::int32_t> out(most);

@@ -32,6 +32,36 @@ if TYPE_CHECKING:
 __all__ = ["synthesize", "synthesize_tokens"]
 
 
+# first, because the parameters of generators would take its arguments
+@overload
+def synthesize(
+    bulk: Cells | None = ...,
+    *,
+    fitted: Fit | str | Path | None = ...,
+    reference: Cells | None = ...,
+    by: str | Sequence[str] | None = ...,
+    method: str | None = ...,
+    n_cells: int | Mapping[str, int] = ...,
+    rng: RandomState = ...,
+    threads: int | None = ...,
+    to: Literal["cells", "tokens"] = ...,
+    vocabulary: str | Path | Vocabulary | None = ...,
+    label: str | None = ...,
+    columns: Sequence[str] | None = ...,
+    gene_ids: str | None = ...,
+    vocabulary_path: VocabularyPath | Sequence[VocabularyPath] | None = ...,
+    keep_empty: bool = ...,
+    out: str | Path,
+    shard_size: int,
+    format: Literal["h5ad", "zarr"] | None = ...,
+    resume: bool = ...,
+    shard: tuple[int, int] = ...,
+    executor: Executor | object | None = ...,
+    force: bool = ...,
+    **parameters: Any,  # noqa: ANN401 - the generator checks them
+) -> Shards[TokenDataset] | Shards[AnnData]: ...
+
+
 @overload
 def synthesize(
     bulk: Cells | None = ...,
@@ -71,35 +101,6 @@ def synthesize(
     overwrite: bool = ...,
     **parameters: Any,  # noqa: ANN401 - the generator checks them
 ) -> TokenDataset: ...
-
-
-@overload
-def synthesize(
-    bulk: Cells | None = ...,
-    *,
-    fitted: Fit | str | Path | None = ...,
-    reference: Cells | None = ...,
-    by: str | Sequence[str] | None = ...,
-    method: str | None = ...,
-    n_cells: int | Mapping[str, int] = ...,
-    rng: RandomState = ...,
-    threads: int | None = ...,
-    to: Literal["cells", "tokens"] = ...,
-    vocabulary: str | Path | Vocabulary | None = ...,
-    label: str | None = ...,
-    columns: Sequence[str] | None = ...,
-    gene_ids: str | None = ...,
-    vocabulary_path: VocabularyPath | Sequence[VocabularyPath] | None = ...,
-    keep_empty: bool = ...,
-    out: str | Path,
-    shard_size: int,
-    format: Literal["h5ad", "zarr"] | None = ...,
-    resume: bool = ...,
-    shard: tuple[int, int] = ...,
-    executor: Executor | object | None = ...,
-    force: bool = ...,
-    **parameters: Any,  # noqa: ANN401 - the generator checks them
-) -> Shards[TokenDataset] | Shards[AnnData]: ...
 
 
 def synthesize(

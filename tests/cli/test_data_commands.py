@@ -167,6 +167,21 @@ def test_synthesize_draws_from_what_fit_stored(work, split_run):
     assert "'bulk' is settled in a fitted generator" in error_line(both)
 
 
+def test_thin_says_how_many_counts_are_left(work):
+    result = run("thin", "cells.h5ad", "--fraction", 0.5, "--rng", 3, "-o", "thinned.h5ad", "--json", cwd=work)
+    assert result.returncode == 0, result.stderr
+    before = read(work / "cells.h5ad")
+    expected = bulkgen.thin(before, fraction=0.5, rng=3)
+    assert matrix_bytes(read(work / "thinned.h5ad").X) == matrix_bytes(expected.X)
+    assert json.loads(result.stdout) == {
+        "rows": 150,
+        "genes": 25,
+        "counts_before": before.X.sum(),
+        "counts_after": expected.X.sum(),
+        "out": "thinned.h5ad",
+    }
+
+
 def test_generators_are_listed_with_their_parameters(work):
     listed, as_json = run_all(("generators",), ("generators", "--json"), cwd=work)
     assert all(len(line) <= 80 for line in listed.stdout.splitlines())

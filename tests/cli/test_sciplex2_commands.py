@@ -13,6 +13,7 @@ import bulkgen
 from bulkgen import fetching
 from bulkgen.cli.app import app
 from bulkgen.io import qc_table, read_sciplex2
+from json_schemas import check_json
 from sciplex2_files import simulated_experiment, write_scperturb
 
 
@@ -37,6 +38,7 @@ def cached(file, tmp_path, monkeypatch):
 def run(*arguments):
     result = CliRunner().invoke(app, [str(argument) for argument in arguments])
     assert result.exit_code == 0, result.output
+    check_json(arguments, result.stdout)
     return result
 
 

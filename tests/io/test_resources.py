@@ -7,7 +7,7 @@ import shutil
 import pytest
 
 from bulkgen.errors import ResourcesError
-from bulkgen.io.resources import available_memory, free_space, require_memory, require_space, size_text
+from bulkgen.io.resources import available_memory, cpu_quota, free_space, require_memory, require_space, size_text
 
 
 def files(folder, **texts: str):
@@ -68,3 +68,22 @@ def test_sizes_are_for_people():
     assert [size_text(n) for n in (0, 999, 1500, 2.5e8, 3e9, 4.2e15)] == [
         "0 bytes", "999 bytes", "1.5 kB", "250 MB", "3.0 GB", "4,200.0 TB",
     ]  # fmt: skip
+
+
+def test_the_quota_of_cpus_is_the_least_of_any_group(tmp_path):
+    proc = files(tmp_path / "proc", self__cgroup="0::/job/step\n")
+    cgroup = files(tmp_path / "cgroup", job__step__x="")
+    assert cpu_quota(proc=proc, cgroup=cgroup) is None
+    (cgroup / "job" / "step" / "cpu.max").write_text("max 100000\n")
+    assert cpu_quota(proc=proc, cgroup=cgroup) is None
+    (cgroup / "job" / "cpu.max").write_text("150000 100000\n")
+    (cgroup / "cpu.max").write_text("400000 100000\n")
+    assert cpu_quota(proc=proc, cgroup=cgroup) == 1.5
+
+
+def test_the_quota_of_groups_of_version_1(tmp_path):
+    proc = files(tmp_path / "proc", self__cgroup="5:cpu,cpuacct:/docker/12\n")
+    cgroup = files(tmp_path / "cgroup", **{"cpu__cpu.cfs_quota_us": "-1\n", "cpu__cpu.cfs_period_us": "100000\n"})
+    assert cpu_quota(proc=proc, cgroup=cgroup) is None
+    (cgroup / "cpu" / "cpu.cfs_quota_us").write_text("250000\n")
+    assert cpu_quota(proc=proc, cgroup=cgroup) == 2.5

@@ -13,10 +13,11 @@ import scipy.sparse as sp
 
 import datasets
 from bulkgen.tokens import TokenDataset, Vocabulary, tokenize
+from json_schemas import check_json
 
 
 def run(*arguments, **environment):
-    return subprocess.run(
+    done = subprocess.run(
         [sys.executable, "-m", "bulkgen", "tokenize", *map(str, arguments)],
         capture_output=True,
         text=True,
@@ -24,6 +25,8 @@ def run(*arguments, **environment):
         env=os.environ | environment,
         check=False,
     )
+    check_json(("tokenize", *arguments), done.stdout)
+    return done
 
 
 @pytest.fixture

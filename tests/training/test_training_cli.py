@@ -18,6 +18,7 @@ from bulkgen.cli.evaluate import print_scores
 from bulkgen.training import evaluate
 from bulkgen.training.metrics import score
 from count_cases import labelled_cells
+from json_schemas import check_json
 
 SMALL = ["--epochs", "2", "--batch-size", "16", "--learning-rate", "0.005", "--threads", "1"]
 
@@ -27,7 +28,9 @@ def command(*arguments):
 
 
 def run(*arguments):
-    return subprocess.run(command(*arguments), capture_output=True, text=True, timeout=120, check=False)
+    done = subprocess.run(command(*arguments), capture_output=True, text=True, timeout=120, check=False)
+    check_json(arguments, done.stdout)
+    return done
 
 
 @pytest.fixture(scope="module")

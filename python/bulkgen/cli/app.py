@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from bulkgen.cli.help import Command, Group
 from bulkgen.cli.study import study
 
 if TYPE_CHECKING:
@@ -24,8 +25,9 @@ app = typer.Typer(
     name="bulkgen",
     help="Training data for single-cell foundation models from bulk RNA-seq.",
     no_args_is_help=True,
-    add_completion=False,
+    cls=Group,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
@@ -46,6 +48,7 @@ COMMANDS = (
     "benchmark",
     "score",
     "demo",
+    "doctor",
 )
 
 
@@ -82,7 +85,7 @@ def _interruptible(command: Callable[..., None]) -> Callable[..., None]:
 
 
 for _name in COMMANDS:
-    app.command(_name)(_interruptible(getattr(import_module(f"bulkgen.cli.{_name}"), _name)))
+    app.command(_name, cls=Command)(_interruptible(getattr(import_module(f"bulkgen.cli.{_name}"), _name)))
 app.add_typer(study, name="study")
 
 
@@ -97,7 +100,7 @@ def main() -> None:
     warnings.showwarning = _show_warning
     sys.unraisablehook = _show_unraisable
     try:
-        app()
+        app(prog_name="bulkgen")
     except StoppedError as stopped:
         _fail(f"{stopped}; go on with: {_command_to_go_on()}", code=143)
     except (BulkgenError, ValueError, TypeError, ImportError, OSError, MemoryError) as error:

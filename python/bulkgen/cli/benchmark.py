@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from bulkgen.cli.help import HelpAll
 from bulkgen.cli.options import GeneIds, InputCells, Json, Layer, Output, Overwrite, Rng, Threads, VocabularyPaths
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["Control", "Group", "Metrics", "Models", "Seeds", "benchmark", "finish", "read_groups", "read_models"]
 
 _WIDTH = 80
+_MEASURED = "What is measured, and with what"
 
 Seeds = Annotated[int, typer.Option(min=1, help="Repetitions, each with a split of its own.")]
 Models = Annotated[
@@ -29,6 +31,7 @@ Models = Annotated[
     typer.Option(
         "--model",
         metavar="MODEL[:OPTION=VALUE,...]",
+        rich_help_panel=_MEASURED,
         help="Model to train on the cells: linear (default), tiny, or a checkpoint; may be repeated.",
     ),
 ]
@@ -36,6 +39,7 @@ Metrics = Annotated[
     list[str] | None,
     typer.Option(
         metavar="GROUPS",
+        rich_help_panel=_MEASURED,
         help="Only these groups of metrics beside utility and cost: tokens,effect,...; may be repeated.",
     ),
 ]
@@ -76,14 +80,22 @@ def benchmark(
     models: Models = None,
     metrics: Metrics = None,
     n_cells: Annotated[
-        int | None, typer.Option("--n-cells", "-n", min=1, help="Cells per class (default: as in training).")
+        int | None,
+        typer.Option(
+            "--n-cells", "-n", min=1, help="Cells per class (default: as in training).", rich_help_panel=_MEASURED
+        ),
     ] = None,
     few_cells: Annotated[
         str | None,
-        typer.Option(metavar="SIZES", help="Few-cells curve at these real cells per class: 0,5,10,20,60,all."),
+        typer.Option(
+            metavar="SIZES",
+            help="Few-cells curve at these real cells per class: 0,5,10,20,60,all.",
+            rich_help_panel=_MEASURED,
+        ),
     ] = None,
     vocabulary: Annotated[
-        str | None, typer.Option(help="V1, V2, or a saved one (default: fitted to the training cells).")
+        str | None,
+        typer.Option(help="V1, V2, or a saved one (default: fitted to the training cells).", rich_help_panel=_MEASURED),
     ] = None,
     vocabulary_path: VocabularyPaths = None,
     gene_ids: GeneIds = None,
@@ -92,8 +104,12 @@ def benchmark(
     threads: Threads = None,
     overwrite: Overwrite = False,
     json_: Json = False,
+    help_all: HelpAll = False,
 ) -> None:
-    """Rank generators on real labelled cells: utility, fidelity and cost, between a ceiling and a floor."""
+    """Rank generators on real cells: utility, fidelity and cost.
+
+    Every figure stands between a ceiling, real cells, and a floor, Poisson noise.
+    """
     import bulkgen
     from bulkgen.fidelity.tasks import make_task
     from bulkgen.io import check_output

@@ -56,7 +56,10 @@ def bulk(
     overwrite: Overwrite = False,
     json_: Json = False,
 ) -> None:
-    """Read measured bulk RNA-seq, check its unit, match its genes, and add replicates to profiles."""
+    """Read measured bulk RNA-seq, check its unit, match its genes.
+
+    With --by, replicates are added to profiles.
+    """
     import bulkgen
     from bulkgen.bulk_input import bulk_report
     from bulkgen.io import check_cells_output

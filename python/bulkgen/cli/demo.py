@@ -21,7 +21,10 @@ def demo(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Begin anew in a folder that holds a study.")] = False,
     json_: Json = False,
 ) -> None:
-    """Run the whole way on SIMULATED data: the study "quick", its findings and its report."""
+    """Run the whole way on SIMULATED data: the study "quick".
+
+    Its findings are printed, and its report is written.
+    """
     from bulkgen.datasets import sciplex2_twin
     from bulkgen.io import write
     from bulkgen.study import StudyConfig

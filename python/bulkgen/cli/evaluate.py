@@ -42,7 +42,10 @@ def evaluate(
     overwrite: Overwrite = False,
     json_: Json = False,
 ) -> None:
-    """Score a trained model on labelled cells, beside what the majority class alone would reach."""
+    """Score a trained model on labelled cells.
+
+    Beside the scores stands what the majority class alone would reach.
+    """
     from bulkgen.io import atomic_file, check_output
     from bulkgen.tokens import TokenDataset
     from bulkgen.training.evaluation import evaluate_and_predict

@@ -25,7 +25,7 @@ def fetch(
     overwrite: Overwrite = False,
     json_: Json = False,
 ) -> None:
-    """Download a public data set once, and say under which licence and what to cite."""
+    """Download a public data set once, and say what to cite."""
     import bulkgen
     from bulkgen.fetching import DOWNLOADS
     from bulkgen.io import check_cells_output

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 import typer
 
 from bulkgen.cli.evaluate import Device, print_scores
+from bulkgen.cli.help import HelpAll
 from bulkgen.cli.options import GeneIds, Json, Output, Overwrite, Rng, Threads, VocabularyPaths, print_result
 
 if TYPE_CHECKING:
@@ -189,10 +190,11 @@ def finetune(
     threads: Threads = None,
     overwrite: Overwrite = False,
     json_: Json = False,
+    help_all: HelpAll = False,
 ) -> None:
-    """Train a classifier of cells on labelled tokens; the run folder holds model, settings and scores.
+    """Train a classifier of cells on labelled tokens.
 
-    Synthetic cells need not be stored: bulkgen finetune --fitted fit.h5ad --n-cells 1000 -o run
+    The run folder holds model, settings and scores. Synthetic cells need not be stored: see --fitted.
     """
     from bulkgen.io import check_output
     from bulkgen.training import finetune as train

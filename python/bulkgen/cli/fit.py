@@ -31,7 +31,10 @@ def fit(
     overwrite: Overwrite = False,
     json_: Json = False,
 ) -> None:
-    """Fit a generator and store it; then: bulkgen synthesize --fitted FILE."""
+    """Fit a generator once, to draw from it as often as wanted.
+
+    Then: bulkgen synthesize --fitted FILE.
+    """
     import bulkgen
     from bulkgen.generators import DEFAULT_METHOD
     from bulkgen.io import check_cells_output

@@ -15,7 +15,7 @@ __all__ = ["generators"]
 
 
 def generators(json_: Json = False) -> None:
-    """List the generators that --method takes, with their parameters and defaults."""
+    """List the generators that --method takes, and their parameters."""
     from bulkgen.generators import generator_names
 
     found = {name: _about(name) for name in generator_names()}

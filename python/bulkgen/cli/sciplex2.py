@@ -27,7 +27,10 @@ def sciplex2(
     overwrite: Overwrite = False,
     json_: Json = False,
 ) -> None:
-    """Read sci-Plex2 in any of its published shapes, check and clean it, and say what each step left."""
+    """Read, check and clean sci-Plex2 in any published shape.
+
+    It says what each step left.
+    """
     clean_sciplex2(path, out, doses=dose or None, confident_hashes=confident_hashes, overwrite=overwrite, as_json=json_)
 
 

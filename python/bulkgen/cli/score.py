@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from bulkgen.cli.benchmark import Control, Group, Metrics, Models, Seeds, finish, read_groups, read_models
+from bulkgen.cli.help import HelpAll
 from bulkgen.cli.options import GeneIds, Json, Output, Overwrite, Rng, Threads, VocabularyPaths
 
 __all__ = ["score"]
@@ -38,8 +39,12 @@ def score(
     threads: Threads = None,
     overwrite: Overwrite = False,
     json_: Json = False,
+    help_all: HelpAll = False,
 ) -> None:
-    """Measure ready-made synthetic cells against real ones, between a ceiling and a floor."""
+    """Measure ready-made synthetic cells against real ones.
+
+    Every figure stands between a ceiling, real cells, and a floor, Poisson noise.
+    """
     import bulkgen
     from bulkgen.io import check_output
     from bulkgen.report import require_report_extra

@@ -31,9 +31,10 @@ def split(
     overwrite: Overwrite = False,
     json_: Json = False,
 ) -> None:
-    """Split real cells into train.h5ad, val.h5ad and test.h5ad, stratified and seeded.
+    """Split real cells into training, validation and test cells.
 
-    The test cells are frozen: nothing downstream may touch them, estimated means and variances included.
+    The folder holds train.h5ad, val.h5ad and test.h5ad, stratified and seeded. The test cells are frozen: nothing
+    downstream may touch them, estimated means and variances included.
     """
     from bulkgen.io import atomic_file, check_output, read, write
     from bulkgen.splits import split_benchmark

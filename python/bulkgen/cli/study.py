@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from bulkgen.cli.help import Command, Group
 from bulkgen.cli.options import Json
 from bulkgen.cli.shards import Shard, read_shard
 
@@ -22,14 +23,19 @@ if TYPE_CHECKING:
 
 __all__ = ["study"]
 
-study = typer.Typer(help="Run the study of the poster and others, and report on them.", no_args_is_help=True)
+study = typer.Typer(
+    cls=Group,
+    help="Run the study of the poster and others, and report on them.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
 
 Folder = Annotated[Path, typer.Argument(metavar="DIR", help="Folder of a study.")]
 
 _WIDTH = 80
 
 
-@study.command()
+@study.command(cls=Command)
 def run(
     source: Annotated[str, typer.Argument(metavar="TOML|PRESET", help="The study's file, or the name of a preset.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the study; an unfinished one is gone on with.")],
@@ -65,7 +71,7 @@ def run(
     finish(results, as_json=json_)
 
 
-@study.command()
+@study.command(cls=Command)
 def report(
     folders: Annotated[list[Path], typer.Argument(metavar="DIR...", help="Folders of studies.")],
     markdown: Annotated[
@@ -87,7 +93,7 @@ def report(
         typer.echo(f"The report: {write_report(results).absolute()}")
 
 
-@study.command()
+@study.command(cls=Command)
 def status(folder: Folder, json_: Json = False) -> None:
     """Say how far a study is, also while it runs."""
     from bulkgen.study import StudyResults
@@ -95,7 +101,7 @@ def status(folder: Folder, json_: Json = False) -> None:
     _print_status(StudyResults.load(folder), as_json=json_)
 
 
-@study.command()
+@study.command(cls=Command)
 def presets(
     name: Annotated[str | None, typer.Argument(help="Print this preset's TOML, to change and run it.")] = None,
 ) -> None:

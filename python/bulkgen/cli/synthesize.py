@@ -44,7 +44,7 @@ def synthesize(
     out: Output,
     bulk: Annotated[
         Path | None,
-        typer.Argument(metavar="[BULK]", help="Real cells to aggregate (.h5ad or .zarr, with --by), or bulk profiles."),
+        typer.Argument(metavar="BULK", help="Real cells to aggregate (.h5ad or .zarr, with --by), or bulk profiles."),
     ] = None,
     fitted: Annotated[Path | None, typer.Option(help="Draw from what bulkgen fit stored, in place of BULK.")] = None,
     by: GroupedBy = None,
@@ -81,7 +81,7 @@ def synthesize(
     overwrite: Overwrite = False,
     json_: Json = False,
 ) -> None:
-    """Generate synthetic single cells from bulk profiles, or straight their rank-value tokens."""
+    """Generate synthetic cells from bulk profiles, or their tokens."""
     import bulkgen
     from bulkgen.io import check_cells_output, check_output
 

@@ -28,7 +28,10 @@ def thin(
     overwrite: Overwrite = False,
     json_: Json = False,
 ) -> None:
-    """Thin cells, pseudo-bulk sums or bulk profiles: keep each molecule with the same probability."""
+    """Thin counts to the depth of cells: keep molecules at random.
+
+    Each molecule of a cell, a pseudo-bulk sum or a bulk profile is kept with the same probability.
+    """
     import bulkgen
     from bulkgen.io import check_cells_output
 

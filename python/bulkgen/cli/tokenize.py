@@ -70,7 +70,10 @@ def tokenize(
     overwrite: Overwrite = False,
     json_: Json = False,
 ) -> None:
-    """Turn cells into rank-value tokens, in a folder that Hugging Face datasets.load_from_disk reads."""
+    """Turn cells into rank-value tokens, as Geneformer reads them.
+
+    The folder is one that Hugging Face datasets.load_from_disk reads.
+    """
     if context is not None and vocabulary != _FIT:
         raise typer.BadParameter(f"only --vocabulary {_FIT} takes it", param_hint="--context")
     if vocabulary == _FIT and vocabulary_path:

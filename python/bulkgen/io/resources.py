@@ -5,10 +5,22 @@ from __future__ import annotations
 import os
 import shutil
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from bulkgen.errors import ResourcesError
 
-__all__ = ["available_memory", "free_space", "require_memory", "require_space", "size_text", "total_memory"]
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = [
+    "available_memory",
+    "cpu_quota",
+    "free_space",
+    "require_memory",
+    "require_space",
+    "size_text",
+    "total_memory",
+]
 
 _CGROUP = Path("/sys/fs/cgroup")
 
@@ -37,6 +49,20 @@ def total_memory() -> int | None:
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (AttributeError, OSError, ValueError):
         return None
+
+
+def cpu_quota(*, proc: Path = Path("/proc"), cgroup: Path = _CGROUP) -> float | None:
+    """Return the CPUs' worth of time that the control groups of this process grant; ``None`` without a limit."""
+    known = []
+    for unified, folder in _groups("cpu", proc, cgroup):
+        if unified:
+            quota, period = [*_words(folder / "cpu.max"), "", ""][:2]
+        else:
+            quota, period = (" ".join(_words(folder / f"cpu.cfs_{name}_us")) for name in ("quota", "period"))
+        # "max" and -1 are no limit
+        if quota.isdigit() and period.isdigit():
+            known.append(int(quota) / int(period))
+    return min(known, default=None)
 
 
 def require_space(needed: int, path: str | Path, *, what: str, force: bool) -> None:
@@ -91,38 +117,46 @@ def _system_memory(proc: Path) -> int | None:
     return total_memory()
 
 
-def _left_by_groups(proc: Path, cgroup: Path) -> list[int]:
-    """Return what each control group of the process, and each above it, leaves."""
+def _groups(controller: str, proc: Path, cgroup: Path) -> Iterator[tuple[bool, Path]]:
+    """Yield the folder of each control group of the process and of each above it, and whether it is of version 2."""
     try:
         lines = (proc / "self" / "cgroup").read_text(encoding="utf-8").splitlines()
     except OSError:
-        return []
-    left = []
+        return
     for line in lines:
         _, controllers, place = line.split(":", 2)
-        if controllers == "":
-            root, limit, usage = cgroup, "memory.max", "memory.current"
-        elif "memory" in controllers.split(","):
-            root, limit, usage = cgroup / "memory", "memory.limit_in_bytes", "memory.usage_in_bytes"
-        else:
+        if controllers and controller not in controllers.split(","):
             continue
+        root = cgroup / controller if controllers else cgroup
         group = root / place.lstrip("/")
         # in a container the group's path is that of the host, and the files of its root are the group's own
         for folder in (group, *group.parents):
             if folder == root or root in folder.parents:
-                found = _limit(folder / limit)
-                if found is not None:
-                    used = _limit(folder / usage) or 0
-                    left.append(max(0, found - used + _reclaimable(folder / "memory.stat")))
+                yield not controllers, folder
+
+
+def _left_by_groups(proc: Path, cgroup: Path) -> list[int]:
+    """Return what each control group of the process, and each above it, leaves."""
+    left = []
+    for unified, folder in _groups("memory", proc, cgroup):
+        limit = _limit(folder / ("memory.max" if unified else "memory.limit_in_bytes"))
+        if limit is not None:
+            used = _limit(folder / ("memory.current" if unified else "memory.usage_in_bytes")) or 0
+            left.append(max(0, limit - used + _reclaimable(folder / "memory.stat")))
     return left
+
+
+def _words(path: Path) -> list[str]:
+    """Return the words of a file; none of a file that there is not."""
+    try:
+        return path.read_text(encoding="ascii").split()
+    except OSError:
+        return []
 
 
 def _limit(path: Path) -> int | None:
     """Return a number of bytes; ``None`` for ``max`` or a file that there is not."""
-    try:
-        text = path.read_text(encoding="ascii").strip()
-    except OSError:
-        return None
+    text = " ".join(_words(path))
     return int(text) if text.isdigit() else None
 
 

@@ -81,6 +81,8 @@ class NumbaKernels(CompoundKernels, SamplingKernels):
     """Kernels compiled by Numba at first use and cached on disk."""
 
     name = "numba"
+    #: Folder of the compiled kernels; the same for all of them.
+    cache = str(_philox_block.stats.cache_path)
 
     def philox_block(self, out: UInt32Array, counter: UInt32Array, *, key: int) -> None:
         """Philox4x32-10 of one counter of four words."""

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias, cast
+from typing import TYPE_CHECKING, TypeAlias
 from urllib.parse import urlsplit
 from urllib.request import getproxies
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     VocabularyPath: TypeAlias = str | Path
     Values: TypeAlias = Mapping[str, str | int | float]
 
-__all__ = ["ENVIRONMENT", "KNOWN", "PINNED", "Release", "load_geneformer"]
+__all__ = ["ENVIRONMENT", "KNOWN", "PINNED", "Release", "load_geneformer", "local_folder"]
 
 #: Environment variable: a folder, or files separated as in PATH.
 ENVIRONMENT = "BULKGEN_VOCABULARY_PATH"
@@ -98,23 +98,25 @@ def load_geneformer(name: str, *, path: VocabularyPath | Sequence[VocabularyPath
     return _assemble(release, values, source=str(files[_TOKENS].parent))
 
 
+def local_folder(name: str) -> Path | None:
+    """Return the folder with the dictionaries of vocabulary `name`, looked for as for a load but not on the network.
+
+    Raises
+    ------
+    VocabularyError
+        If the environment variable ``BULKGEN_VOCABULARY_PATH`` names a place that does not exist.
+    """
+    release = KNOWN[name]
+    files, _ = _nearby(release)
+    files = files or _cached(release)
+    return files[_TOKENS].parent if files else None
+
+
 def _search(release: Release) -> dict[str, Path]:
     """Look in every place that needs no naming, in order."""
-    tried = []
-    named = os.environ.get(ENVIRONMENT)
-    if named:
-        files = _explicit(named, release)
-        if not _missing(files, release):
-            return files
-        tried.append(f"{ENVIRONMENT}={named}")
-    spec = find_spec("geneformer")  # locates a package without importing it
-    for folder in (spec.submodule_search_locations or []) if spec else []:
-        files = _in_folder(Path(folder), release)
-        if not _missing(files, release):
-            return files
-        tried.append(f"the installed package geneformer ({folder})")
-    if not tried or spec is None:
-        tried.append("an installed package geneformer")
+    files, tried = _nearby(release)
+    if files:
+        return files
     files, problem = _from_hub(release)
     if not _missing(files, release):
         return files
@@ -125,6 +127,26 @@ def _search(release: Release) -> dict[str, Path]:
         f"a network, fetch them: hf download {REPOSITORY} {wanted}\nor say where they are: "
         f"--vocabulary-path FOLDER (path=), or the environment variable {ENVIRONMENT}"
     )
+
+
+def _nearby(release: Release) -> tuple[dict[str, Path], list[str]]:
+    """Find a release's files where the environment says or in the package; without all of them, say where not."""
+    tried = []
+    named = os.environ.get(ENVIRONMENT)
+    if named:
+        files = _explicit(named, release)
+        if not _missing(files, release):
+            return files, []
+        tried.append(f"{ENVIRONMENT}={named}")
+    spec = find_spec("geneformer")  # locates a package without importing it
+    for folder in (spec.submodule_search_locations or []) if spec else []:
+        files = _in_folder(Path(folder), release)
+        if not _missing(files, release):
+            return files, []
+        tried.append(f"the installed package geneformer ({folder})")
+    if not tried or spec is None:
+        tried.append("an installed package geneformer")
+    return {}, tried
 
 
 def _explicit(path: VocabularyPath | Sequence[VocabularyPath], release: Release) -> dict[str, Path]:
@@ -167,15 +189,24 @@ def _in_folder(folder: Path, release: Release) -> dict[str, Path]:
     return found
 
 
+def _cached(release: Release) -> dict[str, Path]:
+    """Return a release's files in the Hugging Face cache, if all of them are there."""
+    from huggingface_hub import try_to_load_from_cache
+
+    cached = {kind: try_to_load_from_cache(REPOSITORY, file) for kind, file in release.hub_files().items()}
+    files = {kind: Path(place) for kind, place in cached.items() if isinstance(place, str)}
+    return {} if _missing(files, release) else files
+
+
 def _from_hub(release: Release) -> tuple[dict[str, Path], str]:
     """Find a release's files in the Hugging Face cache, or fetch them; else say what went wrong."""
     try:
-        from huggingface_hub import hf_hub_download, try_to_load_from_cache
+        from huggingface_hub import hf_hub_download
     except ImportError:
         return {}, "the package huggingface_hub is not installed"
-    cached = {kind: try_to_load_from_cache(REPOSITORY, file) for kind, file in release.hub_files().items()}
-    if all(isinstance(place, str) for place in cached.values()):
-        return {kind: Path(cast("str", place)) for kind, place in cached.items()}, ""
+    files = _cached(release)
+    if files:
+        return files, ""
     host = _unknown_host()
     if host is not None:
         return {}, f"the files are not in the cache, and {host} is not reachable"

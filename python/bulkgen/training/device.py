@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from bulkgen.training.config import Device, Precision
 
-__all__ = ["autocast", "cpu_threads", "pick_device", "pick_precision"]
+__all__ = ["autocast", "cpu_threads", "cuda_devices", "pick_device", "pick_precision"]
 
 
 @contextmanager
@@ -38,6 +38,15 @@ def pick_device(device: Device) -> str:
     if device == "cuda" and not torch.cuda.is_available():
         raise ValueError("device is 'cuda', but torch finds no CUDA device; use device='cpu' (--device cpu)")
     return "cuda" if device != "cpu" and torch.cuda.is_available() else "cpu"
+
+
+def cuda_devices() -> tuple[list[str], str]:
+    """Return the names of the CUDA devices, and why there is none."""
+    if torch.version.cuda is None:
+        return [], "torch is built without CUDA"
+    if not torch.cuda.is_available():
+        return [], "torch finds no CUDA device"
+    return [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())], ""
 
 
 def pick_precision(precision: Precision, device: str) -> Literal["float32", "bf16"]:

@@ -1,0 +1,93 @@
+"""The workflows: what they call is there, what they may do is little, what they build is what is declared."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+
+import pytest
+import yaml
+
+from conftest import ROOT
+
+WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+#: Folders and files that a workflow makes or is handed, and does not find in the repository.
+MADE = {"dist", "wheelhouse", "docs/_build/html"}
+
+
+def read(name: str) -> dict[str, dict[str, object]]:
+    return yaml.safe_load((ROOT / ".github" / "workflows" / f"{name}.yml").read_text(encoding="utf-8"))
+
+
+def steps(workflow):
+    return [step for job in workflow["jobs"].values() for step in job["steps"]]
+
+
+@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
+def test_what_a_workflow_calls_is_there(path):
+    workflow = read(path.stem)
+    assert workflow["name"] == path.stem
+    targets = set(re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    for step in steps(workflow):
+        assert ("run" in step) != ("uses" in step)
+        if "uses" in step:
+            assert re.fullmatch(r"[\w.-]+/[\w.-]+@(v\d+(\.\d+)*|release/v\d+)", step["uses"]), "not pinned"
+        command = step.get("run", "")
+        assert set(re.findall(r"\bmake ([\w-]+)", command)) <= targets
+        named = re.findall(r"(?:(?<=\s)|^)(?:tests|tools|docs|benchmarks)/[\w./-]+", command)
+        settings = [str(value) for value in step.get("with", {}).values()]
+        named += [value for value in settings if re.fullmatch(r"[\w./-]+", value) and ("/" in value or ".txt" in value)]
+        for name in set(named) - MADE:
+            assert (ROOT / name).exists(), name
+
+
+@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
+def test_jobs_may_only_read_but_for_those_that_publish(path):
+    workflow = read(path.stem)
+    assert workflow["permissions"] == {"contents": "read"}
+    for name, job in workflow["jobs"].items():
+        assert job["timeout-minutes"] <= 120
+        if "permissions" in job:
+            assert name in ("publish", "deploy")
+            # nobody publishes from a pull request
+            assert "github.ref" in job["if"]
+
+
+def test_a_release_is_what_the_source_distribution_gave_and_what_was_tested():
+    jobs = read("wheels")["jobs"]
+    assert jobs["wheels"]["needs"] == "sdist"
+    assert jobs["test"]["needs"] == "wheels"
+    assert jobs["publish"]["needs"] == ["sdist", "wheels", "test"]
+    (build,) = (step for step in jobs["wheels"]["steps"] if step.get("uses", "").startswith("pypa/cibuildwheel@"))
+    assert "sdist" in build["with"]["package-dir"]
+    assert not [step for step in jobs["wheels"]["steps"] if "checkout" in step.get("uses", "")]
+    built = {entry["platform"]: entry["runner"] for entry in jobs["wheels"]["strategy"]["matrix"]["include"]}
+    assert set(built) == {"manylinux_x86_64", "manylinux_aarch64", "macosx_arm64", "macosx_x86_64", "win_amd64"}
+    assert set(jobs["test"]["strategy"]["matrix"]["runner"]) == set(built.values())
+    # trusted publishing: no token is handed over
+    (publish,) = (step for step in jobs["publish"]["steps"] if "gh-action-pypi-publish" in step.get("uses", ""))
+    assert "with" not in publish
+    assert jobs["publish"]["permissions"] == {"id-token": "write"}
+
+
+def test_wheels_are_built_for_the_versions_that_are_declared():
+    declared = {
+        name.rpartition(" ")[2].replace(".", "")
+        for name in PROJECT["project"]["classifiers"]
+        if re.search(r":: 3\.\d+$", name)
+    }
+    built = set(re.findall(r"cp(\d+)-", PROJECT["tool"]["cibuildwheel"]["build"]))
+    assert built == declared
+    oldest = PROJECT["project"]["requires-python"].removeprefix(">=").replace(".", "")
+    assert oldest == min(built)
+
+
+def test_tools_of_every_group_are_pinned():
+    pinned = {
+        line.partition("==")[0].lower().replace("_", "-") for line in (ROOT / "constraints.txt").read_text().split()
+    }
+    for group in PROJECT["dependency-groups"].values():
+        for requirement in group:
+            name = re.match(r"[\w.-]+", requirement)[0].lower().replace("_", "-")
+            assert name in pinned, f"{name} has no known-good version in constraints.txt"
