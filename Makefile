@@ -5,13 +5,14 @@
 # make laws    every test of a law of a sampler (LAWS_DRAWS=4 for four times the draws)
 # make dieharder  the random words and normals under dieharder (needs dieharder)
 # make bench   run the benchmarks (ARGS="--scale 0.01", ARGS="--only tokenize")
+# make docs    build the site into docs/_build/html, its notebooks run, warnings as errors
 PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 PIP = $(BIN)/python -m pip --disable-pip-version-check
 SOURCES = $(shell find cpp python -type f -not -name '*.pyc' -not -name '*.so') CMakeLists.txt pyproject.toml
 
-.PHONY: demo test lint types ctest pytest fuzz tsan laws dieharder bench format clean
+.PHONY: demo test lint types ctest pytest fuzz tsan laws dieharder bench docs format clean
 FUZZ_SECONDS ?= 600
 LAWS_DRAWS ?= 1
 
@@ -55,6 +56,9 @@ dieharder: $(VENV)/installed
 bench: $(VENV)/installed $(VENV)/peers
 	PATH=$(CURDIR)/$(BIN):$$PATH $(BIN)/python benchmarks/run.py $(ARGS)
 
+docs: $(VENV)/installed $(VENV)/docs
+	PATH=$(CURDIR)/$(BIN):$$PATH $(BIN)/python -m sphinx -W --keep-going -n -b html docs docs/_build/html
+
 format: $(VENV)/dependencies
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
@@ -70,10 +74,14 @@ $(VENV)/peers: $(VENV)/dependencies
 	$(PIP) install --quiet --constraint constraints.txt --group bench
 	touch $@
 
+$(VENV)/docs: $(VENV)/dependencies
+	$(PIP) install --quiet --constraint constraints.txt --group docs
+	touch $@
+
 # without build isolation: the build uses the pinned tools of the environment
 $(VENV)/installed: $(VENV)/dependencies $(SOURCES)
 	PATH=$(CURDIR)/$(BIN):$$PATH $(PIP) install --quiet --constraint constraints.txt --no-build-isolation '.[all]'
 	touch $@
 
 clean:
-	rm -rf build $(VENV) demo
+	rm -rf build $(VENV) demo docs/_build docs/reference/generated
