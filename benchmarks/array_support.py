@@ -27,8 +27,8 @@ Kinds = Mapping[str, Callable[[], Any]]
 
 HEAD = """# Array support
 
-Made by `python benchmarks/array_support.py`, which calls every function with the same {cells} cells in every kind, and compares
-what comes out; `tests/benchmarks/test_array_support.py` says whether the page still holds.
+Made by `python benchmarks/array_support.py`, which calls every function with the same {cells} cells in every kind, and
+compares what comes out; `tests/benchmarks/test_array_support.py` says whether the page still holds.
 
 | column | the cells are |
 |---|---|
@@ -41,8 +41,8 @@ what comes out; `tests/benchmarks/test_array_support.py` says whether the page s
 | store | `bulkgen.open_cells(...)` of any of these |
 
 **yes**: taken, and the result has the same bits as that of CSR. Else the error that is raised; read such cells with
-`bulkgen.read(path)`, or bring them into memory with `.to_memory()`. What is not in memory is read by rows, block by block, by the functions that take it
-([scale](../design/scale.md)).
+`bulkgen.read(path)`, or bring them into memory with `.to_memory()`. Functions that take what is not in memory read it by
+rows, block by block ([scale](../design/scale.md)).
 
 """
 
