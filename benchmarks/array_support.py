@@ -41,8 +41,8 @@ compares what comes out; `tests/benchmarks/test_array_support.py` says whether t
 | store | `bulkgen.open_cells(...)` of any of these |
 
 **yes**: taken, and the result has the same bits as that of CSR. Else the error that is raised; read such cells with
-`bulkgen.read(path)`, or bring them into memory with `.to_memory()`. Functions that take what is not in memory read it by
-rows, block by block ([scale](../design/scale.md)).
+`bulkgen.read(path)`, or bring them into memory with `.to_memory()`. Functions that take what is not in memory read it
+by rows, block by block ([scale](../design/scale.md)).
 
 """
 

@@ -1,6 +1,6 @@
 """The code blocks of a page, and what a comment before a block says of how it is tested.
 
-``<!-- not run: REASON -->``: the block is not run. ``<!-- run with "NEW" for "OLD" -->``: so that it takes seconds, NEW
+``<!-- not run: REASON -->``: the block is not run. ``<!-- needs: PACKAGE -->``: not where the package is missing. ``<!-- run with "NEW" for "OLD" -->``: so that it takes seconds, NEW
 stands in the place of OLD; there may be several.
 """
 
@@ -17,6 +17,7 @@ SHELLS = ("sh", "bash", "console")
 _FENCE = re.compile(r"^(```+) *([\w{}-]*)[^\n]*\n(.*?)^\1 *$", re.MULTILINE | re.DOTALL)
 _COMMENTS = re.compile(r"((?:<!-- [^\n]*? -->\n)+)\n?\Z")
 _NOT_RUN = re.compile(r"<!-- not run: (.+?) -->")
+_NEEDS = re.compile(r"<!-- needs: (\w+) -->")
 _RUN_WITH = re.compile(r'<!-- run with "(.*?)" for "(.+?)" -->')
 
 
@@ -28,6 +29,7 @@ class Block:
     code: str
     line: int
     not_run: str | None
+    needs: str | None
 
 
 def code_blocks(page: Path) -> list[Block]:
@@ -45,7 +47,7 @@ def code_blocks(page: Path) -> list[Block]:
             code = code.replace(old, new)
         if language == "console":
             code = "\n".join(line[2:] for line in code.splitlines() if line.startswith(("$ ", "> ")))
-        reason = _NOT_RUN.search(said)
+        reason, needs = _NOT_RUN.search(said), _NEEDS.search(said)
         line = text.count("\n", 0, fence.start()) + 2
-        blocks.append(Block(language, code, line, reason[1] if reason else None))
+        blocks.append(Block(language, code, line, reason and reason[1], needs and needs[1]))
     return blocks
