@@ -1,7 +1,7 @@
 """The code blocks of a page, and what a comment before a block says of how it is tested.
 
-``<!-- not run: REASON -->``: the block is not run. ``<!-- needs: PACKAGE -->``: not where the package is missing. ``<!-- run with "NEW" for "OLD" -->``: so that it takes seconds, NEW
-stands in the place of OLD; there may be several.
+``<!-- not run: REASON -->``: the block is not run. ``<!-- needs: PACKAGE -->``: not where the package is missing.
+``<!-- run with "NEW" for "OLD" -->``: so that it takes seconds, NEW stands in the place of OLD; there may be several.
 """
 
 from __future__ import annotations
