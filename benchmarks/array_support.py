@@ -40,7 +40,7 @@ compares what comes out; `tests/benchmarks/test_array_support.py` says whether t
 | .h5ad, .zarr | the path itself |
 | store | `bulkgen.open_cells(...)` of any of these |
 
-**yes**: taken, and the result has the same bits as that of CSR. Else the error that is raised; read such cells with
+**yes**: taken, and the result has the same bits as that of CSR. –: refused with an error; read such cells with
 `bulkgen.read(path)`, or bring them into memory with `.to_memory()`. Functions that take what is not in memory read it
 by rows, block by block ([scale](../design/scale.md)).
 
@@ -157,8 +157,19 @@ def page(found: Mapping[str, Mapping[str, str]]) -> str:
     """Return the page."""
     columns = ["NumPy", "CSR", "CSC", "sparse array", "Dask", "backed", "lazy", ".h5ad", ".zarr", "store"]
     lines = [f"| function | {' | '.join(columns)} |", "|---" * (len(columns) + 1) + "|"]
-    lines += [f"| `{name}` | {' | '.join(row[kind] for kind in columns)} |" for name, row in found.items()]
-    return HEAD.format(cells=N_CELLS) + "\n".join(lines) + "\n"
+    lines += [
+        f"| `{name}` | {' | '.join('yes' if row[kind] == 'yes' else '–' for kind in columns)} |"
+        for name, row in found.items()
+    ]
+    refused = ["", "What is refused:", ""]
+    for name, row in found.items():
+        errors: dict[str, list[str]] = {}
+        for kind in columns:
+            if row[kind] != "yes":
+                errors.setdefault(row[kind], []).append(kind)
+        if errors:
+            refused.append(f"* `{name}`: " + "; ".join(f"{error} ({', '.join(of)})" for error, of in errors.items()))
+    return HEAD.format(cells=N_CELLS) + "\n".join(lines + refused) + "\n"
 
 
 if __name__ == "__main__":

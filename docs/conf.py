@@ -55,6 +55,8 @@ nb_execution_mode = "cache"
 nb_execution_raise_on_error = True
 nb_execution_timeout = 120
 nb_merge_streams = True
+# progress bars, and warnings of others with places of the machine in them
+nb_output_stderr = "remove"
 
 autosummary_generate = True
 autodoc_typehints = "none"
