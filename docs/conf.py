@@ -52,6 +52,7 @@ myst_all_links_external = False
 
 # notebooks are run when they, or the version, have changed; a failing cell fails the build
 nb_execution_mode = "cache"
+nb_execution_in_temp = True
 nb_execution_raise_on_error = True
 nb_execution_timeout = 120
 nb_merge_streams = True
