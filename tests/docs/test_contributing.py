@@ -12,7 +12,7 @@ GUIDE = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
 #: Heading of the walk-through -> the word to follow, and files that hold it under another name.
 FOLLOWED = {
     "generator": (
-        "multinomial",
+        "donor_shift",
         {"python/bulkgen/rng.py": "DONOR_KEEP", "docs/reference/generators.md": "DonorShift"},
     ),
     "kernel": ("thin_rows", {}),
