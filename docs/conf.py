@@ -21,6 +21,7 @@ extensions = [
     "sphinx_design",
     "sphinx_copybutton",
     "command_line",
+    "inherited_fields",
     "made_pages",
 ]
 templates_path = ["_templates"]

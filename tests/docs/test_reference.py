@@ -111,3 +111,15 @@ def test_the_docstring_of_a_class_says_what_it_holds(name):
     for attribute, value in vars(thing).items():
         if not attribute.startswith("_") and isinstance(value, property | cached_property):
             assert inspect.getdoc(value), attribute
+
+
+@pytest.mark.parametrize(
+    "name", [name for name in generator_names() if generator_class(name).__module__.startswith("bulkgen.")]
+)
+def test_every_parameter_of_a_generator_is_described(name):
+    """By its class or a base; the reference shows all of them on the page of the class."""
+    generator = generator_class(name)
+    described_fields = {
+        field for kind in generator.__mro__ for field in described(sections(kind).get("Attributes", ""))
+    }
+    assert set(generator.model_fields) <= described_fields
