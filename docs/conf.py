@@ -23,6 +23,7 @@ extensions = [
     "command_line",
     "inherited_fields",
     "made_pages",
+    "metrics_table",
 ]
 templates_path = ["_templates"]
 exclude_patterns = ["_build", "_extensions", "_templates"]

@@ -5,8 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import typer
-from docutils import nodes
-from docutils.statemachine import StringList
 from sphinx.util.docutils import SphinxDirective
 
 from bulkgen.cli.app import app as application
@@ -14,6 +12,7 @@ from bulkgen.cli.app import app as application
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from docutils import nodes
     from sphinx.application import Sphinx
 
 
@@ -22,7 +21,7 @@ class CommandLine(SphinxDirective):
 
     def run(self) -> list[nodes.Node]:
         """Parse the Markdown of all commands where the directive stands."""
-        lines = StringList(list(described("bulkgen", typer.main.get_command(application))), source="command line")
+        lines = described("bulkgen", typer.main.get_command(application))
         return self.parse_text_to_nodes("\n".join(lines), allow_section_headings=True)
 
 
