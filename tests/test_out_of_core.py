@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import errno
+import io
+import tempfile
 import tracemalloc
 from types import SimpleNamespace
 
@@ -15,7 +18,7 @@ from hypothesis import strategies as st
 
 import bulkgen
 from bulkgen import gathering
-from bulkgen.errors import CountsError
+from bulkgen.errors import CountsError, ResourcesError
 from bulkgen.generators.registry import generator_names
 from bulkgen.io import Spill, count_rows, spill
 from count_cases import labelled_cells, make_cells, matrix_bytes, random_counts
@@ -201,6 +204,34 @@ def test_a_spill_gives_back_what_it_was_given_and_leaves_no_file(tmp_path, monke
                     assert a.dtype == b.dtype
                     np.testing.assert_array_equal(a, b)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_room_for_what_is_set_aside_is_looked_for_first(cells, tmp_path, small, monkeypatch):
+    path = tmp_path / "cells.h5ad"
+    cells.write_h5ad(path)
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    asked = []
+    monkeypatch.setattr(spill, "free_space", lambda place: asked.append(place) or 100)
+    with pytest.raises(ResourcesError, match=rf"{tmp_path} has 100 bytes free; .* TMPDIR"):
+        bulkgen.pseudobulk(path, by="label", k=4)
+    with pytest.raises(ResourcesError, match=rf"{tmp_path} has 100 bytes free; make room there"):
+        bulkgen.pseudobulk(path, by="label", k=4, out=tmp_path / "out.h5ad")
+    assert asked == [tmp_path, tmp_path]
+    assert [entry.name for entry in tmp_path.iterdir()] == ["cells.h5ad"]
+
+
+def test_a_disk_that_fills_up_is_named(tmp_path, monkeypatch):
+    class Full(io.BytesIO):
+        def write(self, data):
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    for folder, remedy in ((None, "TMPDIR"), (tmp_path, "make room there")):
+        with Spill(folder) as held:
+            held._file = Full()
+            with pytest.raises(ResourcesError, match=remedy) as raised:
+                held.append(0, [np.arange(9)])
+            assert raised.value.errno == errno.ENOSPC
 
 
 def test_memory_does_not_grow_with_the_store(tmp_path, monkeypatch):

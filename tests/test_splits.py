@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 import bulkgen
+from bulkgen import splits
 from bulkgen.errors import LabelError
 from bulkgen.kernels import backend_names
 from bulkgen.rng import Purpose
@@ -459,3 +460,29 @@ def test_a_first_group_larger_than_its_stratum_is_one_group_or_an_error():
 def test_wrong_group_arguments_are_named(options, words):
     with pytest.raises(ValueError, match=words):
         k_groups(strata_of_sizes([20]), **options)
+
+
+@pytest.mark.parametrize("remainder", ["drop", "keep", "merge"])
+@pytest.mark.parametrize(("strata_at_once", "cells_at_once"), [(1, 1), (3, 50), (7, 1000)])
+def test_strata_that_are_drawn_at_once_get_the_groups_of_each_alone(
+    monkeypatch, remainder, strata_at_once, cells_at_once
+):
+    sizes = np.random.default_rng(4).integers(12, 60, 25)
+    strata = strata_of(pd.DataFrame({"a": np.repeat([f"s{i:02d}" for i in range(25)], sizes)}), "a")
+    together = k_groups(strata, k=5, cv=0.4, remainder=remainder, rng=3)
+    monkeypatch.setattr(splits, "_STRATA_AT_ONCE", strata_at_once)
+    monkeypatch.setattr(splits, "_CELLS_AT_ONCE", cells_at_once)
+    alone = k_groups(strata, k=5, cv=0.4, remainder=remainder, rng=3)
+    for part in ("rows", "offsets", "stratum"):
+        np.testing.assert_array_equal(getattr(alone, part), getattr(together, part))
+    assert alone.dropped == together.dropped
+
+
+def test_thousands_of_strata_take_a_few_calls(monkeypatch):
+    calls = []
+    plan = splits.plan_truncated_gaussian
+    monkeypatch.setattr(splits, "plan_truncated_gaussian", lambda *args: calls.append(args) or plan(*args))
+    strata = strata_of(pd.DataFrame({"a": np.repeat(np.arange(5000), 10)}), "a")
+    groups = k_groups(strata, k=10, cv=0)
+    assert groups.offsets.size == 5001
+    assert len(calls) < 10

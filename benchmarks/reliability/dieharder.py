@@ -29,12 +29,12 @@ import time
 from collections.abc import Callable, Iterator
 
 import numpy as np
-from record import Row, write_rows
 from scipy.special import ndtr
 
 from bulkgen.kernels import get_kernels
 from bulkgen.kernels.truncated_gaussian import draw_truncated_gaussian, plan_truncated_gaussian
 from bulkgen.rng import Purpose
+from record import Row, write_rows
 
 #: Those that dieharder itself calls good, without 17, 202, 203 and 209, which take as long as all others together.
 TESTS = (0, 1, 2, 3, 4, 8, 9, 10, 11, 12, 13, 15, 16, 100, 101, 102, 200, 201, 204, 205, 206, 207, 208)

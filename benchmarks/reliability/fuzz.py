@@ -21,6 +21,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
+
 from record import ROOT, Row, write_rows
 
 BUILD = ROOT / "build" / "fuzz"

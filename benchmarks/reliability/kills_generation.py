@@ -17,11 +17,11 @@ from pathlib import Path
 import anndata as ad
 import numpy as np
 import pandas as pd
-from kills import campaign, run
-from record import write_rows
 
 import bulkgen
 from bulkgen.io.shards import MANIFEST_FILE, ShardFolder, sha256_of
+from kills import campaign, run
+from record import write_rows
 
 KINDS = {
     "tokens": ["--tokens", "--vocabulary", "vocabulary.json", "--label", "label"],

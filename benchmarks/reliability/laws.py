@@ -22,6 +22,7 @@ import time
 from dataclasses import asdict, dataclass
 
 import pytest
+
 from record import ROOT, Row, write_rows
 
 #: What tests of laws say of the samplers that are wrong.

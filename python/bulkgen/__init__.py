@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from bulkgen.fidelity.score import score_cells
     from bulkgen.fits import Fit, fit_generator, load_fit
     from bulkgen.io import CellStore, open_cells, open_shards, read, write
+    from bulkgen.io.shard_jobs import Shards
     from bulkgen.profiles import bulk_profiles
     from bulkgen.rng import STREAM_VERSION
-    from bulkgen.sharded_synthesis import Shards
     from bulkgen.splits import BenchmarkSplit, split_benchmark
     from bulkgen.study import StudyConfig, StudyResults, run_study
     from bulkgen.synthesis import synthesize
@@ -73,7 +73,7 @@ _HOME = {
     "CellStore": "bulkgen.io",
     "Fit": "bulkgen.fits",
     "Scores": "bulkgen.training",
-    "Shards": "bulkgen.sharded_synthesis",
+    "Shards": "bulkgen.io.shard_jobs",
     "StudyConfig": "bulkgen.study",
     "StudyResults": "bulkgen.study",
     "SyntheticTokens": "bulkgen.training.synthetic_tokens",

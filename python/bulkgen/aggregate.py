@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, overload
 
@@ -10,7 +12,7 @@ import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 
-from bulkgen.gathering import buckets_of, gathered
+from bulkgen.gathering import Bucket, bucket_numbers, buckets_of, gathered, read_bucket, write_part
 from bulkgen.grouped import GroupedRows, aggregate_counts
 from bulkgen.io import (
     canonical_counts,
@@ -22,6 +24,9 @@ from bulkgen.io import (
     provenance,
     write_rows,
 )
+from bulkgen.io.cell_ranges import SharedFolder, executor_for, map_ranges
+from bulkgen.io.executors import map_units
+from bulkgen.io.provenance import ContentDigest
 from bulkgen.kernels import get_kernels, parallel_ranges
 from bulkgen.kernels.sampling import thin_matrix
 from bulkgen.profiles import unit_of
@@ -37,6 +42,8 @@ if TYPE_CHECKING:
 
     from bulkgen.grouped import SumType
     from bulkgen.io import Cells, CellStore, CountMatrix, Names
+    from bulkgen.io.cell_ranges import CellRange
+    from bulkgen.io.executors import Executor
     from bulkgen.rng import RandomState
     from bulkgen.splits import Remainder, Strata
 
@@ -45,6 +52,8 @@ __all__ = ["group_sums", "pseudobulk"]
 Strategy = Literal["sum", "mean_k", "mean"]
 #: The first of some groups, their sums, and the library sizes that all groups are to be thinned to.
 _Sums: TypeAlias = "tuple[int, sp.csr_matrix | np.ndarray, np.ndarray | None]"
+#: Values of consecutive groups, and the total counts of each.
+_Values: TypeAlias = "tuple[sp.csr_matrix | np.ndarray, np.ndarray]"
 
 #: Sums of few groups (32 MiB) are made dense, whose threads can share a group, and compressed.
 _SMALL_DENSE = 1 << 22
@@ -171,6 +180,7 @@ def pseudobulk(
     rng: RandomState = ...,
     sparse: bool = ...,
     threads: int | None = ...,
+    executor: Executor | object | None = ...,
     out: None = ...,
     overwrite: bool = ...,
 ) -> AnnData: ...
@@ -190,6 +200,7 @@ def pseudobulk(
     rng: RandomState = ...,
     sparse: bool = ...,
     threads: int | None = ...,
+    executor: Executor | object | None = ...,
     out: str | Path,
     overwrite: bool = ...,
 ) -> CellStore: ...
@@ -208,6 +219,7 @@ def pseudobulk(
     rng: RandomState = 0,
     sparse: bool = True,
     threads: int | None = None,
+    executor: Executor | object | None = None,
     out: str | Path | None = None,
     overwrite: bool = False,
 ) -> AnnData | CellStore:
@@ -242,6 +254,11 @@ def pseudobulk(
         ``False`` for a dense ``X``: faster where most genes are seen in a group, and larger where not.
     threads
         Default: the CPUs available.
+    executor
+        Aggregate cells in a file on a ``concurrent.futures.Executor`` or the like, or a ``distributed.Client``, whose
+        workers see the file and the folder of `out` (without it: that of temporary files, TMPDIR); `threads` are then
+        those of each worker, 1 by default. The bits are the same. Default: the active ``distributed.Client``, else
+        this process.
     out
         Write the groups to this ``.h5ad`` file or ``.zarr`` store, whole or not at all. Where the cells are not in
         memory, a temporary file beside it holds them meanwhile, as a rule in three bytes per stored entry.
@@ -267,6 +284,8 @@ def pseudobulk(
         in TPM.
     OutputExistsError
         If `out` exists and `overwrite` is false.
+    ResourcesError
+        If the temporary file has no room: beside `out`, else in the system's folder for such files (``TMPDIR``).
     """
     if strategy is None:
         strategy = "sum" if thin else "mean"
@@ -284,7 +303,9 @@ def pseudobulk(
     strata = strata_of(cells.obs, by)
     key = key_from_rng(rng)
     groups = k_groups(strata, k=k, cv=cv, remainder=remainder, rng=np.random.SeedSequence(key))
-    job = _Pseudobulk(cells, strata, groups, strategy, k, round, thin, sparse, key, threads)
+    engine = executor_for(cells, executor)
+    recipe = _Recipe(strategy, k, round, thin, sparse, key, 1 if engine and threads is None else threads)
+    job = _Pseudobulk(cells, strata, groups, recipe, engine)
     parameters = {
         "by": [by] if isinstance(by, str) else list(by),
         "k": k,
@@ -314,12 +335,9 @@ def pseudobulk(
 
 
 @dataclass(frozen=True)
-class _Pseudobulk:
-    """Groups of cells to be aggregated, all at once or bucket by bucket."""
+class _Recipe:
+    """How groups are made of sums, wherever that is done."""
 
-    cells: CellStore
-    strata: Strata
-    groups: Groups
     strategy: Strategy
     k: float
     round: bool
@@ -328,24 +346,62 @@ class _Pseudobulk:
     key: int
     threads: int | None
 
-    def parts(self, folder: Path | None = None) -> Iterator[tuple[sp.csr_matrix | np.ndarray, np.ndarray]]:
+    def sums(self, bucket: Bucket, cells: sp.csr_matrix) -> sp.csr_matrix | np.ndarray:
+        """Add the cells of the groups of a bucket."""
+        groups = Groups(bucket.rows, bucket.offsets, np.empty(0, np.int64), 0)
+        sums = group_sums(cells, groups, sparse=self.sparse or self.thin, threads=self.threads, require_integers=True)
+        if sums.dtype != np.int64:
+            raise ValueError("sums of 2^63 and more are not exact; divide the counts, or add them in memory")
+        return sums
+
+    def values(
+        self, first: int, sums: sp.csr_matrix | np.ndarray, sizes: np.ndarray, wanted: np.ndarray | None
+    ) -> _Values:
+        """Return the values of consecutive groups and the total counts of each.
+
+        Parameters
+        ----------
+        first
+            The first of them.
+        sums
+            Changed.
+        sizes
+            Cells of each.
+        wanted
+            Library size that each is to be thinned to.
+        """
+        if wanted is not None:
+            keep = keep_probability(sums, wanted)
+            sums = thin_matrix(sums, keep, key=self.key, first_cell=first, threads=self.threads).astype(np.int64)
+            sums = sums if self.sparse else sums.toarray()
+        totals = np.asarray(sums.sum(axis=1)).ravel()
+        return (
+            _apply_strategy(
+                sums, self.strategy, k=self.k, sizes=sizes, round_to_counts=self.round, threads=self.threads
+            ),
+            totals,
+        )
+
+
+@dataclass(frozen=True)
+class _Pseudobulk:
+    """Groups of cells to be aggregated, all at once or bucket by bucket."""
+
+    cells: CellStore
+    strata: Strata
+    groups: Groups
+    recipe: _Recipe
+    executor: Executor | None
+
+    def parts(self, folder: Path | None = None) -> Iterator[_Values]:
         """Yield the values of consecutive groups, and the total counts of each."""
-        sums = self._sums_of_stored(folder) if self.cells.X is None else self._sums_in_memory()
-        for first, part, wanted in sums:
-            if wanted is not None:
-                here = wanted[first : first + part.shape[0]]
-                part = thin_matrix(
-                    part, keep_probability(part, here), key=self.key, first_cell=first, threads=self.threads
-                ).astype(np.int64)
-                part = part if self.sparse else part.toarray()
-            total = np.asarray(part.sum(axis=1)).ravel()
-            sizes = self.groups.sizes()[first : first + part.shape[0]]
-            yield (
-                _apply_strategy(
-                    part, self.strategy, k=self.k, sizes=sizes, round_to_counts=self.round, threads=self.threads
-                ),
-                total,
-            )
+        if self.executor is not None:
+            yield from self._shared_out(self.executor, folder)
+            return
+        sizes = self.groups.sizes()
+        for first, sums, wanted in self._sums_of_stored(folder) if self.cells.X is None else self._sums_in_memory():
+            here = slice(first, first + sums.shape[0])
+            yield self.recipe.values(first, sums, sizes[here], None if wanted is None else wanted[here])
 
     def obs(self, totals: list[np.ndarray]) -> pd.DataFrame:
         """Return the annotation of the groups."""
@@ -366,47 +422,149 @@ class _Pseudobulk:
         assert X is not None
         # cells in no group are not added, and so not checked on the way
         counts = X if groups.dropped == 0 else canonical_counts(X, require_integers=True, **names)
+        recipe = self.recipe
         sums = group_sums(
-            counts, groups, sparse=self.sparse or self.thin, threads=self.threads, require_integers=True, **names
+            counts,
+            groups,
+            sparse=recipe.sparse or recipe.thin,
+            threads=recipe.threads,
+            require_integers=True,
+            **names,
         )
-        yield 0, sums, self._wanted(library_sizes(compressed_counts(X))) if self.thin else None
+        yield 0, sums, self._wanted(library_sizes(compressed_counts(X))) if recipe.thin else None
+
+    def _buckets(self) -> list[Bucket]:
+        cells, groups, recipe = self.cells, self.groups, self.recipe
+        entries = 0 if recipe.sparse or recipe.thin else cells.n_vars
+        return buckets_of(groups.rows, groups.offsets, cells.counts.expected_lengths(), entries_per_group=entries)
 
     def _sums_of_stored(self, folder: Path | None) -> Iterator[_Sums]:
-        cells, groups = self.cells, self.groups
-        sparse = self.sparse or self.thin
-        buckets = buckets_of(
-            groups.rows,
-            groups.offsets,
-            cells.counts.expected_lengths(),
-            entries_per_group=0 if sparse else cells.n_vars,
-        )
+        cells, groups, thin = self.cells, self.groups, self.recipe.thin
+        lengths = cells.counts.lengths
+        entries = 0 if lengths is None else int(lengths[groups.rows].sum())
         sizes = np.zeros(cells.n_obs)
 
         def blocks() -> Iterator[tuple[int, sp.csr_matrix]]:
             with progress_bar("pseudobulk", cells.n_obs) as advance:
                 for first, block in cells.blocks(require_integers=True, hashed=True):
-                    if self.thin:
+                    if thin:
                         sizes[first : first + block.shape[0]] = library_sizes(block)
                     yield first, block
                     advance(block.shape[0])
 
         wanted = None
-        for bucket, matrix in gathered(blocks(), buckets, shape=cells.shape, folder=folder):
-            if self.thin and wanted is None:
+        for bucket, matrix in gathered(blocks(), self._buckets(), shape=cells.shape, folder=folder, entries=entries):
+            if thin and wanted is None:
                 wanted = self._wanted(sizes)
-            here = Groups(bucket.rows, bucket.offsets, groups.stratum[bucket.first : bucket.last], 0)
-            part = group_sums(matrix, here, sparse=sparse, threads=self.threads, require_integers=True)
-            if part.dtype != np.int64:
-                raise ValueError("sums of 2^63 and more are not exact; divide the counts, or add them in memory")
-            yield bucket.first, part, wanted
+            yield bucket.first, self.recipe.sums(bucket, matrix), wanted
+
+    def _shared_out(self, executor: Executor, within: Path | None) -> Iterator[_Values]:
+        """Have others set ranges of cells aside by bucket, and then aggregate buckets, in a folder that all see."""
+        cells, groups, recipe = self.cells, self.groups, self.recipe
+        buckets = self._buckets()
+        with SharedFolder.make(within) as folder:
+            folder.save("cells", bucket=bucket_numbers(buckets, cells.n_obs))
+            folder.save("groups", rows=groups.rows, offsets=groups.offsets)
+            set_aside = partial(_set_range_aside, n_buckets=len(buckets), thin=recipe.thin)
+            sizes, n_parts = np.zeros(cells.n_obs), 0
+            with progress_bar("pseudobulk: reading", cells.n_obs) as advance:
+                for unit, _ in map_ranges(set_aside, cells, folder, executor=executor, require_integers=True):
+                    if recipe.thin:
+                        sizes[unit.first : unit.last] = folder.load(f"part-{unit.number}", "sizes")
+                    n_parts += 1
+                    advance(unit.last - unit.first)
+            if recipe.thin:
+                folder.save("wanted", sizes=self._wanted(sizes))
+            units = [
+                _BucketUnit(folder, number, bucket.first, bucket.last, n_parts, cells.n_vars)
+                for number, bucket in enumerate(buckets)
+            ]
+            ended, number = set(), 0
+            with (
+                progress_bar("pseudobulk: adding", groups.stratum.size) as advance,
+                closing(map_units(partial(_add_bucket, recipe=recipe), units, executor=executor)) as outcomes,
+            ):
+                for place, outcome in outcomes:
+                    if isinstance(outcome, Exception):
+                        raise outcome
+                    ended.add(place)
+                    while number in ended:
+                        yield _take_values(folder, number, cells.n_vars)
+                        advance(units[number].last - units[number].first)
+                        number += 1
 
     def _wanted(self, sizes: np.ndarray) -> np.ndarray:
         """Choose the library size of a random cell of its stratum for each group."""
         wanted = np.empty(self.groups.stratum.size)
-        for stratum, rows in enumerate(self.strata.rows()):
-            here = np.flatnonzero(self.groups.stratum == stratum)
-            wanted[here] = bootstrap_sizes(sizes[rows], here.size, key=self.key, first_cell=stratum << 40)
+        by_stratum = np.argsort(self.groups.stratum, kind="stable")
+        ends = np.cumsum(np.bincount(self.groups.stratum, minlength=len(self.strata.table)))
+        for stratum, (rows, here) in enumerate(zip(self.strata.rows(), np.split(by_stratum, ends[:-1]), strict=True)):
+            wanted[here] = bootstrap_sizes(sizes[rows], here.size, key=self.recipe.key, first_cell=stratum << 40)
         return wanted
+
+
+@dataclass(frozen=True)
+class _BucketUnit:
+    """A bucket to be added: the groups ``[first, last)``, whose cells lie in so many parts of so many genes."""
+
+    folder: SharedFolder
+    number: int
+    first: int
+    last: int
+    n_parts: int
+    n_genes: int
+
+
+def _set_range_aside(unit: CellRange, *, n_buckets: int, thin: bool) -> tuple[list[bytes], None]:
+    """Set the cells of a range aside by bucket."""
+    folder, rows = unit.folder, unit.rows()
+    digest = ContentDigest(rows.form, rows.shape)
+    sizes = []
+
+    def blocks() -> Iterator[tuple[int, sp.csr_matrix]]:
+        with closing(unit.blocks(digest, require_integers=True)) as read:
+            for first, block in read:
+                if thin:
+                    sizes.append(library_sizes(block))
+                yield first, block
+
+    bucket_of = np.asarray(folder.load("cells", "bucket")[unit.first : unit.last])
+    with folder.file(f"part-{unit.number}") as path:
+        write_part(path, blocks(), bucket_of, n_buckets=n_buckets)
+    if thin:
+        folder.save(f"part-{unit.number}", sizes=np.concatenate(sizes))
+    return digest.pieces(), None
+
+
+def _add_bucket(unit: _BucketUnit, *, recipe: _Recipe) -> None:
+    """Leave the values of the groups of a bucket in the folder."""
+    folder, groups = unit.folder, slice(unit.first, unit.last)
+    offsets = np.asarray(folder.load("groups", "offsets"))
+    members = np.asarray(folder.load("groups", "rows")[offsets[unit.first] : offsets[unit.last]])
+    bucket = Bucket.of(unit.first, unit.last, members, offsets)
+    parts = (folder.place(f"part-{number}") for number in range(unit.n_parts))
+    sums = recipe.sums(bucket, read_bucket(parts, unit.number, unit.n_genes))
+    wanted = np.asarray(folder.load("wanted", "sizes")[groups]) if recipe.thin else None
+    values, totals = recipe.values(unit.first, sums, np.diff(bucket.offsets), wanted)
+    arrays = (
+        {"dense": values}
+        if isinstance(values, np.ndarray)
+        else {"data": values.data, "indices": values.indices, "indptr": values.indptr}
+    )
+    folder.save(f"bucket-{unit.number}", totals=totals, **arrays)
+
+
+def _take_values(folder: SharedFolder, number: int, n_genes: int) -> _Values:
+    """Return what :func:`_add_bucket` left, and remove it."""
+    name = f"bucket-{number}"
+    totals = np.array(folder.load(name, "totals"))
+    if folder.place(f"{name}.dense.npy").exists():
+        values: sp.csr_matrix | np.ndarray = np.array(folder.load(name, "dense"))
+    else:
+        data, indices, indptr = (np.array(folder.load(name, part)) for part in ("data", "indices", "indptr"))
+        values = sp.csr_matrix((data, indices, indptr), shape=(totals.size, n_genes))
+    folder.remove(name)
+    return values, totals
 
 
 def _stacked(matrices: list[sp.csr_matrix | np.ndarray]) -> sp.csr_matrix | np.ndarray:

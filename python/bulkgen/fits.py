@@ -151,7 +151,9 @@ def load_fit(path: str | Path) -> Fit:
     try:
         method, state = str(learned["method"]), learned["state"]
         parameters = json.loads(str(learned["parameters"]))
-    except (KeyError, TypeError, json.JSONDecodeError) as error:
+        if not isinstance(parameters, dict):
+            raise TypeError("its parameters are no table")
+    except (KeyError, IndexError, TypeError, ValueError, RecursionError) as error:
         raise ValueError(f"{path} is a damaged fit: {error}; fit the generator anew") from error
     generator = make_generator(method, parameters)
     fitted = fitted_type_of(generator).from_state(state)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from itertools import cycle
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import scipy.sparse as sp
@@ -13,13 +14,18 @@ from bulkgen.io import Spill, reading_ahead, smallest_integers
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable
     from pathlib import Path
+    from typing import Self
 
     from bulkgen.kernels.protocol import Int64Array
 
-__all__ = ["BUCKET_ENTRIES", "Bucket", "buckets_of", "gathered"]
+__all__ = ["BUCKET_ENTRIES", "Bucket", "bucket_numbers", "buckets_of", "gathered", "read_bucket", "write_part"]
 
 #: Stored entries of a bucket: 128 MiB as int32 twice, and less when its groups are summed.
 BUCKET_ENTRIES = 1 << 24
+#: Of a bucket in a file: its place, rows, stored entries, and the bytes of a column and of a value.
+_INDEX_FIELDS = 5
+#: The types of :func:`bulkgen.io.smallest_integers` by their bytes.
+_INTEGERS = {1: np.uint8, 2: np.uint16, 4: np.int32, 8: np.int64}
 
 
 @dataclass(frozen=True)
@@ -41,6 +47,12 @@ class Bucket:
     cells: Int64Array
     rows: Int64Array
     offsets: Int64Array
+
+    @classmethod
+    def of(cls, first: int, last: int, members: Int64Array, offsets: Int64Array) -> Self:
+        """Make the bucket of some groups, given their cells by group and the offsets of all groups."""
+        cells = np.sort(members)
+        return cls(first, last, cells, np.searchsorted(cells, members), offsets[first : last + 1] - offsets[first])
 
 
 def buckets_of(
@@ -66,13 +78,17 @@ def buckets_of(
     while first < n_groups:
         last = int(np.searchsorted(ends, ends[first] + BUCKET_ENTRIES, side="right")) - 1
         last = max(first + 1, last)
-        here = rows[offsets[first] : offsets[last]]
-        cells = np.sort(here)
-        found.append(
-            Bucket(first, last, cells, np.searchsorted(cells, here), offsets[first : last + 1] - offsets[first])
-        )
+        found.append(Bucket.of(first, last, rows[offsets[first] : offsets[last]], offsets))
         first = last
     return found
+
+
+def bucket_numbers(buckets: list[Bucket], n_cells: int) -> Int64Array:
+    """Return the bucket of each cell; ``len(buckets)`` for cells in no group."""
+    numbers = np.full(n_cells, len(buckets), np.int64)
+    for number, bucket in enumerate(buckets):
+        numbers[bucket.cells] = number
+    return numbers
 
 
 def gathered(
@@ -81,8 +97,11 @@ def gathered(
     *,
     shape: tuple[int, int],
     folder: Path | None = None,
+    entries: int = 0,
 ) -> Generator[tuple[Bucket, sp.csr_matrix]]:
     """Read blocks of cells once and yield each bucket with its cells, in the order of the buckets.
+
+    A matrix of cells holds until the next is asked for.
 
     What is read is set aside in the smallest types that hold it (three bytes an entry where counts are below 256 and
     genes below 65,536), in memory or, where it is more, in a temporary file.
@@ -97,43 +116,139 @@ def gathered(
         Cells and genes of all blocks.
     folder
         Of the temporary file.
+    entries
+        Stored entries of the cells of all buckets, where they are known before: room for them is looked for.
+
+    Raises
+    ------
+    ResourcesError
+        If there is no room for what is to be set aside.
     """
-    bucket_of = np.full(shape[0], len(buckets), np.int64)
-    for number, bucket in enumerate(buckets):
-        bucket_of[bucket.cells] = number
-    with Spill(folder) as spill:
+    bucket_of = bucket_numbers(buckets, shape[0])
+    # a byte for a value, and as few for a column as hold it
+    smallest = 1 + smallest_integers(np.empty(0, np.int32), shape[1] - 1).itemsize
+    with Spill(folder, least=entries * smallest) as spill:
+        held = np.zeros(len(buckets), np.int64)
+        dtype: type[np.integer[Any]] = np.int32
         for first, block in blocks:
-            _set_aside(spill, block, bucket_of[first : first + block.shape[0]], n_buckets=len(buckets))
-        numbers = range(len(buckets))
-        matrices = reading_ahead(_joined(list(spill.read(number)), shape[1]) for number in numbers)
+            here, values_type = _set_aside(
+                spill, block, bucket_of[first : first + block.shape[0]], n_buckets=len(buckets)
+            )
+            held += here
+            dtype = np.int64 if values_type == np.int64 else dtype
+        most = int(held.max(initial=0))
+        # one is filled while the other is used; memory that is given back takes longer to get again than to fill
+        rooms = cycle([(np.empty(most, np.int32), np.empty(most, dtype)) for _ in range(2)])
+        matrices = reading_ahead(
+            _joined(spill.read(number), (bucket.cells.size, shape[1]), *room)
+            for (number, bucket), room in zip(enumerate(buckets), rooms, strict=False)
+        )
         yield from zip(buckets, matrices, strict=True)
 
 
-def _set_aside(spill: Spill, block: sp.csr_matrix, bucket_of: Int64Array, *, n_buckets: int) -> None:
-    """Add the rows of a block to their buckets; bucket ``n_buckets`` is of cells in no group."""
+def write_part(
+    path: Path, blocks: Iterable[tuple[int, sp.csr_matrix]], bucket_of: Int64Array, *, n_buckets: int
+) -> None:
+    """Set the rows of some blocks aside in a file, ordered by bucket: what :func:`read_bucket` gathers.
+
+    Parameters
+    ----------
+    path
+        The file.
+    blocks
+        As of :func:`gathered`, consecutive.
+    bucket_of
+        Bucket of each of their cells.
+    n_buckets
+        Of all cells.
+    """
+    index = np.zeros((n_buckets, _INDEX_FIELDS), np.int64)
+    done = 0
+    with Spill(path.parent) as spill, path.open("wb") as file:
+        for _, block in blocks:
+            _set_aside(spill, block, bucket_of[done : done + block.shape[0]], n_buckets=n_buckets)
+            done += block.shape[0]
+        file.seek(index.nbytes)
+        for bucket in range(n_buckets):
+            segments = list(spill.read(bucket))
+            if segments:
+                arrays = [np.concatenate(parts) for parts in zip(*segments, strict=True)]
+                _, columns, values = arrays
+                index[bucket] = file.tell(), arrays[0].size, columns.size, columns.itemsize, values.itemsize
+                for array in arrays:
+                    file.write(array.data)
+        file.seek(0)
+        file.write(index.data)
+
+
+def read_bucket(paths: Iterable[Path], number: int, n_columns: int) -> sp.csr_matrix:
+    """Return the rows of a bucket, in the order of the files of :func:`write_part`."""
+    segments = []
+    wide = False
+    for path in paths:
+        with path.open("rb") as file:
+            file.seek(number * _INDEX_FIELDS * 8)
+            place, rows, entries, column_bytes, value_bytes = np.fromfile(file, np.int64, _INDEX_FIELDS).tolist()
+            if rows:
+                wide = wide or value_bytes == 8
+                file.seek(place)
+                segments.append(
+                    [
+                        np.fromfile(file, np.int32, rows),
+                        np.fromfile(file, _INTEGERS[column_bytes], entries),
+                        np.fromfile(file, _INTEGERS[value_bytes], entries),
+                    ]
+                )
+    n_rows, n_entries = (sum(segment[part].size for segment in segments) for part in (0, 1))
+    indices, data = np.empty(n_entries, np.int32), np.empty(n_entries, np.int64 if wide else np.int32)
+    return _joined(segments, (n_rows, n_columns), indices, data)
+
+
+def _set_aside(
+    spill: Spill, block: sp.csr_matrix, bucket_of: Int64Array, *, n_buckets: int
+) -> tuple[Int64Array, np.dtype[np.generic]]:
+    """Add the rows of a block to their buckets; bucket ``n_buckets`` is of cells in no group.
+
+    Returns
+    -------
+    tuple
+        The stored entries of each bucket, and the type that holds the values.
+    """
     order = np.argsort(bucket_of, kind="stable")
     ends = np.searchsorted(bucket_of[order], np.arange(n_buckets + 1))
-    largest = int(block.data.max(initial=0))
-    ordered = block if n_buckets == 1 and ends[-1] == order.size else block[order]
-    columns = smallest_integers(ordered.indices, block.shape[1] - 1)
-    values = smallest_integers(ordered.data, largest)
-    lengths = np.diff(ordered.indptr).astype(np.int32)
+    order = order[: ends[-1]]
+    starts, stops = (pointers.astype(np.int64)[order] for pointers in (block.indptr[:-1], block.indptr[1:]))
+    lengths = (stops - starts).astype(np.int32)
+    within = np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)])
+    columns = _ranges_of(smallest_integers(block.indices, block.shape[1] - 1), starts, stops)
+    values = _ranges_of(smallest_integers(block.data, int(block.data.max(initial=0))), starts, stops)
     for bucket in range(n_buckets):
         first, last = ends[bucket], ends[bucket + 1]
         if first < last:
-            entries = slice(ordered.indptr[first], ordered.indptr[last])
+            entries = slice(within[first], within[last])
             spill.append(bucket, (lengths[first:last], columns[entries], values[entries]))
+    return np.diff(within[ends]), values.dtype
 
 
-def _joined(segments: list[list[np.ndarray]], n_columns: int) -> sp.csr_matrix:
-    """Rows of a bucket in the types of the kernels."""
-    if not segments:
-        return sp.csr_matrix((0, n_columns), dtype=np.int32)
-    lengths, columns, values = zip(*segments, strict=True)
-    indptr = np.concatenate([[0], np.cumsum(np.concatenate(lengths), dtype=np.int64)])
-    wide = any(part.dtype == np.int64 for part in values)
-    matrix = sp.csr_matrix((indptr.size - 1, n_columns), dtype=np.int64 if wide else np.int32)
-    matrix.indptr = indptr
-    matrix.indices = np.concatenate(columns, dtype=np.int32)
-    matrix.data = np.concatenate(values, dtype=matrix.dtype)
+def _ranges_of(values: np.ndarray, starts: Int64Array, stops: Int64Array) -> np.ndarray:
+    """Return ranges of an array end to end."""
+    # faster than an index of every entry by far
+    raw, size = values.view(np.uint8).data, values.itemsize
+    ranges = zip((starts * size).tolist(), (stops * size).tolist(), strict=True)
+    return np.frombuffer(b"".join([raw[start:stop] for start, stop in ranges]), values.dtype)
+
+
+def _joined(
+    segments: Iterable[list[np.ndarray]], shape: tuple[int, int], indices: np.ndarray, data: np.ndarray
+) -> sp.csr_matrix:
+    """Rows of a bucket in arrays that have the types of the kernels, and room."""
+    indptr = np.zeros(shape[0] + 1, np.int64)
+    row = entry = 0
+    for lengths, columns, values in segments:
+        indptr[row + 1 : row + 1 + lengths.size] = lengths
+        indices[entry : entry + columns.size] = columns
+        data[entry : entry + values.size] = values
+        row, entry = row + lengths.size, entry + columns.size
+    matrix = sp.csr_matrix(shape, dtype=data.dtype)
+    matrix.indptr, matrix.indices, matrix.data = np.cumsum(indptr), indices[:entry], data[:entry]
     return matrix

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -12,6 +13,8 @@ import pandas as pd
 
 from bulkgen.grouped import GroupedRows, aggregate_counts
 from bulkgen.io import CellStore, make_anndata, open_cells, provenance, provenance_of
+from bulkgen.io.cell_ranges import SharedFolder, executor_for, map_ranges
+from bulkgen.io.provenance import ContentDigest
 from bulkgen.kernels import get_kernels
 from bulkgen.progress import progress_bar
 from bulkgen.splits import strata_of
@@ -19,11 +22,14 @@ from bulkgen.splits import strata_of
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Sequence
 
+    import numpy.typing as npt
     import scipy.sparse as sp
     from anndata import AnnData
 
     from bulkgen.grouped import SumType
     from bulkgen.io import Cells, CountMatrix, Names
+    from bulkgen.io.cell_ranges import CellRange
+    from bulkgen.io.executors import Executor
     from bulkgen.kernels.protocol import Float64Array, Int64Array
     from bulkgen.splits import Strata
 
@@ -62,6 +68,7 @@ def gene_moments(
     n_strata: int,
     *,
     threads: int | None = None,
+    executor: Executor | object | None = None,
     require_integers: bool = False,
     cell_names: Names | None = None,
     gene_names: Names | None = None,
@@ -82,6 +89,8 @@ def gene_moments(
         Number of strata.
     threads
         Default: the CPUs available.
+    executor
+        As in :func:`bulk_profiles`. Fractional counts are not shared out: their moments depend on the order.
     require_integers, cell_names, gene_names
         As of :func:`bulkgen.io.canonical_counts`.
 
@@ -96,6 +105,11 @@ def gene_moments(
     sizes = np.bincount(codes[order], minlength=n_strata).astype(np.int64)
     offsets = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
     if isinstance(X, CellStore):
+        engine = executor_for(X, executor)
+        if engine is not None:
+            found = _shared_out(X, codes, sizes, engine, threads=threads, require_integers=require_integers)
+            if found is not None:
+                return found
         if X.X is None:
             return _stored_moments(X, codes, sizes, threads=threads, require_integers=require_integers)
         cell_names, gene_names, X = X.obs_names, X.var_names, X.X
@@ -117,11 +131,7 @@ def _stored_moments(
     def blocks() -> Generator[GroupedRows]:
         with progress_bar("moments", cells.n_obs) as advance:
             for first, block in cells.blocks(require_integers=require_integers, hashed=True):
-                here = codes[first : first + block.shape[0]]
-                order = np.argsort(here, kind="stable")
-                order = order[np.searchsorted(here[order], 0) :]
-                offsets = np.searchsorted(here[order], np.arange(sizes.size + 1))
-                yield GroupedRows(block, order, offsets)
+                yield _grouped(block, codes[first : first + block.shape[0]], sizes.size)
                 advance(block.shape[0])
 
     for moments in (_integer_moments, _real_moments):
@@ -132,24 +142,118 @@ def _stored_moments(
     raise AssertionError("blocks of cells are checked")
 
 
+def _grouped(block: sp.csr_matrix, codes: npt.NDArray[np.integer], n_strata: int) -> GroupedRows:
+    """Group the cells of a block by stratum; -1 leaves one out."""
+    order = np.argsort(codes, kind="stable")
+    order = order[np.searchsorted(codes[order], 0) :]
+    return GroupedRows(block, order, np.searchsorted(codes[order], np.arange(n_strata + 1)))
+
+
+def _shared_out(
+    cells: CellStore,
+    codes: Int64Array,
+    sizes: Int64Array,
+    executor: Executor,
+    *,
+    threads: int | None,
+    require_integers: bool,
+) -> GeneMoments | None:
+    """Moments of cells in a file, whose ranges others add; ``None`` where the order of the cells matters."""
+    add = partial(_add_range, threads=1 if threads is None else threads, require_integers=require_integers)
+    total = _IntegerSums(np.zeros((sizes.size, cells.n_vars, 4), np.int64))
+    with SharedFolder.make(None) as folder, progress_bar("moments", cells.n_obs) as advance:
+        folder.save("strata", of_cells=codes)
+        parts = map_ranges(add, cells, folder, executor=executor, require_integers=require_integers)
+        with closing(parts):
+            for unit, largest in parts:
+                if largest is None:
+                    return None
+                name = f"sums-{unit.number}"
+                strata, values = folder.load(name, "strata"), folder.load(name, "values")
+                if not total.add(strata, values, largest=largest, cells=unit.last - unit.first):
+                    return None
+                folder.remove(name)
+                advance(unit.last - unit.first)
+    return total.moments(sizes)
+
+
+def _add_range(unit: CellRange, *, threads: int, require_integers: bool) -> tuple[list[bytes], float | None]:
+    """Leave the sums of a range in the folder, of the strata that it has; return its largest count."""
+    codes = np.asarray(unit.folder.load("strata", "of_cells")[unit.first : unit.last])
+    strata = np.unique(codes[codes >= 0])
+    places = np.where(codes >= 0, np.searchsorted(strata, codes), -1)
+    rows = unit.rows()
+    digest = ContentDigest(rows.form, rows.shape)
+    blocks = unit.blocks(digest, require_integers=require_integers)
+
+    def grouped() -> Generator[GroupedRows]:
+        for first, block in blocks:
+            here = slice(first - unit.first, first - unit.first + block.shape[0])
+            yield _grouped(block, places[here], strata.size)
+
+    with closing(blocks):
+        sums = _IntegerSums.of(grouped(), (strata.size, rows.shape[1]), threads=threads)
+    if sums is None:
+        return [], None
+    unit.folder.save(f"sums-{unit.number}", strata=strata, values=sums.values)
+    return digest.pieces(), sums.largest
+
+
 def _integer_moments(
     blocks: Iterable[GroupedRows], sizes: Int64Array, n_genes: int, threads: int | None
 ) -> GeneMoments | None:
-    moments = np.zeros((sizes.size, n_genes, 4), np.int64)
-    largest, cells = 0.0, 0
-    for grouped in blocks:
-        most = grouped.over_groups_or_genes(get_kernels().group_moments_integer, moments, threads=threads)
-        if most is None:
-            return None
-        largest, cells = max(largest, most), cells + grouped.matrix.shape[0]
-        # a sum of squares might exceed 63 bits
-        if largest * largest * max(1, cells) >= 2.0**63:
-            return None
-    nonzeros, total, squares, most_counts = np.ascontiguousarray(np.moveaxis(moments, -1, 0))
-    with np.errstate(invalid="ignore", divide="ignore"):
-        mean = total / sizes[:, None]
-        variance = _integer_variance(sizes, total, squares)
-    return _gene_moments(sizes, nonzeros, total, mean, variance, most_counts.astype(np.float64))
+    sums = _IntegerSums.of(blocks, (sizes.size, n_genes), threads=threads)
+    return None if sums is None else sums.moments(sizes)
+
+
+@dataclass
+class _IntegerSums:
+    """What integer moments are made of; those of parts of the cells are put together in any order.
+
+    Attributes
+    ----------
+    values
+        Non-zeros, sum, sum of squares and largest count of each gene in each stratum, shape (n_strata, n_genes, 4).
+    largest, cells
+        Largest count of all, and number of cells.
+    """
+
+    values: Int64Array
+    largest: float = 0.0
+    cells: int = 0
+
+    @classmethod
+    def of(cls, blocks: Iterable[GroupedRows], shape: tuple[int, int], *, threads: int | None) -> _IntegerSums | None:
+        """Add blocks of cells; ``None`` where a value is fractional, or a sum of squares might not fit."""
+        sums = cls(np.zeros((*shape, 4), np.int64))
+        for grouped in blocks:
+            kernel = get_kernels().group_moments_integer
+            most = grouped.over_groups_or_genes(kernel, sums.values, threads=threads)
+            if most is None:
+                return None
+            sums.largest, sums.cells = max(sums.largest, most), sums.cells + grouped.matrix.shape[0]
+            if not sums.fit():
+                return None
+        return sums
+
+    def add(self, strata: npt.NDArray[np.integer], values: Int64Array, *, largest: float, cells: int) -> bool:
+        """Add the sums of other cells in some of the strata; ``False`` if they do not fit."""
+        self.largest, self.cells = max(self.largest, largest), self.cells + cells
+        self.values[strata, :, :3] += values[:, :, :3]
+        self.values[strata, :, 3] = np.maximum(self.values[strata, :, 3], values[:, :, 3])
+        return self.fit()
+
+    def fit(self) -> bool:
+        """Whether no sum of squares can exceed 63 bits."""
+        return self.largest * self.largest * max(1, self.cells) < 2.0**63
+
+    def moments(self, sizes: Int64Array) -> GeneMoments:
+        """Return the moments of strata of these sizes."""
+        nonzeros, total, squares, most_counts = np.ascontiguousarray(np.moveaxis(self.values, -1, 0))
+        with np.errstate(invalid="ignore", divide="ignore"):
+            mean = total / sizes[:, None]
+            variance = _integer_variance(sizes, total, squares)
+        return _gene_moments(sizes, nonzeros, total, mean, variance, most_counts.astype(np.float64))
 
 
 def _real_moments(
@@ -209,7 +313,13 @@ def _multiply(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return x1 * y1 + (middle >> shift) + (other >> shift), x * y
 
 
-def bulk_profiles(adata: Cells, *, by: str | Sequence[str], threads: int | None = None) -> AnnData:
+def bulk_profiles(
+    adata: Cells,
+    *,
+    by: str | Sequence[str],
+    threads: int | None = None,
+    executor: Executor | object | None = None,
+) -> AnnData:
     """Aggregate the cells, or the measured bulk samples, of each stratum to one bulk profile.
 
     Parameters
@@ -222,6 +332,10 @@ def bulk_profiles(adata: Cells, *, by: str | Sequence[str], threads: int | None 
         One or more columns of ``obs`` (label, or label and dose); each observed combination is a stratum.
     threads
         Default: the CPUs available.
+    executor
+        Add ranges of cells in a file on a ``concurrent.futures.Executor`` or the like, or a ``distributed.Client``,
+        whose workers see the file and the folder for temporary files (TMPDIR); `threads` are then those of each
+        worker, 1 by default. The bits are the same. Default: the active ``distributed.Client``, else this process.
 
     Returns
     -------
@@ -244,7 +358,14 @@ def bulk_profiles(adata: Cells, *, by: str | Sequence[str], threads: int | None 
     cells = open_cells(adata)
     strata = strata_of(cells.obs, by)
     unit = unit_of(cells)
-    moments = gene_moments(cells, strata.codes, len(strata.table), threads=threads, require_integers=unit == "counts")
+    moments = gene_moments(
+        cells,
+        strata.codes,
+        len(strata.table),
+        threads=threads,
+        executor=executor,
+        require_integers=unit == "counts",
+    )
     columns = [by] if isinstance(by, str) else list(by)
     if holds_samples(cells):
         parameters = {"by": columns, "unit": unit}

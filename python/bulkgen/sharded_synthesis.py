@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-import logging
-from dataclasses import dataclass
-from functools import lru_cache
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, cast
 
@@ -15,14 +13,12 @@ import pandas as pd
 import scipy.sparse as sp
 
 from bulkgen.cell_request import CellRequest, cell_name, cells_per_stratum
-from bulkgen.errors import ShardError, StoppedError
 from bulkgen.fits import Fit, load_fit
 from bulkgen.io import content_hash, open_cells, open_shards, provenance_of
 from bulkgen.io.cell_shards import manifest_text, write_cell_shard
-from bulkgen.io.executors import active_executor, map_units, stop_asked
-from bulkgen.io.resources import available_memory, free_space, require_memory, require_space, size_text
-from bulkgen.io.shards import MANIFEST_FILE, ShardFolder, size_of
-from bulkgen.progress import progress_bar
+from bulkgen.io.executors import active_executor
+from bulkgen.io.shard_jobs import Shards, make_shards
+from bulkgen.io.shards import MANIFEST_FILE, ShardFolder
 from bulkgen.rng import STREAM_VERSION
 from bulkgen.tokens.arrow import bulkgen_version, load_dataset, plain_provenance
 from bulkgen.tokens.drawn import DrawnCells
@@ -38,55 +34,11 @@ if TYPE_CHECKING:
     from bulkgen.io.shards import ShardRecord
     from bulkgen.tokens import TokenDataset
 
-__all__ = ["Shards", "TokenOptions", "memory_per_cell", "source_of", "synthesize_shards"]
-
-_LOG = logging.getLogger(__name__)
+__all__ = ["TokenOptions", "memory_per_cell", "source_of", "synthesize_shards"]
 
 _FIT_FILE = "fit.h5ad"
-#: Cells that are made to see what a cell takes: of a shard with the fewer, and one with the more.
-_FEW, _MORE = 64, 320
-
-
-@dataclass(frozen=True)
-class Shards:
-    """A folder of shards.
-
-    Attributes
-    ----------
-    path
-        The folder.
-    kind
-        ``tokens`` or ``cells``.
-    done, total
-        Shards that are done, and all of them.
-    """
-
-    path: Path
-    kind: Literal["tokens", "cells"]
-    done: int
-    total: int
-
-    @property
-    def complete(self) -> bool:
-        """Whether all shards are done, and the folder is one data set."""
-        return (self.path / MANIFEST_FILE).is_file()
-
-    def open(self) -> TokenDataset | AnnData:
-        """Open all shards as one.
-
-        Returns
-        -------
-        TokenDataset
-            Of tokens, as :meth:`bulkgen.TokenDataset.load` opens them.
-        anndata.AnnData
-            Of cells, as :func:`bulkgen.open_shards` opens them.
-
-        Raises
-        ------
-        ValueError
-            If they are not complete.
-        """
-        return load_dataset(self.path) if self.kind == "tokens" else open_shards(self.path)
+#: Cells that are made to see what memory a cell takes.
+_FEW = 320
 
 
 @dataclass(frozen=True)
@@ -111,16 +63,6 @@ class TokenOptions:
         }
 
 
-@dataclass(frozen=True)
-class _Unit:
-    """One shard to make, for whichever process."""
-
-    folder: str
-    fingerprint: str
-    number: int
-    threads: int | None
-
-
 def synthesize_shards(
     out: str | Path,
     make_fit: Callable[[], Fit],
@@ -136,7 +78,7 @@ def synthesize_shards(
     executor: object | None,
     threads: int | None,
     force: bool,
-) -> Shards:
+) -> Shards[TokenDataset] | Shards[AnnData]:
     """Make what is missing of a folder of shards, as :func:`bulkgen.synthesize` does with `shard_size`.
 
     Parameters
@@ -188,43 +130,12 @@ def synthesize_shards(
 
     engine = active_executor(executor)
     folder = ShardFolder.begin(out, asked, prepare, join=resume or shard[1] > 1)
-    mine = folder.plan.share(shard)
-    job = _job(str(folder.path), folder.fingerprint)
-    missing = [number for number in mine if folder.record(number) is None]
-    if missing:
-        _check_resources(job, missing, engine is not None, force=force)
-    # verified by whoever does the unit: hashing a shard takes a while too
-    units = [
-        _Unit(str(folder.path), folder.fingerprint, number, 1 if engine and threads is None else threads)
-        for number in mine
-    ]
-    done = 0
-    with progress_bar("synthesize", sum(b - a for a, b in map(folder.plan.span, mine))) as advance:
-        for place, outcome in map_units(_do, units, executor=engine):
-            if isinstance(outcome, Exception):
-                raise _failed(folder, mine[place], outcome) from outcome
-            done += 1
-            first, last = folder.plan.span(mine[place])
-            advance(last - first)
-    if done < len(mine) and stop_asked():
-        raise StoppedError(done, len(mine))
-    records = folder.records()
-    finished = [record for record in records if record is not None]
-    if len(finished) == len(records):
-        folder.finish(job.texts(finished))
-    return Shards(folder.path, job.kind, len(finished), len(records))
-
-
-def _failed(folder: ShardFolder, number: int, error: Exception) -> ShardError:
-    """Say which shard could not be made; of an error of the system, its number stays."""
-    text = (
-        f"shard {folder.plan.name(number)} could not be made: {str(error) or type(error).__name__}; what is done "
-        f"stays, go on with resume=True (--resume)"
+    done, total = make_shards(
+        folder, _open, title="synthesize", shard=shard, executor=engine, threads=threads, force=force
     )
-    failed = ShardError(text)
-    if isinstance(error, OSError):
-        failed.errno = error.errno
-    return failed
+    if tokens is None:
+        return Shards(folder.path, "cells", done, total, open_shards)
+    return Shards(folder.path, "tokens", done, total, load_dataset)
 
 
 def _drawn(request: CellRequest, key: int, options: TokenOptions) -> DrawnCells:
@@ -251,10 +162,6 @@ class _Job:
     tokens: TokenOptions | None
 
     @property
-    def kind(self) -> Literal["tokens", "cells"]:
-        return "cells" if self.tokens is None else "tokens"
-
-    @property
     def key(self) -> int:
         return int(self.folder.request["asked"]["key"], 16)
 
@@ -262,11 +169,9 @@ class _Job:
     def provenance(self) -> dict[str, object]:
         return cast("dict[str, object]", self.folder.request["facts"]["provenance"])
 
-    def write(
-        self, path: Path, first: int, last: int, *, threads: int | None, request: CellRequest | None = None
-    ) -> tuple[int, dict[str, object]]:
-        """Write the cells ``[first, last)``, of another request if one is given."""
-        request = request or self.request
+    def write(self, path: Path, first: int, last: int, *, threads: int | None) -> tuple[int, dict[str, object]]:
+        """Write the cells ``[first, last)``."""
+        request = self.request
         if self.tokens is not None:
             return write_shard(path, _drawn(request, self.key, self.tokens), first, last, threads=threads)
         cells = request.cells(first, last, key=self.key, record=self.provenance, threads=threads)
@@ -278,6 +183,16 @@ class _Job:
                 categories = sorted(set(request.fit.strata[name][has_cells].dropna()))
                 cells.obs[name] = pd.Categorical(values, categories)
         return last - first, write_cell_shard(path, cells)
+
+    def try_out(self, path: Path, rows: int) -> int:
+        """Write about so many cells of the strata in proportion; return their number."""
+        few = _few(self.request, rows)
+        replace(self, request=few).write(path, 0, few.total, threads=1)
+        return few.total
+
+    def memory(self, rows: int) -> float:
+        """Return the bytes of memory that a shard of so many cells takes."""
+        return 0.0 if self.tokens is not None else memory_per_cell(self.request, key=self.key) * rows
 
     def texts(self, records: Sequence[ShardRecord]) -> dict[str, str]:
         """Return the files that make the shards one data set."""
@@ -294,27 +209,14 @@ class _Job:
         return data_set_files(drawn, records, provenance=self.provenance, version=facts["bulkgen"], more=more)
 
 
-@lru_cache(maxsize=1)
-def _job(path: str, fingerprint: str) -> _Job:
-    """Open a folder, once in a process; the fingerprint tells apart folders that had the same name."""
-    folder = ShardFolder.open(path)
-    if folder.fingerprint != fingerprint:
-        raise ValueError(f"{path} holds shards of another request than when the work began")
+def _open(folder: ShardFolder) -> _Job:
+    """Open the job of a folder."""
     asked = folder.request["asked"]
     tokens = None
     if asked["to"] == "tokens":
         vocabulary = Vocabulary.load(folder.file(VOCABULARY_FILE))
         tokens = TokenOptions(vocabulary, asked["label"], asked["columns"], asked["gene_ids"], asked["keep_empty"])
-    request = CellRequest(load_fit(folder.file(_FIT_FILE)), folder.request["facts"]["numbers"])
-    return _Job(folder, request, tokens)
-
-
-def _do(unit: _Unit) -> None:
-    """Make a shard, unless it is there."""
-    job = _job(unit.folder, unit.fingerprint)
-    if job.folder.verified(unit.number) is None:
-        first, last = job.folder.plan.span(unit.number)
-        job.folder.make(unit.number, lambda path: job.write(path, first, last, threads=unit.threads))
+    return _Job(folder, CellRequest(load_fit(folder.file(_FIT_FILE)), folder.request["facts"]["numbers"]), tokens)
 
 
 def source_of(
@@ -347,7 +249,7 @@ def _hash_of(cells: Cells) -> str:
 
 def memory_per_cell(request: CellRequest, *, key: int) -> float:
     """Return the bytes of memory that making a cell of a matrix takes, measured on a few hundred."""
-    cells = _few(request, _MORE)
+    cells = _few(request, _FEW)
     matrix = cells.cells(0, cells.total, key=key, record={}, threads=1).X
     if sp.issparse(matrix):
         # its parts, and the matrix that they are put together to
@@ -361,36 +263,3 @@ def _few(request: CellRequest, n: int) -> CellRequest:
     ends = np.cumsum(request.numbers, dtype=np.int64)
     shares = np.diff(ends * min(n, request.total) // request.total, prepend=0)
     return CellRequest(request.fit, shares.tolist(), request.epoch)
-
-
-def _check_resources(job: _Job, missing: Sequence[int], elsewhere: bool, *, force: bool) -> None:  # noqa: FBT001
-    """Say what the missing shards will take, and refuse what there is no room for."""
-    plan, folder = job.folder.plan, job.folder
-    few, more = _few(job.request, _FEW), _few(job.request, _MORE)
-    rows = [last - first for first, last in map(plan.span, missing)]
-    with folder.scratch() as scratch:
-        sizes = []
-        for name, request in (("few", few), ("more", more)):
-            path = scratch / f"{name}{plan.suffix}"
-            job.write(path, 0, request.total, threads=1, request=request)
-            sizes.append(size_of(path))
-    # what a shard takes beside its cells, such as the annotation of the genes
-    per_cell = (sizes[1] - sizes[0]) / (more.total - few.total) if more.total > few.total else sizes[0] / few.total
-    fixed = max(0.0, sizes[0] - per_cell * few.total)
-    needed = int(per_cell * sum(rows) + fixed * len(rows))
-    free, available = free_space(folder.path), available_memory()
-    text = (
-        f"{sum(rows):,} cells in {len(rows):,} shards to make: about {size_text(needed)} on disk "
-        f"({size_text(per_cell)} a cell), {size_text(free)} free"
-    )
-    memory = 0.0
-    if job.tokens is None:
-        memory = memory_per_cell(job.request, key=job.key) * max(rows)
-        text += f"; {size_text(memory)} of memory a shard"
-        if available is not None:
-            text += f", {size_text(available)} available"
-    _LOG.info(text)
-    require_space(needed, folder.path, what=f"{sum(rows):,} cells", force=force)
-    if not elsewhere:
-        remedy = "ask for smaller shards with shard_size= (--shard-size)"
-        require_memory(int(memory), what=f"a shard of {max(rows):,} cells", remedy=remedy, force=force)

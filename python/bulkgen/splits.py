@@ -15,7 +15,7 @@ from bulkgen.kernels.truncated_gaussian import draw_truncated_gaussian, plan_tru
 from bulkgen.rng import Purpose, key_from_rng
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from anndata import AnnData
 
@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 __all__ = ["BenchmarkSplit", "Groups", "Strata", "k_groups", "split_benchmark", "strata_of", "systematic"]
 
 Remainder = Literal["drop", "keep", "merge"]
+
+#: Strata, and room for cells, that random numbers are drawn for at once: each call has its cost.
+_STRATA_AT_ONCE, _CELLS_AT_ONCE = 4096, 1 << 18
 
 
 @dataclass(frozen=True)
@@ -87,10 +90,7 @@ def strata_of(obs: pd.DataFrame, by: str | Sequence[str]) -> Strata:
 
 def shuffled(rows: Int64Array, *, key: int, purpose: Purpose, stratum: int) -> Int64Array:
     """Return `rows` in the random order of stratum number `stratum` (sorted by one 64-bit word each)."""
-    words = np.empty((1, 2 * rows.size), np.uint32)
-    get_kernels().philox_words(words, key=key, purpose=int(purpose), first_cell=stratum)
-    high, low = words[0, 0::2].astype(np.uint64), words[0, 1::2].astype(np.uint64)
-    return rows[np.argsort((high << np.uint64(32)) | low, kind="stable")]
+    return rows[_orders(np.array([rows.size]), key=key, purpose=purpose, first_stratum=stratum)]
 
 
 @dataclass(frozen=True)
@@ -281,36 +281,32 @@ def k_groups(
     if remainder not in ("drop", "keep", "merge"):
         raise ValueError(f"remainder must be 'drop', 'keep' or 'merge', got {remainder!r}")
     key = key_from_rng(rng)
+    sizes = np.bincount(strata.codes, minlength=len(strata.table))
+    if remainder != "keep" and (few := np.flatnonzero(sizes < k)).size:
+        raise LabelError(
+            f"stratum {strata.names()[few[0]]!r} has {sizes[few[0]]} cell(s), fewer than k = {k:g}; lower k, or make "
+            "one group of them with remainder='keep' (--remainder keep)"
+        )
+    by_stratum = np.argsort(strata.codes, kind="stable")
+    starts = np.concatenate([[0], np.cumsum(sizes)])
     group_of = np.full(strata.codes.size, -1, np.int64)
     stratum: list[Int64Array] = []
     n_groups = 0
-    dropped = 0
-    for number, (name, rows) in enumerate(zip(strata.names(), strata.rows(), strict=True)):
-        if rows.size < k and remainder != "keep":
+    for first, last in _batches(sizes):
+        here = sizes[first:last]
+        ends, numbers = _group_ends(here, k=k, cv=cv, remainder=remainder, key=key, first_stratum=first)
+        if (none := np.flatnonzero(numbers == 0)).size:
             raise LabelError(
-                f"stratum {name!r} has {rows.size} cell(s), fewer than k = {k:g}; lower k, or make one group of them "
-                "with remainder='keep' (--remainder keep)"
+                f"stratum {strata.names()[first + none[0]]!r} has {here[none[0]]} cell(s), fewer than its first group "
+                "needs; lower k or use remainder='merge'"
             )
-        order = shuffled(rows, key=key, purpose=Purpose.GROUP_SHUFFLE, stratum=number)
-        ends = np.cumsum(_group_sizes(rows.size, k=k, cv=cv, key=key, stratum=number))
-        ends = ends[: int(np.searchsorted(ends, rows.size)) + 1]
-        if ends[-1] > rows.size:
-            complete = ends[:-1]
-            if remainder == "keep" or (remainder == "merge" and complete.size == 0):
-                ends = np.append(complete, rows.size)
-            elif remainder == "merge":
-                ends = np.append(complete[:-1], rows.size)
-            else:
-                ends = complete
-        if ends.size == 0:
-            raise LabelError(
-                f"stratum {name!r} has {rows.size} cell(s), fewer than its first group needs; lower k or use "
-                "remainder='merge'"
-            )
-        dropped += rows.size - int(ends[-1])
-        group_of[order[: ends[-1]]] = n_groups + np.repeat(np.arange(ends.size), np.diff(ends, prepend=0))
-        n_groups += ends.size
-        stratum.append(np.full(ends.size, number, np.int64))
+        order = _orders(here, key=key, purpose=Purpose.GROUP_SHUFFLE, first_stratum=first)
+        place = np.arange(order.size) - np.repeat(starts[first:last] - starts[first], here)
+        used = order[place < np.repeat(ends[np.arange(here.size), numbers - 1], here)]
+        group_sizes = np.diff(ends, axis=1, prepend=0)[np.arange(ends.shape[1]) < numbers[:, None]]
+        group_of[by_stratum[starts[first] + used]] = n_groups + np.repeat(np.arange(group_sizes.size), group_sizes)
+        n_groups += group_sizes.size
+        stratum.append(np.repeat(np.arange(first, last), numbers))
     grouped = np.flatnonzero(group_of >= 0)
     first_place = np.unique(group_of[grouped], return_index=True)[1]
     by_first_cell = np.argsort(first_place, kind="stable")
@@ -318,18 +314,54 @@ def k_groups(
     rank[by_first_cell] = np.arange(n_groups)
     codes = rank[group_of[grouped]]
     offsets = np.concatenate([[0], np.cumsum(np.bincount(codes, minlength=n_groups))])
-    return Groups(grouped[np.argsort(codes, kind="stable")], offsets, np.concatenate(stratum)[by_first_cell], dropped)
+    return Groups(
+        grouped[np.argsort(codes, kind="stable")],
+        offsets,
+        np.concatenate(stratum)[by_first_cell],
+        strata.codes.size - grouped.size,
+    )
 
 
-def _group_sizes(n_cells: int, *, k: float, cv: float, key: int, stratum: int) -> Int64Array:
-    """Sizes of more groups than `n_cells` cells can fill, from the group-size stream of the stratum."""
-    most = int(n_cells / max(1.0, k * (1 - cv))) + 64
-    plan = plan_truncated_gaussian(np.full(most, float(k)), cv * k, -np.inf, np.inf)
+def _batches(sizes: Int64Array) -> Iterator[tuple[int, int]]:
+    """Cut strata into consecutive batches that are drawn at once; the largest of a batch sets the room of all."""
+    first = 0
+    while first < sizes.size:
+        room = np.maximum.accumulate(sizes[first : first + _STRATA_AT_ONCE])
+        room *= np.arange(1, room.size + 1)
+        last = first + max(1, int(np.searchsorted(room, _CELLS_AT_ONCE, side="right")))
+        yield first, last
+        first = last
+
+
+def _orders(sizes: Int64Array, *, key: int, purpose: Purpose, first_stratum: int) -> Int64Array:
+    """Return the cells of consecutive strata, numbered one stratum after the other, in random order within each."""
+    words = np.empty((sizes.size, 2 * sizes.max(initial=0)), np.uint32)
+    get_kernels().philox_words(words, key=key, purpose=int(purpose), first_cell=first_stratum)
+    values = (words[:, 0::2].astype(np.uint64) << np.uint64(32)) | words[:, 1::2]
+    values = values[np.arange(values.shape[1]) < sizes[:, None]]
+    return np.lexsort((values, np.repeat(np.arange(sizes.size), sizes)))
+
+
+def _group_ends(
+    sizes: Int64Array, *, k: float, cv: float, remainder: Remainder, key: int, first_stratum: int
+) -> tuple[Int64Array, Int64Array]:
+    """Return where the groups of consecutive strata end (a row each, longer than needed), and how many there are."""
+    most = int(sizes.max() / max(1.0, k * (1 - cv))) + 64
     while True:
-        sizes = np.empty((1, most), np.float32)
-        draw_truncated_gaussian(plan, sizes, key=key, first_cell=stratum, purpose=Purpose.GROUP_SIZE, threads=1)
-        rounded: Int64Array = np.maximum(1, np.floor(sizes[0] + 0.5)).astype(np.int64)
-        if rounded.sum() >= n_cells:
-            return rounded
-        most *= 2
         plan = plan_truncated_gaussian(np.full(most, float(k)), cv * k, -np.inf, np.inf)
+        drawn = np.empty((sizes.size, most), np.float32)
+        draw_truncated_gaussian(plan, drawn, key=key, first_cell=first_stratum, purpose=Purpose.GROUP_SIZE, threads=1)
+        ends = np.cumsum(np.maximum(1, np.floor(drawn + 0.5)).astype(np.int64), axis=1)
+        if (ends[:, -1] >= sizes).all():
+            break
+        most *= 2
+    strata = np.arange(sizes.size)
+    complete = np.count_nonzero(ends < sizes[:, None], axis=1)
+    numbers = complete + 1
+    incomplete = ends[strata, complete] > sizes
+    if remainder == "drop":
+        return ends, numbers - incomplete
+    if remainder == "merge":
+        numbers = np.maximum(1, numbers - incomplete)
+    ends[strata, numbers - 1] = sizes
+    return ends, numbers

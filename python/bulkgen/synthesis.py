@@ -9,6 +9,7 @@ from bulkgen.fits import Fit, fit_made, load_fit
 from bulkgen.generators.registry import DEFAULT_METHOD, make_generator
 from bulkgen.io import check_output
 from bulkgen.io.resources import available_memory, require_memory
+from bulkgen.io.shard_jobs import check_shard_arguments
 from bulkgen.rng import key_from_rng
 from bulkgen.sharded_synthesis import TokenOptions, memory_per_cell, source_of, synthesize_shards
 from bulkgen.tokens.drawn import DrawnCells, tokenize_drawn
@@ -23,8 +24,8 @@ if TYPE_CHECKING:
     from bulkgen.generators import Generator
     from bulkgen.io import Cells
     from bulkgen.io.executors import Executor
+    from bulkgen.io.shard_jobs import Shards
     from bulkgen.rng import RandomState
-    from bulkgen.sharded_synthesis import Shards
     from bulkgen.tokens import TokenDataset, Vocabulary
     from bulkgen.tokens.dictionaries import VocabularyPath
 
@@ -98,7 +99,7 @@ def synthesize(
     executor: Executor | object | None = ...,
     force: bool = ...,
     **parameters: Any,  # noqa: ANN401 - the generator checks them
-) -> Shards: ...
+) -> Shards[TokenDataset] | Shards[AnnData]: ...
 
 
 def synthesize(
@@ -127,7 +128,7 @@ def synthesize(
     executor: Executor | object | None = None,
     force: bool = False,
     **parameters: Any,
-) -> AnnData | TokenDataset | Shards:
+) -> AnnData | TokenDataset | Shards[TokenDataset] | Shards[AnnData]:
     """Generate synthetic cells from bulk profiles, or their tokens.
 
     Parameters
@@ -224,16 +225,14 @@ def synthesize(
             raise ValueError(
                 f"{named[0]!r} is an argument of tokens: pass to='tokens' too (cells are written with bulkgen.write)"
             )
-    if shard_size is None:
-        of_shards = {"format": format, "resume": resume, "executor": executor}
-        named = [name for name, value in of_shards.items() if value]
-        if named or shard != (1, 1):
-            raise ValueError(f"{(*named, 'shard')[0]!r} is an argument of shards: pass shard_size= (--shard-size) too")
-    elif out is None or overwrite:
-        raise ValueError("shards are written to a new folder: pass out=, without overwrite")
-    elif shard_size < 1:
-        raise ValueError(f"shard_size must be at least 1, got {shard_size}")
-    elif format not in (None, *(("h5ad", "zarr") if to == "cells" else ())):
+    check_shard_arguments(
+        shard_size,
+        out=out,
+        overwrite=overwrite,
+        shard=shard,
+        of_shards={"format": format, "resume": resume, "executor": executor},
+    )
+    if shard_size is not None and format not in (None, *(("h5ad", "zarr") if to == "cells" else ())):
         raise ValueError(f"format must be 'h5ad' or 'zarr', of cells alone; got {format!r}")
     given, generator = _given(fitted, bulk, reference=reference, by=by, method=method, parameters=parameters)
 

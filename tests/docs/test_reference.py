@@ -27,6 +27,7 @@ RAISE_NOTHING = {
     "BenchmarkResults.summary",
     "BenchmarkResults.value",
     "BenchmarkSplit.summary",
+    "CellStore.set_hash",
     "CellStore.stored_hash",
     "CellStore.to_memory",
     "CellStore.select_genes",

@@ -4,17 +4,13 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import pytest
 
-import bulkgen
 from bulkgen.io.executors import active_executor, finish_on_sigterm, map_units, stop_asked
-from count_cases import labelled_cells
 
 
 def third_fails(number: int) -> int:
@@ -69,38 +65,3 @@ def test_sigterm_stops_after_the_units_in_flight(pooled):
 def test_something_else_is_no_executor():
     with pytest.raises(TypeError, match=r"method submit.*got 3"):
         active_executor(3)
-
-
-@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="kills a worker")
-def test_a_cluster_whose_worker_is_killed_gives_the_bytes_of_one_process(tmp_path):
-    distributed = pytest.importorskip("distributed")
-    fit = bulkgen.fit_generator(labelled_cells(3, {"A": 60, "B": 50}, n_genes=120, mean=1.0), by="label", method="thin")
-    how = {"fitted": fit, "n_cells": 250, "shard_size": 10}
-    bulkgen.synthesize(out=tmp_path / "one", threads=1, **how)
-    killed = []
-
-    def kill(client: distributed.Client) -> None:
-        deadline = time.monotonic() + 60
-        while len(list((tmp_path / "two").glob("records/*"))) < 4 and time.monotonic() < deadline:
-            time.sleep(0.005)
-        worker = next(iter(client.cluster.workers.values())).pid
-        os.kill(worker, signal.SIGKILL)
-        killed.append(len(list((tmp_path / "two").glob("records/*"))))
-
-    with (
-        distributed.LocalCluster(n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None) as cluster,
-        distributed.Client(cluster) as client,
-    ):
-        killer = threading.Thread(target=kill, args=(client,))
-        killer.start()
-        # the client is found without being passed
-        shards = bulkgen.synthesize(out=tmp_path / "two", **how)
-        killer.join()
-    assert shards.complete
-    assert 4 <= killed[0] < 50
-    assert contents(tmp_path / "two") == contents(tmp_path / "one")
-
-
-def contents(folder: Path) -> dict[str, bytes]:
-    """Every file's content."""
-    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}

@@ -221,7 +221,7 @@ def test_a_failure_leaves_nothing_behind(place, failure, cells, mapped_vocabular
 def test_a_failure_between_batches_leaves_the_older_data_set(cells, mapped_vocabulary, tmp_path, monkeypatch):
     options = {"vocabulary": mapped_vocabulary, "label": "kind", "out": tmp_path / "cells.dataset"}
     before = tokenize(cells, **options)
-    monkeypatch.setattr("bulkgen.tokens.encode.CELLS_PER_BLOCK", 20)
+    monkeypatch.setattr("bulkgen.tokens.encoder.CELLS_PER_BLOCK", 20)
     calls = []
 
     def interrupted(self, block, obs):

@@ -180,7 +180,7 @@ class LazyCells:
 
 
 def test_a_lazy_matrix_is_read_by_blocks_and_errors_name_the_cell(monkeypatch, plain_vocabulary):
-    monkeypatch.setattr("bulkgen.tokens.encode.CELLS_PER_BLOCK", 64)
+    monkeypatch.setattr("bulkgen.tokens.encoder.CELLS_PER_BLOCK", 64)
     cells = cells_of(sp.csr_matrix(big()))
     log = []
     found = tokenize(LazyCells(cells, log), vocabulary=plain_vocabulary)
@@ -197,7 +197,7 @@ def test_tokens_do_not_depend_on_blocks_or_threads(rows, monkeypatch, backend, m
     genes = [*GENES[:11], "ISG15"]
     cells = cells_of(sp.csr_matrix(big()), genes)
     reference = tokenize(cells, vocabulary=mapped_vocabulary, counts=True, threads=1)
-    monkeypatch.setattr("bulkgen.tokens.encode.CELLS_PER_BLOCK", rows)
+    monkeypatch.setattr("bulkgen.tokens.encoder.CELLS_PER_BLOCK", rows)
     for threads in (1, 3, 16):
         found = tokenize(cells, vocabulary=mapped_vocabulary, counts=True, threads=threads)
         assert found.table.equals(reference.table)
@@ -454,7 +454,7 @@ def test_cells_are_read_and_written_by_blocks(tmp_path, monkeypatch, mapped_voca
     file = tmp_path / "cells.h5ad"
     cells.write_h5ad(file)
     expected_table = tokenize(cells, vocabulary=mapped_vocabulary, label="kind", counts=True).table
-    monkeypatch.setattr("bulkgen.tokens.encode.CELLS_PER_BLOCK", 700)
+    monkeypatch.setattr("bulkgen.tokens.encoder.CELLS_PER_BLOCK", 700)
     dataset = tokenize(file, vocabulary=mapped_vocabulary, label="kind", counts=True, out=tmp_path / "cells.dataset")
     assert isinstance(dataset, TokenDataset)
     assert dataset.table.equals(expected_table)

@@ -23,11 +23,9 @@ __all__ = [
     "Output",
     "Overwrite",
     "Rng",
-    "Shard",
     "Threads",
     "VocabularyPaths",
     "print_result",
-    "read_shard",
     "split_columns",
 ]
 
@@ -38,7 +36,6 @@ Output = Annotated[Path, typer.Option("--out", "-o", help="Where to write the re
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace an output that exists.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on standard output.")]
 Rng = Annotated[int, typer.Option("--rng", min=0, help="Seed: the same seed gives the same bits.")]
-Shard = Annotated[str, typer.Option("--shard", metavar="I/N", help="Only the I-th of N equal shares of the work.")]
 Threads = Annotated[int | None, typer.Option("--threads", min=1, help="Threads to use (default: the CPUs available).")]
 
 VocabularyPaths = Annotated[
@@ -59,14 +56,6 @@ KeepEmpty = Annotated[bool, typer.Option("--keep-empty", help="Keep cells that e
 def split_columns(columns: str | None) -> list[str] | None:
     """Read the names of --columns."""
     return [name.strip() for name in columns.split(",")] if columns else None
-
-
-def read_shard(text: str) -> tuple[int, int]:
-    """Read the share of --shard."""
-    number, slash, count = text.partition("/")
-    if not (slash and number.isdigit() and count.isdigit() and 1 <= int(number) <= int(count)):
-        raise typer.BadParameter(f"{text!r} is not of the form I/N, with I from 1 to N", param_hint="--shard")
-    return int(number), int(count)
 
 
 def print_result(result: Mapping[str, object], *, as_json: bool) -> None:

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from bulkgen.cli.options import By, InputCells, Json, Layer, Output, Overwrite, Rng, Threads, print_result
+from bulkgen.cli.shards import DaskAddress
 
 __all__ = ["pseudobulk"]
 
@@ -49,30 +50,33 @@ def pseudobulk(
     layer: Layer = None,
     rng: Rng = 0,
     threads: Threads = None,
+    dask: DaskAddress = None,
     overwrite: Overwrite = False,
     json_: Json = False,
 ) -> None:
     """Aggregate cells within each stratum, about k at a time."""
     import bulkgen
     from bulkgen.io import check_cells_output
+    from bulkgen.io.executors import dask_scheduler
 
     check_cells_output(out, overwrite=overwrite)
     opened = bulkgen.open_cells(cells, layer=layer)
-    result = bulkgen.pseudobulk(
-        opened,
-        by=by,
-        k=k,
-        strategy=None if strategy is None else strategy.value,
-        cv=cv,
-        remainder=remainder.value,
-        round=round_,
-        thin=thin,
-        sparse=not dense,
-        rng=rng,
-        threads=threads,
-        out=out,
-        overwrite=overwrite,
-    )
+    with dask_scheduler(dask):
+        result = bulkgen.pseudobulk(
+            opened,
+            by=by,
+            k=k,
+            strategy=None if strategy is None else strategy.value,
+            cv=cv,
+            remainder=remainder.value,
+            round=round_,
+            thin=thin,
+            sparse=not dense,
+            rng=rng,
+            threads=threads,
+            out=out,
+            overwrite=overwrite,
+        )
     sizes = result.obs["n_obs_aggregated"]
     print_result(
         {

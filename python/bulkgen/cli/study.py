@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bulkgen.cli.options import Json, Shard, read_shard
+from bulkgen.cli.options import Json
+from bulkgen.cli.shards import Shard, read_shard
 
 if TYPE_CHECKING:
     from bulkgen.study import StudyConfig, StudyEvent, StudyResults

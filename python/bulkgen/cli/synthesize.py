@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import logging
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
@@ -21,17 +19,23 @@ from bulkgen.cli.options import (
     Output,
     Overwrite,
     Rng,
-    Shard,
     Threads,
     VocabularyPaths,
     print_result,
-    read_shard,
     split_columns,
 )
+from bulkgen.cli.shards import (
+    DaskAddress,
+    Force,
+    Resume,
+    Shard,
+    ShardSize,
+    for_shards_only,
+    print_shards,
+    read_shard,
+    shard_job,
+)
 from bulkgen.cli.token_result import print_tokens
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 __all__ = ["synthesize"]
 
@@ -63,18 +67,14 @@ def synthesize(
     columns: Columns = None,
     gene_ids: GeneIds = None,
     keep_empty: KeepEmpty = False,
-    shard_size: Annotated[
-        int | None,
-        typer.Option(min=1, help="Write shards of so many cells to the folder --out; a job that may be stopped."),
-    ] = None,
+    shard_size: ShardSize = None,
     format_: Annotated[
         str | None, typer.Option("--format", metavar="h5ad|zarr", help="Of shards of cells (default: h5ad).")
     ] = None,
-    resume: Annotated[
-        bool, typer.Option("--resume", help="Go on with shards: verify what is there, make what is missing.")
-    ] = False,
+    resume: Resume = False,
     shard: Shard = "1/1",
-    force: Annotated[bool, typer.Option("--force", help="Begin even if space or memory will not suffice.")] = False,
+    dask: DaskAddress = None,
+    force: Force = False,
     layer: Layer = None,
     rng: Rng = 0,
     threads: Threads = None,
@@ -98,13 +98,7 @@ def synthesize(
         raise typer.BadParameter("is for tokens: add --tokens", param_hint=given[0])
     share = read_shard(shard)
     if shard_size is None:
-        given = [
-            name
-            for name, value in {"--format": format_, "--resume": resume, "--shard": share != (1, 1)}.items()
-            if value
-        ]
-        if given:
-            raise typer.BadParameter("is for shards: add --shard-size", param_hint=given[0])
+        for_shards_only({"--format": format_, "--resume": resume, "--shard": share != (1, 1), "--dask": dask})
         (check_output if tokens else check_cells_output)(out, overwrite=overwrite)
     how: dict[str, Any] = {
         **parameters_of(set_),
@@ -131,12 +125,11 @@ def synthesize(
     if tokens or shard_size is not None:
         how |= {"out": out, "overwrite": overwrite}
     if shard_size is not None:
-        with _stoppable():
+        with shard_job(dask):
             made = bulkgen.synthesize(
                 profiles, shard_size=shard_size, format=format_, resume=resume, shard=share, **how
             )
-        result = {"holds": made.kind, "shards": made.total, "done": made.done, "out": str(out)}
-        print_result(result, as_json=json_)
+        print_shards(made, out, as_json=json_)
         return
     if tokens:
         print_tokens(bulkgen.synthesize(profiles, **how), out, as_json=json_)
@@ -153,23 +146,3 @@ def synthesize(
         },
         as_json=json_,
     )
-
-
-@contextmanager
-def _stoppable() -> Iterator[None]:
-    """Let SIGTERM wait for the shard in flight, say on an interrupt how to go on, and show what the job will take."""
-    from bulkgen.io.executors import finish_on_sigterm
-
-    log, to_terminal = logging.getLogger("bulkgen"), logging.StreamHandler()
-    to_terminal.setFormatter(logging.Formatter("bulkgen: %(message)s"))
-    level = log.level
-    log.addHandler(to_terminal)
-    log.setLevel(logging.INFO)
-    try:
-        with finish_on_sigterm():
-            yield
-    except KeyboardInterrupt:
-        raise KeyboardInterrupt("shards that are done stay, go on with --resume") from None
-    finally:
-        log.setLevel(level)
-        log.removeHandler(to_terminal)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -19,6 +19,17 @@ from bulkgen.cli.options import (
     Threads,
     VocabularyPaths,
     split_columns,
+)
+from bulkgen.cli.shards import (
+    DaskAddress,
+    Force,
+    Resume,
+    Shard,
+    ShardSize,
+    for_shards_only,
+    print_shards,
+    read_shard,
+    shard_job,
 )
 from bulkgen.cli.token_result import print_tokens
 
@@ -49,6 +60,11 @@ def tokenize(
     allow_fractional: Annotated[
         bool, typer.Option("--allow-fractional", help="Accept small fractional values as counts.")
     ] = False,
+    shard_size: ShardSize = None,
+    resume: Resume = False,
+    shard: Shard = "1/1",
+    dask: DaskAddress = None,
+    force: Force = False,
     layer: Layer = None,
     threads: Threads = None,
     overwrite: Overwrite = False,
@@ -63,23 +79,30 @@ def tokenize(
     from bulkgen.tokens import Vocabulary
     from bulkgen.tokens import tokenize as encode
 
-    check_output(out, overwrite=overwrite)
+    share = read_shard(shard)
+    if shard_size is None:
+        for_shards_only({"--resume": resume, "--shard": share != (1, 1), "--dask": dask, "--force": force})
+        check_output(out, overwrite=overwrite)
     opened = open_cells(cells, layer=layer)
     fitted: Vocabulary | None = None
     if vocabulary == _FIT:
         fitted = Vocabulary.fit(opened, context=context or 2048, gene_ids=gene_ids, allow_fractional=allow_fractional)
-    tokens = encode(
-        opened,
-        vocabulary=fitted or vocabulary,
-        vocabulary_path=vocabulary_path or None,
-        label=label,
-        columns=split_columns(columns),
-        gene_ids=gene_ids,
-        keep_empty=keep_empty,
-        counts=counts,
-        allow_fractional=allow_fractional,
-        threads=threads,
-        out=out,
-        overwrite=overwrite,
-    )
-    print_tokens(tokens, out, as_json=json_)
+    how: dict[str, Any] = {
+        "vocabulary": fitted or vocabulary,
+        "vocabulary_path": vocabulary_path or None,
+        "label": label,
+        "columns": split_columns(columns),
+        "gene_ids": gene_ids,
+        "keep_empty": keep_empty,
+        "counts": counts,
+        "allow_fractional": allow_fractional,
+        "threads": threads,
+        "out": out,
+        "overwrite": overwrite,
+    }
+    if shard_size is None:
+        print_tokens(encode(opened, **how), out, as_json=json_)
+        return
+    with shard_job(dask):
+        made = encode(opened, shard_size=shard_size, resume=resume, shard=share, force=force, **how)
+    print_shards(made, out, as_json=json_)

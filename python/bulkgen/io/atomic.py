@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import secrets
 import shutil
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bulkgen.errors import OutputExistsError
+from bulkgen.io.full_disk import full_disk_named
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -26,6 +28,8 @@ __all__ = [
     "sync",
     "sync_folder",
 ]
+
+_MEANWHILE = "{} was made by another process meanwhile and is kept; choose another output"
 
 
 def check_output(path: str | Path, *, overwrite: bool) -> Path:
@@ -77,13 +81,29 @@ def atomic_file(path: str | Path, *, overwrite: bool = False, within: Path | Non
     temporary = _new_name(within or path.absolute().parent, f".{path.stem}.", path.suffix)
     temporary.touch(exist_ok=False)
     try:
-        with no_lost_interrupt():
-            yield temporary
-        sync(temporary)
-        temporary.replace(path)
+        with full_disk_named(path):
+            with no_lost_interrupt():
+                yield temporary
+            sync(temporary)
+        _put(temporary, path, overwrite=overwrite)
         sync(path.absolute().parent)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _put(temporary: Path, path: Path, *, overwrite: bool) -> None:
+    if not overwrite:
+        # unlike a rename, a link does not take the place of what another process made since the check
+        try:
+            os.link(temporary, path)
+        except FileExistsError as error:
+            raise OutputExistsError(_MEANWHILE.format(path)) from error
+        except OSError:
+            # a file system without links
+            pass
+        else:
+            return
+    temporary.replace(path)
 
 
 @contextmanager
@@ -99,14 +119,20 @@ def atomic_directory(path: str | Path, *, overwrite: bool = False, within: Path 
     temporary.mkdir()
     old: Path | None = None
     try:
-        with no_lost_interrupt():
-            yield temporary
-        sync_folder(temporary)
-        if path.exists():
+        with full_disk_named(path):
+            with no_lost_interrupt():
+                yield temporary
+            sync_folder(temporary)
+        if overwrite and path.exists():
             old = _new_name(within or parent, f".{path.name}.old.")
             old.mkdir()
             path.replace(old / path.name)
-        temporary.replace(path)
+        try:
+            temporary.replace(path)
+        except OSError as error:
+            if error.errno in (errno.EEXIST, errno.ENOTEMPTY):
+                raise OutputExistsError(_MEANWHILE.format(path)) from error
+            raise
         sync(parent)
     except BaseException:
         if old is not None and not path.exists():

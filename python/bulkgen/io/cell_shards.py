@@ -12,7 +12,9 @@ import scipy.sparse as sp
 
 from bulkgen.errors import MissingExtraError
 from bulkgen.io.h5ad import write
-from bulkgen.io.shards import MANIFEST_FILE, ShardFolder
+from bulkgen.io.shards import MANIFEST_FILE, ShardFolder, size_of
+from bulkgen.io.storage import check_storage
+from bulkgen.io.writing import new_hdf5
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -50,7 +52,7 @@ def _copy_in_order(source: Path, target: Path) -> None:
     """
     import h5py
 
-    with h5py.File(source, "r") as old, h5py.File(target, "w") as new:
+    with h5py.File(source, "r") as old, new_hdf5(target) as new:
         for name, value in old.attrs.items():
             new.attrs[name] = value
         for name in old:
@@ -108,8 +110,15 @@ def open_shards(path: str | Path) -> ad.AnnData:
         raise MissingExtraError("dask", "dask") from error
     folder = ShardFolder.open(path)
     manifest = _manifest(folder)
-    shards = [folder.path / shard["name"] for shard in manifest["shards"]]
+    shards = _checked_shards(folder, manifest)
+    parts = [_read_elements(shard, ("obs",))["obs"] for shard in shards]
+    for shard, part, said in zip(shards, parts, manifest["shards"], strict=True):
+        if len(part) != said["rows"]:
+            raise OSError(_other(shard, f"of {len(part):,} cells, not {said['rows']:,}"))
+    other = _read_elements(shards[0], ("var", "uns"))
     sparse, n_genes = manifest["sparse"], manifest["genes"]
+    if len(other["var"]) != n_genes:
+        raise OSError(_other(shards[0], f"of {len(other['var']):,} genes, not {n_genes:,}"))
     # values and columns of four bytes each
     row_bytes = 8 * manifest["stored"] / manifest["rows"] if sparse else 4 * n_genes
     rows = max(1, int(_BLOCK_BYTES / max(row_bytes, 1)))
@@ -126,8 +135,6 @@ def open_shards(path: str | Path) -> ad.AnnData:
         for shard, size in zip(shards, (shard["rows"] for shard in manifest["shards"]), strict=True)
         for first in range(0, size, rows)
     ]
-    parts = [_read_elements(shard, ("obs",))["obs"] for shard in shards]
-    other = _read_elements(shards[0], ("var", "uns"))
     return ad.AnnData(da.concatenate(blocks), obs=_joined(parts), var=other["var"], uns=other["uns"])
 
 
@@ -136,16 +143,46 @@ def _manifest(folder: ShardFolder) -> dict[str, Any]:
     folder.check_complete()
     try:
         manifest = json.loads(place.read_text(encoding="utf-8"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"{place} is damaged ({error}); mend it with resume=True (--resume)") from error
     if not isinstance(manifest, dict) or manifest.get("format") != _FORMAT:
         raise ValueError(f"{folder.path} holds no cells ({MANIFEST_FILE} says so); tokens: bulkgen.TokenDataset.load")
-    if manifest["version"] != _FORMAT_VERSION:
+    if manifest.get("version") != _FORMAT_VERSION:
         raise ValueError(
-            f"{place} has version {manifest['version']}; this bulkgen reads {_FORMAT_VERSION}: "
+            f"{place} has version {manifest.get('version')!r:.40}; this bulkgen reads {_FORMAT_VERSION}: "
             f"pip install --upgrade bulkgen"
         )
+    try:
+        numbers = [manifest[name] for name in ("rows", "genes", "stored")]
+        numbers += [shard[name] for shard in manifest["shards"] for name in ("rows", "bytes")]
+        whole = all(type(number) is int and number >= 0 for number in numbers) and manifest["rows"] >= 1
+        plan, names = folder.plan, [shard["name"] for shard in manifest["shards"]]
+        whole &= len(names) == len(plan) and names == [plan.name(number) for number in range(len(plan))]
+        whole &= type(manifest["sparse"]) is bool
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"{place} is damaged ({error!r:.80}); mend it with resume=True (--resume)") from error
+    if not whole:
+        raise ValueError(f"{place} is damaged: it is no manifest of these shards; mend it with resume=True (--resume)")
     return manifest
+
+
+def _checked_shards(folder: ShardFolder, manifest: Mapping[str, Any]) -> list[Path]:
+    """Return the paths of the shards, each of the size that the manifest says and honest about what it holds."""
+    shards = []
+    for said in manifest["shards"]:
+        shard = folder.path / said["name"]
+        try:
+            size = size_of(shard)
+        except OSError as error:
+            raise OSError(_other(shard, "missing")) from error
+        if size != said["bytes"]:
+            raise OSError(_other(shard, f"of {size:,} bytes, not {said['bytes']:,}"))
+        shards.append(shard)
+    return shards
+
+
+def _other(shard: Path, what: str) -> str:
+    return f"{shard} is not the shard that was made: it is {what}; mend the folder with resume=True (--resume)"
 
 
 def _joined(parts: Sequence[pd.DataFrame]) -> pd.DataFrame:
@@ -167,17 +204,22 @@ def _read_rows(path: str, first: int, last: int) -> CountMatrix:
         encoding = dict(X.attrs).get("encoding-type", "array")
         return ad.io.sparse_dataset(X)[first:last] if encoding == "csr_matrix" else X[first:last]
 
-    if path.endswith(".h5ad"):
-        with h5py.File(path, "r") as file:
-            return rows(file)
-    import zarr
+    try:
+        if path.endswith(".h5ad"):
+            with h5py.File(path, "r") as file:
+                return rows(file)
+        import zarr
 
-    return rows(zarr.open_group(path, mode="r"))
+        return rows(zarr.open_group(path, mode="r"))
+    # what h5py, zarr and the decoders raise differs, and names no file
+    except Exception as error:
+        raise OSError(_unreadable(path, error)) from error
 
 
 def _read_elements(path: Path, names: Sequence[str]) -> dict[str, Any]:
     """Read parts of a shard that are not its matrix."""
     try:
+        check_storage(path)
         if path.suffix == ".h5ad":
             import h5py
 
@@ -187,5 +229,10 @@ def _read_elements(path: Path, names: Sequence[str]) -> dict[str, Any]:
 
         group = zarr.open_group(path, mode="r")
         return {name: ad.io.read_elem(group[name]) for name in names}
-    except (OSError, KeyError, ValueError) as error:
-        raise OSError(f"{path} cannot be read ({error}); mend the folder with resume=True (--resume)") from error
+    except Exception as error:
+        raise OSError(_unreadable(path, error)) from error
+
+
+def _unreadable(path: Path | str, error: Exception) -> str:
+    reason = next(iter(str(error).splitlines()), type(error).__name__)
+    return f"{path} cannot be read ({reason}); mend the folder with resume=True (--resume)"

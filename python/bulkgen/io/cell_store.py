@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import warnings
 from dataclasses import dataclass
 from functools import cached_property
@@ -17,10 +16,13 @@ import scipy.sparse as sp
 from bulkgen.errors import CountsError
 from bulkgen.io.checks import compressed_counts
 from bulkgen.io.count_rows import CountRows, LazyRows, MatrixRows, SelectedRows, StoredRows, open_group
+from bulkgen.io.hdf5_chunks import check_filters
 from bulkgen.io.provenance import ContentDigest
+from bulkgen.io.resources import available_memory, size_text
+from bulkgen.io.storage import check_storage
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterable, Mapping
+    from collections.abc import Generator, Iterable, Mapping, Sequence
 
     from bulkgen.io.checks import CountMatrix
     from bulkgen.kernels.protocol import Int64Array
@@ -30,7 +32,7 @@ __all__ = ["CellStore", "Cells", "open_cells"]
 #: What the functions that read cells by rows take.
 Cells: TypeAlias = "ad.AnnData | CellStore | str | Path"
 
-#: What has to be in memory as a whole may take this share of it.
+#: What has to be in memory as a whole may take this share of what is available.
 _SHARE_OF_MEMORY = 0.5
 
 
@@ -145,6 +147,18 @@ class CellStore:
                 digest.add(block)
             self._hash = digest.finish(self.obs_names, self.var_names)
         return self._hash
+
+    def set_hash(self, pieces: Sequence[bytes]) -> None:
+        """Make the hash of what was read elsewhere.
+
+        Parameters
+        ----------
+        pieces
+            Digests of the pieces that were read, in order (``ContentDigest``).
+        """
+        digest = ContentDigest(self.counts.form, self.shape)
+        digest.extend(pieces)
+        self._hash = digest.finish(self.obs_names, self.var_names)
 
     def take(self, rows: Int64Array, *, require_integers: bool) -> sp.csr_matrix:
         """Return some cells in memory, checked; the others are checked, too.
@@ -283,10 +297,14 @@ def _opened(path: Path, layer: str | None) -> CellStore:
         raise ValueError(f"{path} must end in .h5ad or .zarr; convert it with anndata first")
     group = "X" if layer is None else f"layers/{layer}"
     try:
+        check_storage(path)
         with warnings.catch_warnings(), open_group(path) as root:
             # refused below
             warnings.filterwarnings("ignore", "Observation names are not unique", UserWarning)
             warnings.filterwarnings("ignore", "Variable names are not unique", UserWarning)
+            for name in ("obs", "var", group):
+                if name in root:
+                    check_filters(root[name])
             obs, var = (ad.io.read_elem(root[name]) for name in ("obs", "var"))
             uns = (
                 {"bulkgen": ad.io.read_elem(root["uns/bulkgen"])} if "uns" in root and "bulkgen" in root["uns"] else {}
@@ -298,11 +316,15 @@ def _opened(path: Path, layer: str | None) -> CellStore:
             if present:
                 place = root[group]
                 encoding = str(place.attrs.get("encoding-type", place.attrs.get("h5sparse_format", "")))
+                if hasattr(place, "keys") and not encoding.startswith(("csr", "csc")):
+                    raise ValueError(f"its {group} is no matrix that is known: encoding-type {encoding!r:.40}")
                 if encoding.startswith("csc"):
                     _check_fits(place, f"{path}, {group}")
                     X = ad.io.read_elem(place)
-    except (OSError, KeyError, TypeError, ValueError, AttributeError) as error:
-        # what anndata and h5py raise differs with what is wrong and with their version
+    except MemoryError:
+        raise
+    # what anndata, h5py and zarr raise differs with what is wrong and with their version
+    except Exception as error:
         reason = next(iter(str(error).splitlines()), type(error).__name__)
         raise OSError(f"{path} cannot be read as an AnnData ({path.suffix}): {reason}") from error
     if not present:
@@ -334,9 +356,10 @@ def _check_fits(group: Any, name: str) -> None:  # noqa: ANN401 - of h5py or zar
 
 
 def _check_memory(needed: int, what: str, remedy: str) -> None:
-    """Refuse what takes too large a share of the machine's memory."""
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    if needed > memory * _SHARE_OF_MEMORY:
+    """Refuse what takes too large a share of the memory that this process can still take."""
+    available = available_memory()
+    if available is not None and needed > available * _SHARE_OF_MEMORY:
         raise MemoryError(
-            f"{what} takes {needed / 2**30:.0f} GiB, more than half of the {memory / 2**30:.0f} GiB of memory; {remedy}"
+            f"{what} takes {size_text(needed)}, more than half of the {size_text(available)} of memory that are "
+            f"available; {remedy}"
         )

@@ -7,17 +7,20 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import numpy as np
 import scipy.sparse as sp
 
-from bulkgen.errors import InvalidCsrError
+from bulkgen.errors import CountsError, InvalidCsrError
 from bulkgen.io.checks import canonical_counts
+from bulkgen.io.hdf5_chunks import chunk_reader
 from bulkgen.io.provenance import ContentDigest
+from bulkgen.kernels import resolve_threads
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Iterator
+    from concurrent.futures import Executor
 
     import numpy.typing as npt
 
@@ -60,10 +63,13 @@ class CountRows(ABC):
         Cells, genes.
     form
         How the rows are stored: ``csr`` or ``dense``.
+    place
+        Where they are stored, for messages; empty in memory.
     """
 
     shape: tuple[int, int]
     form: str
+    place: str = ""
 
     @property
     def lengths(self) -> Int64Array | None:
@@ -148,10 +154,15 @@ class CountRows(ABC):
                 if digest is not None:
                     digest.add(block)
                 names = None if cell_names is None else cell_names[first : first + block.shape[0]]
-                yield (
-                    first,
-                    canonical_counts(block, require_integers=require_integers, cell_names=names, gene_names=gene_names),
-                )
+                try:
+                    checked = canonical_counts(
+                        block, require_integers=require_integers, cell_names=names, gene_names=gene_names
+                    )
+                except (CountsError, InvalidCsrError) as error:
+                    if not self.place:
+                        raise
+                    raise type(error)(f"{self.place}: {error}") from error
+                yield first, checked
 
 
 class Reader(Protocol):
@@ -235,19 +246,19 @@ def _csr(data: np.ndarray, indices: np.ndarray, indptr: np.ndarray, n_columns: i
 
 
 @contextmanager
-def open_group(path: str | Path, *, mode: Literal["r", "w"] = "r") -> Iterator[Any]:
+def open_group(path: str | Path) -> Iterator[Any]:
     """Open an ``.h5ad`` file or ``.zarr`` store; its groups are alike."""
     if Path(path).suffix == ".zarr":
         import zarr
 
-        yield zarr.open_group(str(path), mode=mode)
+        yield zarr.open_group(str(path), mode="r")
         return
     import h5py
 
     with suppress(ImportError):
         # filters that HDF5 itself does not have (zstd, lz4, blosc); they register themselves
         import hdf5plugin  # type: ignore[import-not-found]  # noqa: F401
-    with h5py.File(path, mode) as file:
+    with h5py.File(path, "r") as file:
         yield file
 
 
@@ -270,7 +281,7 @@ class StoredUnit:
 
     def read(self) -> CountMatrix:
         """Open the file and read the rows."""
-        with open_group(self.path) as root:
+        with _told(self.path, self.group, self.first, self.last), open_group(self.path) as root:
             place = root[self.group]
             if not hasattr(place, "keys"):
                 return np.asarray(place[self.first : self.last])
@@ -292,6 +303,8 @@ class StoredRows(CountRows):
     ----------
     path, group
         The file or store, and the place of the matrix within: ``X``, ``layers/counts``.
+    span
+        Only its rows ``[first, last)``, as if there were no others.
 
     Raises
     ------
@@ -299,19 +312,28 @@ class StoredRows(CountRows):
         If the row pointers do not fit the entries.
     """
 
-    def __init__(self, path: str | Path, group: str) -> None:
-        self.path, self.group = str(path), group
+    def __init__(self, path: str | Path, group: str, span: tuple[int, int] | None = None) -> None:
+        self.path, self.group, self.place = str(path), group, f"{path}, {group}"
+        self._first = 0 if span is None else span[0]
         with open_group(self.path) as root:
             place = root[group]
             self._indptr: Int64Array | None = None
+            kind = (place["data"] if hasattr(place, "keys") else place).dtype
+            if kind.kind not in "biuf":
+                raise CountsError(f"{self.place} holds values of the dtype {kind}, not numbers")
             if not hasattr(place, "keys"):
                 self.form, self.shape = "dense", tuple(place.shape)
+                if span is not None:
+                    self.shape = (span[1] - span[0], *self.shape[1:])
                 return
             shape = place.attrs["shape" if "shape" in place.attrs else "h5sparse_shape"]
-            self.form, self.shape = "csr", (int(shape[0]), int(shape[1]))
-            indptr = np.asarray(place["indptr"][:]).astype(np.int64, copy=False)
+            first, last = (0, int(shape[0])) if span is None else span
+            self.form, self.shape = "csr", (last - first, int(shape[1]))
+            indptr = np.asarray(place["indptr"][first : last + 1 if span else None]).astype(np.int64, copy=False)
             sizes = [int(place[name].shape[0]) for name in ("data", "indices")]
-        if indptr.size != self.shape[0] + 1 or sizes != [int(indptr[-1])] * 2 or indptr[0] != 0:
+        fits = indptr.size == self.shape[0] + 1 and sizes == [int(indptr[-1])] * 2 and indptr[0] == 0
+        # the pointers of some rows were looked at when all were
+        if span is None and not fits:
             raise InvalidCsrError(
                 f"{path}, {group}: {indptr.size} row pointers (indptr) from {indptr[0]} to {indptr[-1]} do not fit "
                 f"{self.shape[0]} rows of {sizes[0]} stored values (data) and {sizes[1]} column indices"
@@ -328,34 +350,60 @@ class StoredRows(CountRows):
 
     def unit(self, first: int, last: int) -> StoredUnit:
         """Return rows ``[first, last)`` as path and range."""
-        return StoredUnit(self.path, self.group, first, last)
+        return StoredUnit(self.path, self.group, self._first + first, self._first + last)
+
+    def part(self, first: int, last: int) -> StoredRows:
+        """Return rows ``[first, last)`` as if there were no others; no pointers but theirs are read."""
+        return StoredRows(self.path, self.group, (self._first + first, self._first + last))
 
     @contextmanager
     def reader(self) -> Iterator[Reader]:
         """Give a function that reads rows; every chunk of the file is read and decompressed once."""
-        with open_group(self.path) as root:
+        with (
+            open_group(self.path) as root,
+            ThreadPoolExecutor(resolve_threads(None), "bulkgen-chunks") as pool,
+        ):
             place = root[self.group]
             indptr = self._indptr
             if indptr is None:
-                yield lambda first, last: np.asarray(place[first:last])
+
+                def read_dense(first: int, last: int) -> np.ndarray:
+                    first, last = self._first + first, self._first + last
+                    with _told(self.path, self.group, first, last):
+                        return np.asarray(place[first:last])
+
+                yield read_dense
                 return
-            data, indices = _Ahead(place["data"]), _Ahead(place["indices"])
+            data, indices = _Ahead(place["data"], pool), _Ahead(place["indices"], pool)
 
             def read(first: int, last: int) -> sp.csr_matrix:
                 start, stop = int(indptr[first]), int(indptr[last])
-                return _csr(
-                    data.read(start, stop), indices.read(start, stop), indptr[first : last + 1] - start, self.shape[1]
-                )
+                with _told(self.path, self.group, self._first + first, self._first + last):
+                    parts = data.read(start, stop), indices.read(start, stop)
+                return _csr(*parts, indptr[first : last + 1] - start, self.shape[1])
 
             yield read
+
+
+@contextmanager
+def _told(path: str, group: str, first: int, last: int) -> Iterator[None]:
+    """Say of what cannot be read where it is: what h5py, zarr and the decoders raise differs, and names no file."""
+    try:
+        yield
+    except MemoryError:
+        raise
+    except Exception as error:
+        reason = next(iter(str(error).splitlines()), type(error).__name__)
+        raise OSError(f"{path}, {group}: rows {first} to {last - 1} cannot be read: {reason}") from error
 
 
 class _Ahead:
     """Reads consecutive slices of an array on disk, and keeps what is left of the last chunk for the next."""
 
-    def __init__(self, array: Any) -> None:  # noqa: ANN401 - of h5py or zarr
-        self._array = array
+    def __init__(self, array: Any, pool: Executor) -> None:  # noqa: ANN401 - of h5py or zarr
+        self._array, self._pool = array, pool
         self._chunk = int(array.chunks[0]) if array.chunks else 1
+        self._chunk_at = chunk_reader(array)
         self._kept: npt.NDArray[Any] = np.empty(0, array.dtype)
         self._start = 0
 
@@ -370,15 +418,28 @@ class _Ahead:
             aligned = min(-(-stop // self._chunk) * self._chunk, self._array.shape[0])
             values = np.empty(aligned - start, self._array.dtype)
             values[: self._kept.size] = self._kept
-            if hasattr(self._array, "read_direct"):
-                self._array.read_direct(values, np.s_[end:aligned], np.s_[end - start :])
-            else:
-                values[end - start :] = self._array[end:aligned]
+            self._fill(values, start, end, aligned)
             self._kept = values
         wanted = self._kept[: stop - start]
         # a copy: a view would hold on to the whole of what was read
         self._kept, self._start = self._kept[stop - start :].copy(), stop
         return wanted
+
+    def _fill(self, values: npt.NDArray[Any], start: int, first: int, last: int) -> None:
+        """Read ``[first, last)`` into the values, which begin at `start`."""
+        chunk_at = self._chunk_at
+        if chunk_at is not None:
+
+            def fill(chunk: int) -> None:
+                here, end = max(chunk, first), min(chunk + self._chunk, last)
+                values[here - start : end - start] = chunk_at(chunk)[here - chunk : end - chunk]
+
+            for _ in self._pool.map(fill, range(first // self._chunk * self._chunk, last, self._chunk)):
+                pass
+        elif hasattr(self._array, "read_direct"):
+            self._array.read_direct(values, np.s_[first:last], np.s_[first - start :])
+        else:
+            values[first - start :] = self._array[first:last]
 
 
 @dataclass(frozen=True)

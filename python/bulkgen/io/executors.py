@@ -14,15 +14,20 @@ from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 
+from bulkgen.errors import MissingExtraError
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Sequence
     from types import FrameType
 
-__all__ = ["Executor", "Future", "active_executor", "finish_on_sigterm", "map_units", "stop_asked"]
+__all__ = ["Executor", "Future", "active_executor", "dask_scheduler", "finish_on_sigterm", "map_units", "stop_asked"]
 
 Unit = TypeVar("Unit")
 Result = TypeVar("Result")
 _Result = TypeVar("_Result", covariant=True)
+
+#: Seconds that a scheduler has to answer.
+_PATIENCE = 30
 
 
 class Future(Protocol[_Result]):
@@ -61,12 +66,42 @@ def active_executor(executor: object | None) -> Executor | None:
             executor = distributed.default_client()
         except ValueError:
             return None
+        if getattr(executor, "status", None) != "running":
+            # it never found its scheduler, or lost it
+            return None
     if distributed is not None and isinstance(executor, distributed.Client):
         # impure: what is asked for is done again, if a cluster that lives longer did it before
         executor = executor.get_executor(pure=False)
     if executor is not None and not callable(getattr(executor, "submit", None)):
         raise TypeError(f"executor must have a method submit, as concurrent.futures has it, got {executor!r}")
     return cast("Executor | None", executor)
+
+
+@contextmanager
+def dask_scheduler(address: str | None) -> Iterator[None]:
+    """While the body runs, have an active ``distributed.Client`` of the scheduler at an address, if one is given.
+
+    Raises
+    ------
+    MissingExtraError
+        Without the extra ``dask``.
+    OSError
+        If no scheduler answers there.
+    """
+    if address is None:
+        yield
+        return
+    try:
+        import distributed
+    except ImportError as error:
+        raise MissingExtraError("distributed", "dask") from error
+    try:
+        # one that fails must not stay behind as the default
+        client: Any = distributed.Client(address, timeout=_PATIENCE, set_as_default=False)  # type: ignore[no-untyped-call]
+    except (OSError, ValueError) as error:
+        raise OSError(f"no Dask scheduler answers at {address}: {error}") from error
+    with client, client.as_current():
+        yield
 
 
 def map_units(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import anndata as ad
 import numpy as np
@@ -12,10 +12,13 @@ import numpy as np
 from bulkgen.io.atomic import atomic_directory, atomic_file, check_output
 from bulkgen.io.checks import canonical_counts
 from bulkgen.io.provenance import provenance_of
+from bulkgen.io.storage import check_storage
+from bulkgen.io.writing import new_hdf5, settled_zarr
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
+    import h5py
     import pandas as pd
 
     from bulkgen.io.checks import CountMatrix
@@ -73,9 +76,10 @@ def read(
         with warnings.catch_warnings():
             # refused below
             warnings.filterwarnings("ignore", "Observation names are not unique", UserWarning)
+            check_storage(path)
             adata = ad.read_zarr(path) if path.suffix == ".zarr" else ad.read_h5ad(path, backed="r" if backed else None)
-    except (OSError, KeyError, TypeError, ValueError, AttributeError) as error:
-        # what anndata and h5py raise differs with what is wrong and with their version
+    # what anndata, h5py and zarr raise differs with what is wrong and with their version
+    except Exception as error:
         reason = next(iter(str(error).splitlines()), type(error).__name__)
         raise OSError(f"{path} cannot be read as an AnnData ({path.suffix}): {reason}") from error
     if layer is not None:
@@ -133,11 +137,32 @@ def write(adata: ad.AnnData, path: str | Path, *, overwrite: bool = False) -> No
         warnings.filterwarnings("ignore", "Writing zarr v2 data", UserWarning)
         warnings.filterwarnings("ignore", "Variable names are not unique", UserWarning)
         if path.suffix == ".zarr":
-            with atomic_directory(path, overwrite=overwrite) as temporary:
+            with atomic_directory(path, overwrite=overwrite) as temporary, settled_zarr():
                 _shallow(adata).write_zarr(temporary)
         else:
             with atomic_file(path, overwrite=overwrite) as temporary:
-                _shallow(adata).write_h5ad(temporary, compression="lzf")
+                _write_hdf5(_shallow(adata), temporary)
+
+
+#: Kinds of parts of an AnnData that hold numbers alone, as anndata names them.
+_NUMBERS = frozenset(("array", "csr_matrix", "csc_matrix"))
+
+
+def _write_hdf5(adata: ad.AnnData, path: Path) -> None:
+    """Write with checksums of the values."""
+    adata.strings_to_categoricals()
+    if adata.raw is not None:
+        adata.strings_to_categoricals(adata.raw.var)
+
+    def write_part(write: Callable[..., None], group: h5py.Group, name: str, part: object, **options: Any) -> None:  # noqa: ANN401
+        if part is None and name.strip("/") in ("X", "raw"):
+            return
+        # strings lie elsewhere in the file, where HDF5 has no checksums
+        checked = options["iospec"].encoding_type in _NUMBERS
+        write(group, name, part, dataset_kwargs={"compression": "lzf"} | ({"fletcher32": True} if checked else {}))
+
+    with new_hdf5(path) as file:
+        ad.experimental.write_dispatched(file, "/", adata, callback=write_part)
 
 
 def _shallow(adata: ad.AnnData) -> ad.AnnData:

@@ -12,20 +12,24 @@ import xxhash
 from bulkgen.rng import STREAM_VERSION
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from anndata import AnnData
 
     from bulkgen.io.cell_store import CellStore
     from bulkgen.io.checks import CountMatrix
 
-__all__ = ["ContentDigest", "content_hash", "provenance", "provenance_of"]
+__all__ = ["PIECE", "ContentDigest", "content_hash", "provenance", "provenance_of"]
+
+#: Rows that have a digest of their own.
+PIECE = 1024
 
 
 class ContentDigest:
     """XXH3-128 of counts, cell names and gene names, fed with consecutive blocks of rows.
 
-    The arrays of a sparse matrix have a digest each, so that one pass over blocks of rows suffices.
+    Every :data:`PIECE` rows have a digest of their own, and the whole is the digest of these: so that one pass over
+    blocks of rows suffices, and several processes can share it.
 
     Parameters
     ----------
@@ -37,30 +41,64 @@ class ContentDigest:
 
     def __init__(self, form: str, shape: tuple[int, int]) -> None:
         self._head = f"{form} {shape}"
-        self._parts: dict[str, xxhash.xxh3_128] = {}
         self._index_type = np.int32 if max(shape) <= np.iinfo(np.int32).max else np.int64
-        self._entries = 0
+        self._pieces: list[bytes] = []
+        # the piece that is not full yet: its digests by array, its rows and its stored entries
+        self._parts: dict[str, xxhash.xxh3_128] = {}
+        self._rows = self._entries = 0
 
     def add(self, block: CountMatrix) -> None:
-        """Add rows of the matrix as they are stored (CSC: the whole of it)."""
-        if isinstance(block, np.ndarray):
-            self._update("values", block)
+        """Add rows of the matrix as they are stored (CSC: the whole of it, which is one piece)."""
+        if not isinstance(block, np.ndarray) and block.format == "csc":
+            self._add_compressed(block.data, block.indices, block.indptr)
             return
-        self._update("values", block.data)
-        # the width of the indices is no content, and differs between blocks and the whole
-        self._update("indices", block.indices.astype(self._index_type, copy=False))
-        self._update("ends", block.indptr[1:].astype(np.int64) + self._entries)
-        self._entries += int(block.indptr[-1])
+        first = 0
+        while first < block.shape[0]:
+            last = min(block.shape[0], first + PIECE - self._rows)
+            if isinstance(block, np.ndarray):
+                self._update("values", block[first:last])
+            else:
+                entries = slice(block.indptr[first], block.indptr[last])
+                self._add_compressed(block.data[entries], block.indices[entries], block.indptr[first : last + 1])
+            self._rows += last - first
+            if self._rows == PIECE:
+                self._end_piece()
+            first = last
+
+    def extend(self, pieces: Sequence[bytes]) -> None:
+        """Add the pieces of another digest, of rows that follow; those before them ended with a piece."""
+        assert self._rows == 0
+        self._pieces += pieces
+
+    def pieces(self) -> list[bytes]:
+        """Return the digests of all pieces; nothing may be added after."""
+        if self._parts:
+            self._end_piece()
+        return self._pieces
 
     def finish(self, cell_names: Iterable[object], gene_names: Iterable[object]) -> str:
         """Return the hash of everything that was added, as 32 hexadecimal digits."""
         digest = xxhash.xxh3_128(self._head.encode())
-        for name, part in sorted(self._parts.items()):
-            digest.update(name.encode() + part.digest())
+        for piece in self.pieces():
+            digest.update(piece)
         for names in (cell_names, gene_names):
             # each name is ended, so that no other list of names spells the same text
             digest.update("".join(f"{name}\0" for name in names).encode())
         return digest.hexdigest()
+
+    def _add_compressed(self, values: np.ndarray, indices: np.ndarray, pointers: np.ndarray) -> None:
+        self._update("values", values)
+        # the width of the indices is no content, and differs between blocks and the whole
+        self._update("indices", indices.astype(self._index_type, copy=False))
+        self._update("ends", pointers[1:].astype(np.int64) - int(pointers[0]) + self._entries)
+        self._entries += int(pointers[-1]) - int(pointers[0])
+
+    def _end_piece(self) -> None:
+        digest = xxhash.xxh3_128()
+        for name, part in sorted(self._parts.items()):
+            digest.update(name.encode() + part.digest())
+        self._pieces.append(digest.digest())
+        self._parts, self._rows, self._entries = {}, 0, 0
 
     def _update(self, name: str, values: np.ndarray) -> None:
         key = f"{name} {values.dtype}"

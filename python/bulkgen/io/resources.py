@@ -8,7 +8,7 @@ from pathlib import Path
 
 from bulkgen.errors import ResourcesError
 
-__all__ = ["available_memory", "free_space", "require_memory", "require_space", "size_text"]
+__all__ = ["available_memory", "free_space", "require_memory", "require_space", "size_text", "total_memory"]
 
 _CGROUP = Path("/sys/fs/cgroup")
 
@@ -29,6 +29,14 @@ def available_memory(*, proc: Path = Path("/proc"), cgroup: Path = _CGROUP) -> i
     """
     known = [_system_memory(proc), *_left_by_groups(proc, cgroup)]
     return min((n for n in known if n is not None), default=None)
+
+
+def total_memory() -> int | None:
+    """Return the bytes of memory of this machine; ``None`` where not known."""
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, OSError, ValueError):
+        return None
 
 
 def require_space(needed: int, path: str | Path, *, what: str, force: bool) -> None:
@@ -79,11 +87,8 @@ def _system_memory(proc: Path) -> int | None:
                 return int(line.split()[1]) * 1024
     except OSError:
         pass
-    try:
-        # all that there is, where the system does not say what is free
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (AttributeError, OSError, ValueError):
-        return None
+    # all that there is, where the system does not say what is free
+    return total_memory()
 
 
 def _left_by_groups(proc: Path, cgroup: Path) -> list[int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -10,11 +11,14 @@ import anndata as ad
 import numpy as np
 
 from bulkgen.io.atomic import atomic_directory, atomic_file
-from bulkgen.io.count_rows import open_group
 from bulkgen.io.h5ad import check_cells_output
+from bulkgen.io.hdf5_chunks import ColumnWriter
+from bulkgen.io.writing import new_hdf5, settled_zarr
+from bulkgen.kernels import resolve_threads
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+    from concurrent.futures import Executor
     from pathlib import Path
 
     import pandas as pd
@@ -31,8 +35,9 @@ _ZARR_CHUNK = 1 << 20
 class RowWriter:
     """Appends rows to the matrix of an AnnData on disk; made by :func:`write_rows`."""
 
-    def __init__(self, root: Any, n_columns: int) -> None:  # noqa: ANN401 - of h5py or zarr
-        self._root, self._n_columns = root, n_columns
+    def __init__(self, root: Any, n_columns: int, pool: Executor) -> None:  # noqa: ANN401 - of h5py or zarr
+        self._root, self._n_columns, self._pool = root, n_columns, pool
+        self._columns: dict[str, ColumnWriter] = {}
         self._zarr = not hasattr(root, "create_dataset") or type(root).__module__.startswith("zarr")
         self._ends: list[np.ndarray] = [np.zeros(1, np.int64)]
         self._rows = self._entries = 0
@@ -46,7 +51,7 @@ class RowWriter:
             if self._rows == 0:
                 self._root.create_group("X")
             for name, values in (("data", block.data), ("indices", block.indices)):
-                self._extend(f"X/{name}", self._entries, values)
+                self._add(f"X/{name}", values)
             self._ends.append(block.indptr[1:].astype(np.int64) + self._entries)
             self._entries += int(block.indptr[-1])
         self._rows += block.shape[0]
@@ -56,6 +61,8 @@ class RowWriter:
         annotation = ad.AnnData(obs=obs, var=var, uns=dict(uns))
         annotation.strings_to_categoricals()
         root = self._root
+        for column in self._columns.values():
+            column.finish()
         if len(self._ends) > 1:
             indptr = np.concatenate(self._ends)
             if self._entries <= np.iinfo(np.int32).max:
@@ -81,6 +88,15 @@ class RowWriter:
 
     def _compression(self) -> dict[str, object]:
         return {} if self._zarr else {"compression": "lzf"}
+
+    def _add(self, name: str, values: np.ndarray) -> None:
+        """Extend an array of the stored entries."""
+        if self._zarr:
+            self._extend(name, self._entries, values)
+            return
+        if name not in self._columns:
+            self._columns[name] = ColumnWriter(self._root, name, values.dtype, chunk=_CHUNK, pool=self._pool)
+        self._columns[name].append(values)
 
     def _extend(self, name: str, start: int, values: np.ndarray) -> None:
         if name not in self._root:
@@ -119,8 +135,11 @@ def write_rows(path: str | Path, *, n_columns: int, overwrite: bool = False) -> 
     with warnings.catch_warnings(), whole(path, overwrite=overwrite) as temporary:
         warnings.filterwarnings("ignore", "Writing zarr v2 data", UserWarning)
         warnings.filterwarnings("ignore", "Variable names are not unique", UserWarning)
-        with _new_root(temporary, zarr=path.suffix == ".zarr") as root:
-            writer = RowWriter(root, n_columns)
+        with (
+            _new_root(temporary, zarr=path.suffix == ".zarr") as root,
+            ThreadPoolExecutor(resolve_threads(None), "bulkgen-writer") as pool,
+        ):
+            writer = RowWriter(root, n_columns, pool)
             yield writer
             assert writer._finished
 
@@ -128,11 +147,12 @@ def write_rows(path: str | Path, *, n_columns: int, overwrite: bool = False) -> 
 @contextmanager
 def _new_root(path: Path, *, zarr: bool) -> Iterator[Any]:
     if not zarr:
-        with open_group(path, mode="w") as root:
+        with new_hdf5(path) as root:
             yield root
         return
     import zarr as zarr_
 
-    root = zarr_.open_group(str(path), mode="w", zarr_format=ad.settings.zarr_write_format)
-    yield root
-    zarr_.consolidate_metadata(root.store)
+    with settled_zarr():
+        root = zarr_.open_group(str(path), mode="w", zarr_format=ad.settings.zarr_write_format)
+        yield root
+        zarr_.consolidate_metadata(root.store)

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import secrets
 import shutil
 from contextlib import contextmanager, suppress
@@ -24,6 +25,7 @@ from filelock import FileLock, Timeout
 
 from bulkgen.errors import OutputExistsError, ResumeError
 from bulkgen.io.atomic import atomic_directory, atomic_file, check_output, no_lost_interrupt, sync, sync_folder
+from bulkgen.io.full_disk import full_disk_named
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -219,16 +221,26 @@ class ShardFolder:
             raise FileNotFoundError(f"there are no shards of bulkgen at {path}; make some with: bulkgen synthesize")
         try:
             request = json.loads(place.read_text(encoding="utf-8"))
-        except ValueError as error:
+        # what is nested without end, too
+        except (ValueError, RecursionError) as error:
             raise ValueError(f"{place} is damaged ({error}); make the shards in another folder") from error
         if not isinstance(request, dict) or request.get("format") != _FORMAT:
             raise ValueError(f"{place} is not a request of bulkgen")
-        if request["version"] != _FORMAT_VERSION:
+        if request.get("version") != _FORMAT_VERSION:
             raise ValueError(
-                f"{place} has version {request['version']}; this bulkgen reads {_FORMAT_VERSION}: "
+                f"{place} has version {request.get('version')!r:.40}; this bulkgen reads {_FORMAT_VERSION}: "
                 f"pip install --upgrade bulkgen"
             )
-        return cls(path, request)
+        found = cls(path, request)
+        try:
+            asked, files, plan = request["asked"], request["files"], found.plan
+            whole = isinstance(asked, dict) and isinstance(files, dict) and type(plan.rows) is int and plan.rows >= 1
+            inside = re.fullmatch(r"\.\w+", plan.suffix) and all(Path(name).name == name for name in files)
+        except (KeyError, TypeError, ValueError) as error:
+            raise ValueError(f"{place} is damaged ({error!r:.80}); make the shards in another folder") from error
+        if not whole or not inside:
+            raise ValueError(f"{place} is damaged: it is no request for shards; make the shards in another folder")
+        return found
 
     def _check_asked(self, asked: Mapping[str, object]) -> None:
         """Refuse to go on with other shards."""
@@ -264,9 +276,10 @@ class ShardFolder:
         try:
             found = json.loads(self._record_path(number).read_text(encoding="utf-8"))
             record = ShardRecord(**found)
-        except (OSError, ValueError, TypeError):
+        except (OSError, ValueError, TypeError, RecursionError):
             return None
-        return record if record.name == self.plan.name(number) else None
+        whole = record.name == self.plan.name(number) and type(record.rows) is int and isinstance(record.facts, dict)
+        return record if whole else None
 
     def records(self) -> list[ShardRecord | None]:
         """Return the records of all shards."""
@@ -281,7 +294,7 @@ class ShardFolder:
             If there is none.
         """
         if not (self.path / MANIFEST_FILE).is_file():
-            done = sum(record is not None for record in self.records())
+            done = sum(1 for _ in (self.path / "records").glob("*.json"))
             raise ValueError(
                 f"{self.path} is not complete: {done:,} of {len(self.plan):,} shards are done; make the others with "
                 f"resume=True (--resume)"
@@ -307,7 +320,7 @@ class ShardFolder:
         """Make a shard: `write` gets the path of a file or folder to make, and returns its rows and facts."""
         name = self.plan.name(number)
         final = self.path / name
-        with self._workspace() as work:
+        with full_disk_named(final), self._workspace() as work:
             temporary = work / name
             with no_lost_interrupt():
                 rows, facts = write(temporary)
@@ -336,7 +349,7 @@ class ShardFolder:
     @contextmanager
     def scratch(self) -> Iterator[Path]:
         """Yield a folder for temporary files, on the file system of the shards."""
-        with self._workspace() as work:
+        with full_disk_named(self.path), self._workspace() as work:
             yield work
 
     def _write(self, path: Path, text: str, work: Path) -> None:

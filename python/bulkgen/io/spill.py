@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import errno
 import tempfile
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from bulkgen.errors import ResourcesError
+from bulkgen.io.resources import free_space, size_text
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-    from pathlib import Path
     from types import TracebackType
     from typing import Self
 
@@ -30,14 +34,29 @@ class Spill:
     ----------
     folder
         Where the file is, on a disk with room; default: the system's folder for temporary files.
+    least
+        Bytes that will be set aside at least.
+
+    Raises
+    ------
+    ResourcesError
+        If there is not so much room.
     """
 
-    def __init__(self, folder: Path | None = None) -> None:
+    def __init__(self, folder: Path | None = None, *, least: int = 0) -> None:
+        self._place = Path(tempfile.gettempdir()) if folder is None else folder
+        self._remedy = "make room there" if folder is not None else "name a folder with room in the variable TMPDIR"
+        if least > _IN_MEMORY and least > (free := free_space(self._place)):
+            raise ResourcesError(
+                f"{size_text(least)} are to be set aside, and the file system of {self._place} has {size_text(free)} "
+                f"free; {self._remedy}"
+            )
         # closed by __exit__
         self._file = tempfile.SpooledTemporaryFile(  # noqa: SIM115
-            _IN_MEMORY, dir=None if folder is None else str(folder), prefix=".bulkgen-spill."
+            _IN_MEMORY, dir=str(self._place), prefix=".bulkgen-spill."
         )
-        self._segments: dict[int, list[list[tuple[int, int, np.dtype[np.generic]]]]] = {}
+        # of each bucket: where a segment begins, and the sizes and types of its arrays
+        self._segments: dict[int, list[tuple[int, list[tuple[int, np.dtype[np.generic]]]]]] = {}
         self._end = 0
 
     def __enter__(self) -> Self:
@@ -55,22 +74,28 @@ class Spill:
 
     def append(self, bucket: int, arrays: Sequence[npt.NDArray[np.generic]]) -> None:
         """Add a segment to a bucket."""
-        places = []
-        for array in arrays:
-            values = np.ascontiguousarray(array)
-            places.append((self._end, values.size, values.dtype))
-            self._file.write(values.view(np.uint8).data)
-            self._end += values.nbytes
-        self._segments.setdefault(bucket, []).append(places)
+        self._segments.setdefault(bucket, []).append((self._end, [(array.size, array.dtype) for array in arrays]))
+        try:
+            for array in arrays:
+                self._file.write(np.ascontiguousarray(array).view(np.uint8).data)
+                self._end += array.nbytes
+        except OSError as error:
+            if error.errno != errno.ENOSPC:
+                raise
+            raise ResourcesError(
+                errno.ENOSPC, f"the file system of {self._place} is full; {self._remedy}", str(self._place)
+            ) from error
 
     def read(self, bucket: int) -> Iterator[list[npt.NDArray[np.generic]]]:
         """Yield the segments of a bucket in the order they were added; nothing may be added after."""
-        for places in self._segments.pop(bucket, []):
-            arrays = []
-            for start, size, dtype in places:
-                self._file.seek(start)
-                arrays.append(np.frombuffer(self._file.read(size * dtype.itemsize), dtype))
-            yield arrays
+        for start, arrays in self._segments.pop(bucket, []):
+            self._file.seek(start)
+            segment = self._file.read(sum(size * dtype.itemsize for size, dtype in arrays))
+            found, place = [], 0
+            for size, dtype in arrays:
+                found.append(np.frombuffer(segment, dtype, size, place))
+                place += size * dtype.itemsize
+            yield found
 
 
 def smallest_integers(values: npt.NDArray[np.generic], largest: int) -> npt.NDArray[np.generic]:

@@ -11,16 +11,23 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
+import pyarrow.parquet as pq
+
+from bulkgen.io.storage import plausible_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import TextIO
+    from typing import Any, TextIO
 
 __all__ = ["TABLE_SUFFIXES", "UNNAMED", "read_table"]
 
 #: Endings of tables; text may also be compressed.
 TABLE_SUFFIXES = (".csv", ".tsv", ".txt", ".tab", ".gct", ".parquet")
-_OPEN: dict[str, Callable[..., TextIO]] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
+_OPEN: dict[str, Callable[..., Any]] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
+#: Text unpacks to so many times its size: gzip makes a 117th of counts of which one in a hundred is not zero.
+_MOST_COMPRESSED = 160
+#: Characters; ten times the names of a million samples.
+_LONGEST_HEADER = 1 << 28
 #: In the order in which they are tried on the header: a tab is hardly ever part of a name, a blank often is.
 _SEPARATORS = "\t,; "
 #: How a column without a name is called, followed by its place.
@@ -64,23 +71,53 @@ def read_table(path: str | Path, *, text: bool = False) -> pd.DataFrame:
             f"{path} must end in {', '.join(TABLE_SUFFIXES)}; text may also be compressed (.gz, .bz2, .xz)"
         )
     try:
-        table = pd.read_parquet(path) if kind == ".parquet" else _read_text(path, compression, text=text)
-    except (OSError, EOFError, ValueError, lzma.LZMAError, csv.Error) as error:
-        # what pandas and pyarrow raise are kinds of ValueError
+        table = _read_parquet(path) if kind == ".parquet" else _read_text(path, compression, text=text)
+    except MemoryError:
+        raise
+    # damaged input makes pandas, pyarrow and the decompressors raise almost anything
+    except Exception as error:
         reason = next(iter(str(error).splitlines()), type(error).__name__)
         raise OSError(f"{path} cannot be read as a table ({kind}): {reason}") from error
     return table
 
 
+def _read_parquet(path: Path) -> pd.DataFrame:
+    described = pq.ParquetFile(path).metadata
+    # eight bytes for a value: what pandas makes of it
+    claimed, stored = 8 * described.num_rows * described.num_columns, path.stat().st_size
+    if claimed > plausible_bytes(stored):
+        raise ValueError(f"it claims {described.num_rows:,} rows, for which its {stored:,} bytes are too few")
+    return pd.read_parquet(path)
+
+
+def _header_line(file: TextIO) -> str:
+    line = file.readline(_LONGEST_HEADER)
+    if len(line) == _LONGEST_HEADER:
+        raise ValueError(f"its header has no end within {_LONGEST_HEADER >> 20} million characters")
+    return line
+
+
+def _check_unpacked(path: Path, compression: str) -> None:
+    """Refuse text that unpacks to far more than a table does, before it takes memory."""
+    left = plausible_bytes(path.stat().st_size, _MOST_COMPRESSED)
+    with _OPEN[compression](path, "rb") as file:
+        while block := file.read(1 << 20):
+            left -= len(block)
+            if left < 0:
+                raise ValueError("it unpacks to far more than a table does; unpack it by hand if it is yours")
+
+
 def _read_text(path: Path, compression: str, *, text: bool) -> pd.DataFrame:
+    if compression:
+        _check_unpacked(path, compression)
     # spreadsheets put a byte-order mark before the first name
     with _OPEN.get(compression, open)(path, "rt", encoding="utf-8-sig", newline="") as file:
-        header = file.readline()
+        header = _header_line(file)
         gct = header.startswith("#1.2")
         while header.startswith("#"):
-            header = file.readline()
+            header = _header_line(file)
         if gct:  # the size of the table
-            header = file.readline()
+            header = _header_line(file)
         separator = next((character for character in _SEPARATORS if character in header), None)
         if separator is None:
             raise OSError(f"the header has one column only: {header.strip()[:80]!r}")

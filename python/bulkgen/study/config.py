@@ -396,7 +396,7 @@ def preset_text(name: str) -> str:
 def _parsed(text: str, *, source: str) -> dict[str, Any]:
     try:
         return tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise StudyConfigError(source, [f"it is no TOML: {error}"]) from error
 
 

@@ -213,10 +213,12 @@ class StudyFolder:
         """Return the record of a run; ``None`` if there is none that can be read."""
         try:
             found = json.loads((self.runs / f"{key}.json").read_text(encoding="utf-8"))
-        except (FileNotFoundError, UnicodeDecodeError, json.JSONDecodeError):
+        # damaged text is of many kinds: no JSON, no UTF-8, nested without end
+        except (FileNotFoundError, ValueError, RecursionError):
             return None
         known = isinstance(found, dict) and (found.get("format"), found.get("version")) == (_FORMAT, _FORMAT_VERSION)
-        return cast("RunRecord", found) if known and found.get("key") == key else None
+        whole = known and found.get("key") == key and set(RunRecord.__annotations__) <= set(found)
+        return cast("RunRecord", found) if whole else None
 
     def write_record(
         self,

@@ -87,7 +87,11 @@ class StudyResults:
         config = StudyConfig.from_toml(place.settings)
         if not place.data.is_file():
             raise FileNotFoundError(f"{place.path} holds a study whose data was never opened; run it again")
-        data = DataFacts.model_validate_json(place.data.read_text(encoding="utf-8"))
+        try:
+            data = DataFacts.model_validate_json(place.data.read_text(encoding="utf-8"))
+        except ValueError as error:
+            reason = next(iter(str(error).splitlines()))
+            raise ValueError(f"{place.data} is damaged ({reason}); remove it and run the study again") from error
         points = tuple(config.points(data))
         return cls(place.path, config, data, points, _records(place, points))
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import platform
-import queue
 import shutil
 import time
 import tomllib
@@ -14,11 +13,12 @@ from dataclasses import dataclass
 from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal
 
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from bulkgen.errors import OutputExistsError, StudyConfigError
+from bulkgen.io.executors import active_executor, map_units
 from bulkgen.report import require_report_extra
 from bulkgen.study.config import BenchmarkSettings, StudyConfig, preset_names
 from bulkgen.study.data import StudyData
@@ -33,19 +33,9 @@ if TYPE_CHECKING:
 
     from bulkgen.study.parts import Point
 
-__all__ = ["DaskClient", "StudyEvent", "run_study"]
+__all__ = ["StudyEvent", "run_study"]
 
 _PACKAGES = ("bulkgen", "numpy", "scipy", "scikit-learn", "torch", "transformers")
-
-
-class DaskClient(Protocol):
-    """What is needed of a ``distributed.Client``."""
-
-    def submit(self, function: Callable[..., Any], *arguments: object, **options: object) -> Any:  # noqa: ANN401
-        """Start a call, and return its future."""
-
-    def cancel(self, futures: list[Any]) -> object:
-        """Give up some calls."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +71,7 @@ def run_study(
     *,
     jobs: int = 1,
     shard: tuple[int, int] = (1, 1),
-    client: DaskClient | None = None,
+    client: object | None = None,
     only: Sequence[str] | None = None,
     retry_failed: bool = False,
     report: bool = True,
@@ -102,7 +92,8 @@ def run_study(
         ``(i, n)``: only the i-th of n equal shares of the runs, from 1. Shares of the same number may run at the same
         time, on machines that see the same folder; the last one to end completes the tables.
     client
-        Run on the workers of this ``distributed.Client`` instead. They need to see the same files.
+        Run on the workers of this ``distributed.Client``, or of a ``concurrent.futures.Executor``, instead. They need
+        to see the same files.
     only
         Run only what these parts need.
     retry_failed
@@ -300,7 +291,7 @@ def _outcomes(
     runs: list[Run],
     *,
     jobs: int,
-    client: DaskClient | None,
+    client: object | None,
 ) -> Generator[tuple[Run, _Outcome]]:
     """Execute runs here, in processes, or on a cluster; yield them as they are done."""
     text = settings.to_toml()
@@ -325,24 +316,14 @@ def _in_processes(settings: str, runs: list[Run], *, jobs: int) -> Generator[tup
             yield runs[number], _died(outcome) if isinstance(outcome, WorkerDied) else outcome
 
 
-def _on_cluster(client: DaskClient, settings: str, runs: list[Run]) -> Generator[tuple[Run, _Outcome]]:
-    ready: queue.SimpleQueue[tuple[Run, Any]] = queue.SimpleQueue()
-    futures = []
-    try:
-        for run in runs:
-            # pure: what is asked for is done again, if a cluster that lives longer did it before
-            future = client.submit(_perform_elsewhere, (settings, run), pure=False)
-            future.add_done_callback(lambda future, run=run: ready.put((run, future)))
-            futures.append(future)
-        for _ in runs:
-            run, future = ready.get()
-            try:
-                outcome = future.result()
-            except Exception as error:  # the cluster's own, such as a worker that was lost for good
-                outcome = _Outcome(None, _error(error), 0.0, None, _versions())
-            yield run, outcome
-    finally:
-        client.cancel(futures)
+def _on_cluster(client: object, settings: str, runs: list[Run]) -> Generator[tuple[Run, _Outcome]]:
+    tasks = [(settings, run) for run in runs]
+    with closing(map_units(_perform_elsewhere, tasks, executor=active_executor(client))) as outcomes:
+        for number, outcome in outcomes:
+            if isinstance(outcome, Exception):
+                # the cluster's own, such as a worker that was lost for good
+                outcome = _Outcome(None, _error(outcome), 0.0, None, _versions())
+            yield runs[number], outcome
 
 
 def _perform_elsewhere(task: tuple[str, Run]) -> _Outcome:

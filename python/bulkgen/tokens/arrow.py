@@ -236,6 +236,14 @@ def load_dataset(path: str | Path, *, vocabulary: Vocabulary | None = None) -> T
         raise FileNotFoundError(f"there is no token data set at {folder}; make one with: bulkgen tokenize")
     manifest = _read_manifest(folder)
     vocabulary = vocabulary or Vocabulary.load(folder)
+    try:
+        return _loaded(folder, manifest, vocabulary)
+    except (OSError, pa.ArrowException, KeyError, IndexError, TypeError, AttributeError) as error:
+        reason = next(iter(str(error).splitlines()), type(error).__name__)
+        raise ValueError(f"{folder} is damaged ({reason}); tokenize again") from error
+
+
+def _loaded(folder: Path, manifest: Mapping[str, object], vocabulary: Vocabulary) -> TokenDataset:
     stored = cast("Mapping[str, str]", manifest["vocabulary"])
     if stored["fingerprint"] != vocabulary.fingerprint:
         raise VocabularyMismatchError(
@@ -243,14 +251,16 @@ def load_dataset(path: str | Path, *, vocabulary: Vocabulary | None = None) -> T
             f"({stored['fingerprint'][:12]}), but its {VOCABULARY_FILE} is {vocabulary.name!r} "
             f"({vocabulary.fingerprint[:12]}); tokenize again"
         )
-    try:
-        tables = [
-            pa.ipc.open_stream(pa.memory_map(str(folder / name))).read_all()
-            for name in cast("list[str]", manifest["files"])
-        ]
-    except (OSError, pa.ArrowInvalid) as error:
-        raise ValueError(f"{folder} is damaged ({error}); tokenize again") from error
+    files = cast("list[str]", manifest["files"])
+    for shard in cast("list[dict[str, object]]", manifest.get("shards", [])):
+        place = folder / Path(str(shard["name"])).name
+        if place.stat().st_size != shard["bytes"]:
+            raise ValueError(f"{place} is not the shard that was made; mend the folder with resume=True (--resume)")
+    if any(Path(name).is_absolute() or ".." in Path(name).parts for name in files):
+        raise ValueError(f"{folder} is damaged: its {MANIFEST_FILE} names files elsewhere; tokenize again")
+    tables = [pa.ipc.open_stream(pa.memory_map(str(folder / name))).read_all() for name in files]
     table = pa.concat_tables(tables).replace_schema_metadata(None)
+    _check_table(table, folder)
     if table.num_rows != manifest["rows"]:
         raise ValueError(
             f"{folder} is damaged: {table.num_rows} cells, but its {MANIFEST_FILE} says {manifest['rows']}; "
@@ -268,6 +278,26 @@ def load_dataset(path: str | Path, *, vocabulary: Vocabulary | None = None) -> T
     )
 
 
+def _check_table(table: pa.Table, folder: Path) -> None:
+    """Refuse a table whose cells do not lie within its buffers: Arrow reads wherever its offsets point to."""
+    table.validate()
+    for column in table.columns:
+        # validated cheaply are the ends of a column; what lies between is told by its lengths, which takes no values
+        if pa.types.is_string(column.type) and (pc.min(pc.binary_length(column)).as_py() or 0) < 0:
+            raise IndexError("the offsets of a text fall")
+        if pa.types.is_dictionary(column.type):
+            column.validate(full=True)
+    lengths = table["length"]
+    if (pc.min(lengths).as_py() or 0) < 0:
+        raise IndexError("a length is negative")
+    for name in ("input_ids", "counts"):
+        if name not in table.column_names and name == "counts":
+            continue
+        column = table[name]
+        if not pa.types.is_list(column.type) or not pc.list_value_length(column).cast(pa.int64()).equals(lengths):
+            raise ValueError(f"{folder} is damaged: its column {name!r} has other lengths than it says; tokenize again")
+
+
 def _read_manifest(folder: Path) -> dict[str, object]:
     place = folder / MANIFEST_FILE
     if not place.is_file():
@@ -279,13 +309,13 @@ def _read_manifest(folder: Path) -> dict[str, object]:
         )
     try:
         manifest = json.loads(place.read_text(encoding="utf-8"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"{place} is damaged ({error}); tokenize again") from error
     if not isinstance(manifest, dict) or manifest.get("format") != _FORMAT:
         raise ValueError(f"{folder} is not a token data set of bulkgen ({MANIFEST_FILE} is something else)")
-    if manifest["version"] != _FORMAT_VERSION:
+    if manifest.get("version") != _FORMAT_VERSION:
         raise ValueError(
-            f"{folder} has token format {manifest['version']}; this bulkgen reads {_FORMAT_VERSION}: "
+            f"{folder} has token format {manifest.get('version')!r}; this bulkgen reads {_FORMAT_VERSION}: "
             f"pip install --upgrade bulkgen"
         )
     return manifest
@@ -363,6 +393,8 @@ def _without_classes(table: pa.Table, label: str, names: Sequence[str]) -> pa.Ta
     if label != CLASS_COLUMN:
         return table.remove_column(place)
     class_ids: npt.NDArray[np.int64] = table[CLASS_COLUMN].to_numpy()
+    if table[CLASS_COLUMN].null_count or np.any((class_ids < 0) | (class_ids >= len(names))):
+        raise IndexError("a class id has no name")
     values = pa.array([names[i] for i in class_ids], pa.string())
     return table.set_column(place, pa.field(CLASS_COLUMN, pa.string()), values)
 

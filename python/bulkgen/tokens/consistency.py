@@ -18,6 +18,8 @@ _MAX_TOKEN = 2**31 - 1
 def first_problem(vocabulary: Vocabulary) -> str | None:
     """Return what is wrong with a vocabulary, or None."""
     # what was read from a file may be anything
+    if not isinstance(cast("object", vocabulary.name), str):
+        return "its name is no text"
     tokens = cast("object", vocabulary.tokens)
     medians = cast("object", vocabulary.medians)
     special = vocabulary.special_tokens
@@ -26,7 +28,7 @@ def first_problem(vocabulary: Vocabulary) -> str | None:
     ids = [*special.values(), *tokens.values()]
     wrong = next((t for t in ids if type(t) is not int or not 0 <= t <= _MAX_TOKEN), None)
     if wrong is not None:
-        return f"{wrong!r} is not a token (an int from 0 to {_MAX_TOKEN})"
+        return f"{wrong!r:.40} is not a token (an int from 0 to {_MAX_TOKEN})"
     if len(set(ids)) != len(ids):
         first = dict[int, str]()
         for name, token in [*special.items(), *tokens.items()]:
@@ -35,8 +37,8 @@ def first_problem(vocabulary: Vocabulary) -> str | None:
             first[token] = name
     if (vocabulary.cls is None) != (vocabulary.eos is None):
         return "it has one of <cls> and <eos>; it must have both or neither"
-    if type(vocabulary.context) is not int or vocabulary.max_genes < 1:
-        return f"context {vocabulary.context!r} leaves no room for genes"
+    if type(vocabulary.context) is not int or vocabulary.max_genes < 1 or vocabulary.context > _MAX_TOKEN:
+        return f"context {vocabulary.context!r:.40} leaves no room for genes, or is beyond {_MAX_TOKEN}"
     for gene in tokens:
         median = medians.get(gene)
         if not (type(median) is float and math.isfinite(median) and median > 0):

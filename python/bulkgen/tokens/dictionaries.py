@@ -229,9 +229,16 @@ def _parse(content: bytes, file: Path, *, trusted: bool) -> Values:
     raise VocabularyError(f"{file}: a dictionary is read from {', '.join(_SUFFIXES)}, not from {file.suffix!r}")
 
 
+def _once(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("it has an id twice")
+    return found
+
+
 def _parse_json(content: bytes, file: Path) -> Values:
     try:
-        value = json.loads(content)
+        value = json.loads(content, object_pairs_hook=_once)
     except (ValueError, RecursionError) as error:
         raise VocabularyError(f"{file} is not JSON: {error}") from error
     if not isinstance(value, dict) or not all(type(item) in (str, int, float) for item in value.values()):

@@ -9,14 +9,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow as pa
 
-from bulkgen.progress import progress_bar
-from bulkgen.tokens.encode import collect
+from bulkgen.tokens.encode import collect, with_progress
 from bulkgen.tokens.encoder import Encoder
 from bulkgen.tokens.genes import map_genes
 from bulkgen.tokens.obs import CELL_ID, label_names, obs_table
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     import pandas as pd
@@ -128,7 +127,7 @@ def tokenize_drawn(
     """
     encoder = cells.encoder(threads=threads)
     return collect(
-        _with_progress(cells.batches(encoder, 0, cells.total), encoder, total=cells.total),
+        with_progress("synthesize", cells.batches(encoder, 0, cells.total), encoder, total=cells.total),
         encoder,
         cells.obs.schema,
         label=cells.label,
@@ -137,12 +136,3 @@ def tokenize_drawn(
         out=out,
         overwrite=overwrite,
     )
-
-
-def _with_progress(batches: Iterator[pa.RecordBatch], encoder: Encoder, *, total: int) -> Generator[pa.RecordBatch]:
-    with progress_bar("synthesize", total) as advance:
-        before = 0
-        for batch in batches:
-            yield batch
-            advance(encoder.tally.cells_in - before)
-            before = encoder.tally.cells_in

@@ -3,30 +3,73 @@
 from __future__ import annotations
 
 from contextlib import closing
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, overload
 
 import pyarrow as pa
 
-from bulkgen.errors import CountsError, LabelError
+from bulkgen.errors import CountsError
 from bulkgen.io import check_output, open_cells, provenance_of
+from bulkgen.io.shard_jobs import check_shard_arguments
 from bulkgen.progress import progress_bar
-from bulkgen.tokens.arrow import ROWS_PER_BATCH, load_dataset, plain_provenance, write_folder
+from bulkgen.tokens.arrow import load_dataset, plain_provenance, write_folder
 from bulkgen.tokens.dataset import TokenDataset
 from bulkgen.tokens.encoder import Encoder
 from bulkgen.tokens.genes import map_genes
 from bulkgen.tokens.obs import label_names, obs_table
-from bulkgen.tokens.rows import CELLS_PER_BLOCK, row_blocks
+from bulkgen.tokens.sharded import tokenize_shards
+from bulkgen.tokens.summary import refuse_lost
 from bulkgen.tokens.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Generator, Iterator, Mapping, Sequence
+    from collections.abc import Generator, Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from bulkgen.io import Cells, CellStore
+    from bulkgen.io import Cells
+    from bulkgen.io.executors import Executor
+    from bulkgen.io.shard_jobs import Shards
     from bulkgen.tokens.dictionaries import VocabularyPath
-    from bulkgen.tokens.summary import Tally
 
-__all__ = ["collect", "load_vocabulary", "refuse_lost", "tokenize"]
+__all__ = ["collect", "load_vocabulary", "tokenize", "with_progress"]
+
+
+@overload
+def tokenize(
+    adata: Cells,
+    *,
+    vocabulary: str | Path | Vocabulary = ...,
+    label: str | None = ...,
+    columns: Sequence[str] | None = ...,
+    gene_ids: str | None = ...,
+    vocabulary_path: VocabularyPath | Sequence[VocabularyPath] | None = ...,
+    keep_empty: bool = ...,
+    counts: bool = ...,
+    allow_fractional: bool = ...,
+    threads: int | None = ...,
+    out: str | Path | None = ...,
+    overwrite: bool = ...,
+) -> TokenDataset: ...
+
+
+@overload
+def tokenize(
+    adata: Cells,
+    *,
+    vocabulary: str | Path | Vocabulary = ...,
+    label: str | None = ...,
+    columns: Sequence[str] | None = ...,
+    gene_ids: str | None = ...,
+    vocabulary_path: VocabularyPath | Sequence[VocabularyPath] | None = ...,
+    keep_empty: bool = ...,
+    counts: bool = ...,
+    allow_fractional: bool = ...,
+    threads: int | None = ...,
+    out: str | Path,
+    shard_size: int,
+    resume: bool = ...,
+    shard: tuple[int, int] = ...,
+    executor: Executor | object | None = ...,
+    force: bool = ...,
+) -> Shards[TokenDataset]: ...
 
 
 def tokenize(
@@ -43,7 +86,12 @@ def tokenize(
     threads: int | None = None,
     out: str | Path | None = None,
     overwrite: bool = False,
-) -> TokenDataset:
+    shard_size: int | None = None,
+    resume: bool = False,
+    shard: tuple[int, int] = (1, 1),
+    executor: Executor | object | None = None,
+    force: bool = False,
+) -> TokenDataset | Shards[TokenDataset]:
     """Turn cells into tokens: their expressed genes by descending count / median.
 
     A cell's value of a gene is its count per 10,000 divided by the gene's median in the vocabulary. Genes
@@ -82,10 +130,17 @@ def tokenize(
         the result is then read from there as it is needed.
     overwrite
         Replace `out` if it exists.
+    shard_size
+        Write the tokens of so many cells at a time to shards in the folder `out`; the cells are in a file. The shards
+        are the same bytes whatever is interrupted, in whatever order and by however many processes they are made.
+    resume, shard, executor, force
+        Of shards, as in :func:`bulkgen.synthesize`; the workers see the file of the cells, too.
 
     Returns
     -------
     TokenDataset
+        Or, with `shard_size`, :class:`bulkgen.Shards`: where they are and how many are done; ``open()`` gives all of
+        them as one.
 
     Raises
     ------
@@ -98,7 +153,13 @@ def tokenize(
     VocabularyError
         If the vocabulary cannot be found or read.
     OutputExistsError
-        If `out` exists and `overwrite` is false.
+        If `out` exists and `overwrite` is false; if it holds shards and `resume` is false.
+    ResumeError
+        If `out` holds the shards of something else; the message names the difference.
+    ShardError
+        If a shard could not be made; those that are done stay.
+    ResourcesError
+        If there is not enough space for shards, unless `force`.
 
     Warns
     -----
@@ -109,18 +170,44 @@ def tokenize(
     ----------
     Theodoris et al., Nature 618:616 (2023).
     """
-    if out is not None:
+    check_shard_arguments(
+        shard_size,
+        out=out,
+        overwrite=overwrite,
+        shard=shard,
+        of_shards={"resume": resume, "executor": executor, "force": force},
+    )
+    if out is not None and shard_size is None:
         check_output(out, overwrite=overwrite)
     vocabulary = load_vocabulary(vocabulary, vocabulary_path)
     cells = open_cells(adata)
     if cells.n_obs == 0:
         raise CountsError("adata has no cells")
+    if out is not None and shard_size is not None:
+        return tokenize_shards(
+            cells,
+            out,
+            vocabulary=vocabulary,
+            label=label,
+            columns=columns,
+            gene_ids=gene_ids,
+            keep_empty=keep_empty,
+            counts=counts,
+            allow_fractional=allow_fractional,
+            shard_size=shard_size,
+            resume=resume,
+            shard=shard,
+            executor=executor,
+            threads=threads,
+            force=force,
+        )
     genes = map_genes(cells.var, vocabulary, gene_ids=gene_ids)
     obs = obs_table(cells.obs, label=label, columns=columns or ())
     names = label_names(obs, label) if label is not None else ()
     encoder = Encoder(vocabulary, genes, keep_empty=keep_empty, counts=counts, threads=threads)
+    batches = encoder.encode_cells(cells, obs, allow_fractional=allow_fractional)
     return collect(
-        _encode(cells, encoder, obs, allow_fractional=allow_fractional),
+        with_progress("tokenize", batches, encoder, total=cells.n_obs),
         encoder,
         obs.schema,
         label=label,
@@ -182,14 +269,16 @@ def collect(
     return load_dataset(out, vocabulary=encoder.vocabulary)
 
 
-def _encode(cells: CellStore, encoder: Encoder, obs: pa.Table, *, allow_fractional: bool) -> Generator[pa.RecordBatch]:
-    """Yield the rows of the token data set, one record batch per block of cells."""
-    rows = max(1, min(CELLS_PER_BLOCK, 2**28 // encoder.vocabulary.context))
-    blocks = row_blocks(cells, rows=rows, multiple_of=ROWS_PER_BATCH, allow_fractional=allow_fractional)
-    with progress_bar("tokenize", obs.num_rows) as advance, closing(blocks):
-        for first, block in blocks:
-            yield from encoder.encode(block, obs.slice(first, block.shape[0]))
-            advance(block.shape[0])
+def with_progress(
+    title: str, batches: Iterator[pa.RecordBatch], encoder: Encoder, *, total: int
+) -> Generator[pa.RecordBatch]:
+    """Pass the batches of an encoder on, and show how many of the cells are done."""
+    with progress_bar(title, total) as advance:
+        before = 0
+        for batch in batches:
+            yield batch
+            advance(encoder.tally.cells_in - before)
+            before = encoder.tally.cells_in
 
 
 def _with_every_label(
@@ -203,26 +292,3 @@ def _with_every_label(
                 seen.update(batch.column(label).unique().to_pylist())
             yield batch
     refuse_lost(encoder.tally, seen, label=label, names=names)
-
-
-def refuse_lost(tally: Tally, seen: Collection[str], *, label: str | None, names: Sequence[str]) -> None:
-    """Refuse a data set without cells, or with a label of which no cell was `seen`.
-
-    Raises
-    ------
-    CountsError
-        If every cell was empty.
-    LabelError
-        If every cell of one of the labels `names` was empty.
-    """
-    if tally.cells_out == 0:
-        raise CountsError(
-            f"none of the {tally.cells_in} cells expresses a gene of the vocabulary; pass keep_empty=True "
-            f"(--keep-empty) to keep them all the same"
-        )
-    lost = [name for name in names if name not in seen]
-    if lost:
-        raise LabelError(
-            f"label: every cell of {', '.join(map(repr, lost))} in {label!r} is empty (expresses no gene of "
-            f"the vocabulary); remove these cells, or pass keep_empty=True (--keep-empty)"
-        )

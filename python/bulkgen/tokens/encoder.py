@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
@@ -13,15 +14,16 @@ from bulkgen.kernels import get_kernels, ordered_map, resolve_threads
 from bulkgen.kernels.row_encoding import RowEncoding
 from bulkgen.tokens.arrow import ROWS_PER_BATCH
 from bulkgen.tokens.obs import CELL_ID
-from bulkgen.tokens.rows import TARGET_SUM
+from bulkgen.tokens.rows import CELLS_PER_BLOCK, TARGET_SUM, row_blocks
 from bulkgen.tokens.summary import LISTED_CELLS, Tally
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Generator, Iterator
 
     import numpy.typing as npt
     import scipy.sparse as sp
 
+    from bulkgen.io import CellStore
     from bulkgen.tokens.dataset import Tokens
     from bulkgen.tokens.genes import GeneMap
     from bulkgen.tokens.summary import TokenizeSummary
@@ -93,6 +95,14 @@ class Encoder:
             cls=-1 if limits.cls is None else limits.cls,
             eos=-1 if limits.eos is None else limits.eos,
         )
+
+    def encode_cells(self, cells: CellStore, obs: pa.Table, *, allow_fractional: bool) -> Generator[pa.RecordBatch]:
+        """Encode cells block by block; their `obs` rows are given, and `allow_fractional` is that of `row_blocks`."""
+        rows = max(1, min(CELLS_PER_BLOCK, 2**28 // self.vocabulary.context))
+        blocks = row_blocks(cells, rows=rows, multiple_of=ROWS_PER_BATCH, allow_fractional=allow_fractional)
+        with closing(blocks):
+            for first, block in blocks:
+                yield from self.encode(block, obs.slice(first, block.shape[0]))
 
     def encode(self, block: sp.csr_matrix, obs: pa.Table) -> Iterator[pa.RecordBatch]:
         """Encode the cells of a block, whose `obs` rows are given; while a batch is used the next are encoded."""

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 __all__ = ["MAX_BYTES", "read_bytes", "read_pickle"]
 
+#: The most instructions that are looked at; Geneformer's largest dictionary has 585,179.
+MAX_INSTRUCTIONS = 4_000_000
 #: The largest dictionary file that is read; Geneformer's largest is 4 MB.
 MAX_BYTES = 32 * 2**20
 
@@ -131,12 +133,16 @@ def _scan(content: bytes, source: str) -> None:
     refused: str | None = None
     strings = ["?", "?"]
     previous = ""
-    dictionaries = 0
+    dictionaries = instructions = 0
     try:
         for opcode, argument, _ in cast(
             "Iterator[tuple[pickletools.OpcodeInfo, str | int, int]]", pickletools.genops(content)
         ):
             name = opcode.name
+            instructions += 1
+            if instructions > MAX_INSTRUCTIONS:
+                refused = refused or f"more than {MAX_INSTRUCTIONS:,} instructions"
+                break
             if name == "GLOBAL":
                 _check_global(str(argument).replace(" ", ".", 1), source)
             elif name == "STACK_GLOBAL":

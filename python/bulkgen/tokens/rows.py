@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from bulkgen.io import CellStore, CountMatrix
 
-__all__ = ["CELLS_PER_BLOCK", "TARGET_SUM", "row_blocks"]
+__all__ = ["CELLS_PER_BLOCK", "TARGET_SUM", "fractions_are_counts", "row_blocks"]
 
 #: Counts are scaled to this library size, as the reference does; the order of genes does not depend on it.
 TARGET_SUM = 10_000
@@ -68,6 +68,23 @@ def row_blocks(
             yield first, block
 
 
+def fractions_are_counts(cells: CellStore) -> bool:
+    """Tell from the first block whether fractional values can be let pass in all others, whoever looks at those.
+
+    Raises
+    ------
+    CountsError, InvalidCsrError
+        As :func:`row_blocks`.
+    """
+    if _made_fractional(cells):
+        return True
+    guard = _LogGuard()
+    with closing(cells.blocks(cells.counts.ranges(CELLS_PER_BLOCK)[:1], require_integers=False)) as blocks:
+        for _, block in blocks:
+            guard.check(block)
+    return guard.saw_counts
+
+
 def _views(cells: CellStore, X: CountMatrix, rows: int) -> Generator[tuple[int, sp.csr_matrix]]:
     """Blocks of a matrix in memory, without copying their entries."""
     whole = MatrixRows(
@@ -95,16 +112,20 @@ class _LogGuard:
         self._largest = 0.0
         self._example: float | None = None
 
+    @property
+    def saw_counts(self) -> bool:
+        return self._largest >= LOG_LIMIT
+
     def check(self, block: sp.csr_matrix) -> None:
         if block.dtype.kind != "f":
             return
         for start in range(0, block.data.size, _VALUES_AT_ONCE):
             # counts show a large value soon, and then nothing more is read
-            if self._largest >= LOG_LIMIT:
+            if self.saw_counts:
                 return
             values = block.data[start : start + _VALUES_AT_ONCE]
             self._largest = max(self._largest, float(values.max()))
-        if self._largest >= LOG_LIMIT:
+        if self.saw_counts:
             return
         if self._example is None:
             fractional = np.flatnonzero(block.data % 1)

@@ -1,28 +1,49 @@
-"""Token data sets of drawn cells in shards: each shard alone, and what makes them one data set."""
+"""Token data sets in shards: each shard alone, and what makes them one data set."""
 
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import pyarrow as pa
 
 from bulkgen.tokens.arrow import Layout
-from bulkgen.tokens.encode import refuse_lost
-from bulkgen.tokens.summary import Tally
+from bulkgen.tokens.summary import Tally, refuse_lost
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
     from bulkgen.io.shards import ShardRecord
-    from bulkgen.tokens.drawn import DrawnCells
+    from bulkgen.tokens.encoder import Encoder
 
-__all__ = ["data_set_files", "write_shard"]
+__all__ = ["CellRanges", "data_set_files", "write_shard"]
+
+
+class CellRanges(Protocol):
+    """Cells that become tokens range by range."""
+
+    @property
+    def label(self) -> str | None:
+        """The label column."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Its names, sorted."""
+
+    @property
+    def obs(self) -> pa.Table:
+        """The columns of the data set that are not tokens; its schema alone is looked at."""
+
+    def encoder(self, *, threads: int | None) -> Encoder:
+        """Return what encodes them."""
+
+    def batches(self, encoder: Encoder, start: int, stop: int) -> Iterator[pa.RecordBatch]:
+        """Yield the rows of the cells ``[start, stop)``."""
 
 
 def write_shard(
-    path: Path, cells: DrawnCells, first: int, last: int, *, threads: int | None
+    path: Path, cells: CellRanges, first: int, last: int, *, threads: int | None
 ) -> tuple[int, dict[str, object]]:
     """Write the cells ``[first, last)`` to an Arrow file.
 
@@ -49,7 +70,7 @@ def write_shard(
 
 
 def data_set_files(
-    cells: DrawnCells,
+    cells: CellRanges,
     records: Sequence[ShardRecord],
     *,
     provenance: Mapping[str, object],
@@ -81,8 +102,8 @@ def data_set_files(
         [record.name for record in records],
         rows=tally.cells_out,
         fingerprint=hashlib.sha256(content.encode()).hexdigest()[:32],
-        vocabulary=cells.vocabulary,
-        summary=tally.summary(cells.genes, keep_empty=cells.keep_empty),
+        vocabulary=encoder.vocabulary,
+        summary=tally.summary(encoder.genes, keep_empty=encoder.keep_empty),
         provenance=provenance,
         version=version,
         more={**more, "shards": [record.identity() for record in records]},

@@ -7,15 +7,17 @@ from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
+from bulkgen.errors import CountsError, LabelError
+
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping, Sequence
     from typing import Self
 
     import numpy.typing as npt
 
     from bulkgen.tokens.genes import GeneMap
 
-__all__ = ["Tally", "TokenizeSummary"]
+__all__ = ["Tally", "TokenizeSummary", "refuse_lost"]
 
 #: Empty cells that the summary names.
 LISTED_CELLS = 10
@@ -174,4 +176,27 @@ class Tally:
             tokens_total=int(self.cells_by_length @ np.arange(len(self.cells_by_length))),
             tokens_median=float(middle.mean()) if cells else 0.0,
             tokens_max=int(np.flatnonzero(self.cells_by_length).max(initial=0)),
+        )
+
+
+def refuse_lost(tally: Tally, seen: Collection[str], *, label: str | None, names: Sequence[str]) -> None:
+    """Refuse a data set without cells, or with a label of which no cell was `seen`.
+
+    Raises
+    ------
+    CountsError
+        If every cell was empty.
+    LabelError
+        If every cell of one of the labels `names` was empty.
+    """
+    if tally.cells_out == 0:
+        raise CountsError(
+            f"none of the {tally.cells_in} cells expresses a gene of the vocabulary; pass keep_empty=True "
+            f"(--keep-empty) to keep them all the same"
+        )
+    lost = [name for name in names if name not in seen]
+    if lost:
+        raise LabelError(
+            f"label: every cell of {', '.join(map(repr, lost))} in {label!r} is empty (expresses no gene of "
+            f"the vocabulary); remove these cells, or pass keep_empty=True (--keep-empty)"
         )

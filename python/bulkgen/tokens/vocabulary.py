@@ -174,6 +174,7 @@ class Vocabulary:
             If a dictionary file is not one of the files that Geneformer published (by SHA-256).
         """
         from bulkgen.tokens.dictionaries import KNOWN, load_geneformer
+        from bulkgen.tokens.pickles import read_bytes
 
         known = str(name_or_path).upper()
         if known in KNOWN:
@@ -192,7 +193,7 @@ class Vocabulary:
                 f"{VOCABULARY_FILE} that exists ({place} does not)"
             )
         try:
-            text = place.read_text(encoding="utf-8")
+            text = read_bytes(place).decode("utf-8")
         except UnicodeDecodeError as error:
             raise VocabularyError(f"{place} is not a {VOCABULARY_FILE} of bulkgen: {error}") from error
         return cls.from_json(text, source=str(place))
@@ -310,7 +311,8 @@ class Vocabulary:
         """
         try:
             data = json.loads(text)
-        except json.JSONDecodeError as error:
+        # numbers of thousands of digits, and what is nested without end
+        except (ValueError, RecursionError) as error:
             raise VocabularyError(f"{source} is not JSON: {error}") from error
         if not isinstance(data, dict) or data.get("format") != _FORMAT:
             raise VocabularyError(f'{source} is not a vocabulary of bulkgen (no "format": "{_FORMAT}")')
@@ -332,7 +334,7 @@ class Vocabulary:
                 context=data["context"],
                 mapping=data["mapping"],
             )
-        except (KeyError, TypeError, AttributeError) as error:
+        except (KeyError, TypeError, AttributeError, RecursionError) as error:
             raise VocabularyError(f"{source} is a damaged vocabulary: {type(error).__name__} {error}") from error
         if data.get("fingerprint") != vocabulary.fingerprint:
             raise VocabularyError(

@@ -1,0 +1,48 @@
+"""A full disk, said in one way whatever library met it."""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+__all__ = ["full_disk_named"]
+
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+#: How HDF5, torch and safetensors tell it, who hide the number in their text.
+_TOLD = re.compile("|".join([*(re.escape(os.strerror(number)) for number in _FULL), r"errno = (28|122|27)\b"]))
+
+
+@contextmanager
+def full_disk_named(path: Path) -> Iterator[None]:
+    """Raise an :class:`OSError` that names the output if the disk is full, or a file grows beyond what is allowed.
+
+    Parameters
+    ----------
+    path
+        The output that is being written.
+    """
+    try:
+        yield
+    except Exception as error:
+        found: BaseException | None = error
+        while found is not None:
+            number = getattr(found, "errno", None)
+            told = _TOLD.search(str(found))
+            if number in _FULL or told:
+                number = number if number in _FULL else errno.ENOSPC
+                reason = os.strerror(number) if told is None else told[0]
+                raise OSError(
+                    number,
+                    f"the disk is full, or its quota used up ({reason}): nothing was written; make room, or name "
+                    f"another place",
+                    str(path),
+                ) from error
+            found = found.__cause__ or found.__context__
+        raise
