@@ -78,6 +78,13 @@ class Fit:
     def save(self, path: str | Path, *, overwrite: bool = False) -> None:
         """Write to ``.h5ad`` or ``.zarr``: strata x genes without values, and what was learned in ``uns``.
 
+        Parameters
+        ----------
+        path
+            The file or store to write.
+        overwrite
+            Replace it if it exists.
+
         Raises
         ------
         OutputExistsError
@@ -118,6 +125,15 @@ def _add_to_digest(digest: hashlib._Hash, state: object) -> None:
 
 def load_fit(path: str | Path) -> Fit:
     """Read what :meth:`Fit.save` wrote.
+
+    Parameters
+    ----------
+    path
+        The file or store.
+
+    Returns
+    -------
+    Fit
 
     Raises
     ------
@@ -177,7 +193,7 @@ def fit_generator(
     threads
         Default: the CPUs available.
     **parameters
-        Of the generator, see e.g. :class:`bulkgen.generators.TruncatedGaussian`.
+        Of the generator, see :mod:`bulkgen.generators`, e.g. :class:`~bulkgen.generators.donor_shift.DonorShift`.
 
     Returns
     -------

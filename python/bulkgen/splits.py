@@ -114,7 +114,13 @@ class BenchmarkSplit:
     indices: dict[str, Int64Array]
 
     def summary(self) -> pd.DataFrame:
-        """Return the cells per label and part."""
+        """Count the cells per label and part.
+
+        Returns
+        -------
+        pandas.DataFrame
+            Labels × ``train``, ``validation``, ``test``.
+        """
         parts = {"train": self.train, "validation": self.validation, "test": self.test}
         counts = {name: part.obs[self.label].value_counts() for name, part in parts.items()}
         return pd.DataFrame(counts).fillna(0).astype(int).sort_index()

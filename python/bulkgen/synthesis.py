@@ -144,7 +144,7 @@ def synthesize(
     method
         Name of the generator, one of :func:`bulkgen.generators.generator_names`; default ``truncated_gaussian``.
     n_cells
-        Cells per stratum, or a mapping from stratum name (values joined by `` | ``) to cells.
+        Cells per stratum, or a mapping from stratum name (values joined by ``" | "``) to cells.
     rng
         Seed. Cell i of a stratum depends on the seed, i and the fit alone.
     threads
@@ -174,7 +174,7 @@ def synthesize(
     force
         Begin even if space or memory will not suffice, as far as one can tell.
     **parameters
-        Of the generator, see e.g. :class:`bulkgen.generators.TruncatedGaussian`.
+        Of the generator, see :mod:`bulkgen.generators`, e.g. :class:`~bulkgen.generators.donor_shift.DonorShift`.
 
     Returns
     -------

@@ -45,12 +45,12 @@ class BenchmarkResults:
     Attributes
     ----------
     results
-        One number per row; see :data:`COLUMNS` and :data:`bulkgen.fidelity.METRICS`.
+        One number per row; see :data:`~bulkgen.fidelity.results.COLUMNS` and :data:`bulkgen.fidelity.METRICS`.
     settings
         How it was made: task, methods, models, seeds, vocabulary, versions, the input's hash. ``failures`` lists what
         failed: seed, method, stage, reason.
     few_cells
-        See :data:`FEW_CELLS_COLUMNS`; empty if not asked for.
+        See :data:`~bulkgen.fidelity.results.FEW_CELLS_COLUMNS`; empty if not asked for.
     genes
         First seed: mean and zero fraction of each gene, ``method``, ``gene``, ``real_mean``, ``mean``, ``real_zeros``,
         ``zeros``.
@@ -93,14 +93,37 @@ class BenchmarkResults:
         return found
 
     def summary(self) -> pd.DataFrame:
-        """Return mean, standard deviation (n - 1; NaN for one seed) and number of seeds of every number."""
+        """Summarise every number over the seeds.
+
+        Returns
+        -------
+        pandas.DataFrame
+            The columns that name a number, then ``mean``, ``sd`` (n - 1; NaN for one seed) and ``seeds``.
+        """
         keys = [column for column in COLUMNS if column not in ("seed", "value", "note")]
         grouped = self.results.groupby(keys, sort=False, observed=True)["value"]
         found = grouped.agg(mean="mean", sd="std", seeds="count").reset_index()
         return pd.DataFrame(found)
 
     def value(self, method: str, metric: str, *, model: str = "", label: str = MACRO) -> tuple[float, float]:
-        """Return mean and standard deviation over seeds of one number; NaN where there is none."""
+        """Return one number over the seeds.
+
+        Parameters
+        ----------
+        method
+            One of :attr:`methods`.
+        metric
+            One of :data:`bulkgen.fidelity.METRICS`.
+        model
+            One of :attr:`models`, for metrics of utility.
+        label
+            A class; by default the mean over classes.
+
+        Returns
+        -------
+        mean, standard_deviation
+            NaN where there is none.
+        """
         table = self.results
         here = (
             (table["method"] == method)
@@ -116,6 +139,18 @@ class BenchmarkResults:
 
     def save(self, folder: str | Path, *, overwrite: bool = False) -> Path:
         """Write ``results.parquet`` and ``.csv``, ``summary.csv``, ``settings.json`` and the further tables.
+
+        Parameters
+        ----------
+        folder
+            The folder to make.
+        overwrite
+            Replace it if it exists.
+
+        Returns
+        -------
+        pathlib.Path
+            The folder.
 
         Raises
         ------
@@ -140,6 +175,15 @@ class BenchmarkResults:
     @classmethod
     def load(cls, folder: str | Path) -> BenchmarkResults:
         """Read what :meth:`save` wrote.
+
+        Parameters
+        ----------
+        folder
+            The folder.
+
+        Returns
+        -------
+        BenchmarkResults
 
         Raises
         ------

@@ -83,7 +83,7 @@ class Bulk:
 
     @cached_property
     def profile(self) -> Float64Array:
-        """Share of each gene, as of :func:`bulkgen.estimation.profile.profile_of`; shape (n_strata, n_genes).
+        """Share of each gene, zero-free as ``bulkgen.estimation.profile`` says; shape (n_strata, n_genes).
 
         Raises
         ------
@@ -146,7 +146,7 @@ class Reference:
     Attributes
     ----------
     strata
-        One row per stratum of the reference; same columns as :attr:`Bulk.strata`.
+        One row per stratum of the reference; same columns as ``Bulk.strata``.
     codes
         Stratum of each cell, shape (n_cells,).
     counts
@@ -212,7 +212,7 @@ class FittedGenerator(ABC):
         first_cell
             Number of the first cell within its stratum; below 2^40.
         threads
-            As :func:`bulkgen.kernels.resolve_threads`.
+            ``None``: the CPUs available.
 
         Returns
         -------

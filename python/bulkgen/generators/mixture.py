@@ -146,7 +146,7 @@ class Mixture(Generator):
     residual
         Whether donors are moved by what the fractions do not explain; without, real cells are resampled.
     renoise, heterogeneity
-        As of :class:`bulkgen.generators.DonorShift`.
+        As of :class:`~bulkgen.generators.donor_shift.DonorShift`.
     """
 
     fitted_type: ClassVar = FittedMixture

@@ -108,7 +108,14 @@ class CellStore:
         require_integers
             Refuse fractional values.
         hashed
-            Hash what is read, so that :meth:`content_hash` need not read it again; the ranges must cover every cell.
+            Hash what is read, so that :meth:`stored_hash` need not read it again; the ranges must cover every cell.
+
+        Yields
+        ------
+        first_cell
+            Number of the block's first cell.
+        block
+            Its counts, cells × genes.
 
         Raises
         ------
@@ -127,7 +134,13 @@ class CellStore:
             self._hash = digest.finish(self.obs_names, self.var_names)
 
     def stored_hash(self) -> str:
-        """Hash counts that are not in memory, as :func:`bulkgen.io.content_hash` does, unless it was done."""
+        """Hash counts that are not in memory, as :func:`bulkgen.io.content_hash` does, unless it was done.
+
+        Returns
+        -------
+        str
+            Hexadecimal.
+        """
         if self._hash is None:
             digest = ContentDigest(self.counts.form, self.shape)
             for _, block in self.counts.stored_blocks(self.counts.ranges()):
@@ -136,16 +149,36 @@ class CellStore:
         return self._hash
 
     def set_hash(self, pieces: Sequence[bytes]) -> None:
-        """Make the hash of what was read elsewhere, of the digests of its pieces (:class:`ContentDigest`)."""
+        """Make the hash of what was read elsewhere.
+
+        Parameters
+        ----------
+        pieces
+            Digests of the pieces that were read, in order (``ContentDigest``).
+        """
         digest = ContentDigest(self.counts.form, self.shape)
         digest.extend(pieces)
         self._hash = digest.finish(self.obs_names, self.var_names)
 
     def take(self, rows: Int64Array, *, require_integers: bool) -> sp.csr_matrix:
-        """Return some cells (ascending) in memory, checked; the others are checked, too.
+        """Return some cells in memory, checked; the others are checked, too.
+
+        Parameters
+        ----------
+        rows
+            Numbers of the cells, ascending.
+        require_integers
+            Refuse fractional values.
+
+        Returns
+        -------
+        scipy.sparse.csr_matrix
+            Cells × genes.
 
         Raises
         ------
+        CountsError, InvalidCsrError
+            As :meth:`blocks`.
         MemoryError
             If they would take more than half of the memory.
         """
@@ -160,7 +193,13 @@ class CellStore:
         return sp.vstack(parts, format="csr") if parts else sp.csr_matrix((0, self.n_vars), dtype=np.float32)
 
     def to_memory(self) -> ad.AnnData:
-        """Return an AnnData of counts and annotation."""
+        """Read everything.
+
+        Returns
+        -------
+        anndata.AnnData
+            Counts and annotation; the counts are not checked.
+        """
         X = self.X
         if X is None:
             parts = [block for _, block in self.counts.stored_blocks(self.counts.ranges())]
@@ -168,7 +207,18 @@ class CellStore:
         return ad.AnnData(X, obs=self.obs, var=self.var, uns=dict(self.uns))
 
     def select_genes(self, names: Iterable[str]) -> CellStore:
-        """Return the cells with some of the genes, in that order."""
+        """Return the cells with some of the genes.
+
+        Parameters
+        ----------
+        names
+            Names of genes that there are, in the order that is wanted.
+
+        Returns
+        -------
+        CellStore
+            Nothing is read for it.
+        """
         columns = self.var_names.get_indexer(pd.Index(list(names))).astype(np.int64)
         X = None if self.X is None else self.X[:, columns]
         stored = None if self.stored is None else SelectedRows(self.stored, columns)

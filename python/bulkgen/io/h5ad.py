@@ -116,6 +116,15 @@ def check_cells_output(path: str | Path, *, overwrite: bool) -> Path:
 def write(adata: ad.AnnData, path: str | Path, *, overwrite: bool = False) -> None:
     """Write an AnnData to ``.h5ad`` or ``.zarr``; the output appears whole or not at all.
 
+    Parameters
+    ----------
+    adata
+        What to write. Not changed, and not checked.
+    path
+        The file or store.
+    overwrite
+        Replace it if it exists.
+
     Raises
     ------
     OutputExistsError

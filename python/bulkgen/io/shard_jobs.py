@@ -56,7 +56,14 @@ class Shards(Generic[Opened]):
         return (self.path / MANIFEST_FILE).is_file()
 
     def open(self) -> Opened:
-        """Open all shards as one: :meth:`bulkgen.TokenDataset.load`, or :func:`bulkgen.open_shards`.
+        """Open all shards as one.
+
+        Returns
+        -------
+        TokenDataset
+            Of tokens, as :meth:`bulkgen.TokenDataset.load` opens them.
+        anndata.AnnData
+            Of cells, as :func:`bulkgen.open_shards` opens them.
 
         Raises
         ------

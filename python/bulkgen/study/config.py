@@ -251,7 +251,18 @@ class StudyConfig(_Settings):
 
     @classmethod
     def preset(cls, name: str, *, overrides: Mapping[str, object] | None = None) -> StudyConfig:
-        """Return one of the studies that come with bulkgen: ``poster``, ``beyond`` or ``quick``.
+        """Return one of the studies that come with bulkgen.
+
+        Parameters
+        ----------
+        name
+            ``poster``, ``beyond`` or ``quick``.
+        overrides
+            As in :meth:`from_toml`.
+
+        Returns
+        -------
+        StudyConfig
 
         Raises
         ------
@@ -316,7 +327,12 @@ class StudyConfig(_Settings):
         raise StudyConfigError(source, reader.problems)
 
     def to_toml(self) -> str:
-        """Return the settings as TOML, every default spelled out; :meth:`from_toml` gives them back.
+        """Return the settings as TOML, every default spelled out.
+
+        Returns
+        -------
+        str
+            :meth:`from_toml` gives the settings back.
 
         Raises
         ------
@@ -342,6 +358,15 @@ class StudyConfig(_Settings):
 
         Runs hold what the settings leave open and the data's facts say: the device, and the versions of what is not
         bulkgen's.
+
+        Parameters
+        ----------
+        data
+            Facts of the data, from its file or its simulation.
+
+        Returns
+        -------
+        list of Point
         """
         return [
             replace(point, run=_settled(point.run, data))

@@ -65,6 +65,15 @@ class StudyResults:
     def load(cls, folder: str | Path) -> StudyResults:
         """Read the folder of a study, also while it runs.
 
+        Parameters
+        ----------
+        folder
+            The folder.
+
+        Returns
+        -------
+        StudyResults
+
         Raises
         ------
         FileNotFoundError
@@ -133,7 +142,13 @@ class StudyResults:
         return pd.DataFrame(rows, columns=["key", "model", "seed", "status", "seconds", "peak_memory"])
 
     def progress(self) -> pd.DataFrame:
-        """Return the runs of each part: ``done``, ``failed``, ``missing``, and the seconds of those done."""
+        """Count the runs of each part.
+
+        Returns
+        -------
+        pandas.DataFrame
+            One row per part: ``done``, ``failed``, ``missing``, and the seconds of those done.
+        """
         rows = []
         for name, part in self.config.parts.items():
             keys = dict.fromkeys(point.run.key for point in self.points if point.part == name)

@@ -68,7 +68,17 @@ class TokenDataset:
         return np.asarray(self.table["length"].to_numpy(), dtype=np.int64)
 
     def input_ids(self, i: int) -> Tokens:
-        """Return the tokens of cell `i`, shape (length,); a read-only view, not a copy.
+        """Return the tokens of a cell.
+
+        Parameters
+        ----------
+        i
+            Number of the cell.
+
+        Returns
+        -------
+        numpy.ndarray
+            Shape (length,); a read-only view, not a copy.
 
         Raises
         ------
@@ -78,7 +88,17 @@ class TokenDataset:
         return self._cell("input_ids", i)
 
     def counts(self, i: int) -> npt.NDArray[np.float32]:
-        """Return the counts per 10,000 of cell `i` in the order of its tokens; a read-only view.
+        """Return the counts per 10,000 of a cell in the order of its tokens.
+
+        Parameters
+        ----------
+        i
+            Number of the cell.
+
+        Returns
+        -------
+        numpy.ndarray
+            Shape (length,), float32; a read-only view, not a copy.
 
         Raises
         ------
@@ -104,7 +124,17 @@ class TokenDataset:
         return self._flat
 
     def column(self, name: str) -> npt.NDArray[np.object_]:
-        """Return the values of an `obs` column as strings, shape (cells,); a missing value is ``None``.
+        """Return the values of an `obs` column as strings.
+
+        Parameters
+        ----------
+        name
+            Name of the column.
+
+        Returns
+        -------
+        numpy.ndarray
+            Shape (cells,), of strings; a missing value is ``None``.
 
         Raises
         ------
@@ -167,6 +197,15 @@ class TokenDataset:
     @classmethod
     def load(cls, path: str | Path) -> TokenDataset:
         """Open a folder that :meth:`save` or :func:`bulkgen.tokenize` wrote; the tokens stay on disk.
+
+        Parameters
+        ----------
+        path
+            The folder.
+
+        Returns
+        -------
+        TokenDataset
 
         Raises
         ------

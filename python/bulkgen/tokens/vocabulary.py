@@ -257,6 +257,11 @@ class Vocabulary:
         -------
         pathlib.Path
             The file written.
+
+        Raises
+        ------
+        OutputExistsError
+            If it exists and `overwrite` is false.
         """
         from bulkgen.io.atomic import atomic_file
 
@@ -268,7 +273,13 @@ class Vocabulary:
         return path
 
     def to_json(self) -> str:
-        """Return the vocabulary as JSON text; :meth:`from_json` gives it back exactly."""
+        """Return the vocabulary as JSON text.
+
+        Returns
+        -------
+        str
+            :meth:`from_json` gives the vocabulary back exactly.
+        """
         head = {
             "format": _FORMAT,
             "version": _FORMAT_VERSION,
@@ -288,6 +299,10 @@ class Vocabulary:
             JSON.
         source
             Where it came from, for messages.
+
+        Returns
+        -------
+        Vocabulary
 
         Raises
         ------

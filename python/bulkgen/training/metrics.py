@@ -93,7 +93,13 @@ class Scores:
         return float(1.96 * np.sqrt(np.sum(p * (1.0 - p) / support)) / len(support))
 
     def to_dict(self) -> dict[str, object]:
-        """Return the scores as a dictionary that JSON can hold; :meth:`from_dict` gives them back."""
+        """Return the scores as JSON can hold them.
+
+        Returns
+        -------
+        dict
+            What ``bulkgen evaluate --json`` prints; :meth:`from_dict` gives the scores back.
+        """
         return {
             "n": self.n,
             "labels": list(self.labels),
@@ -108,7 +114,22 @@ class Scores:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, object]) -> Scores:
-        """Make scores from what :meth:`to_dict` gave."""
+        """Make scores from what :meth:`to_dict` gave.
+
+        Parameters
+        ----------
+        values
+            The dictionary.
+
+        Returns
+        -------
+        Scores
+
+        Raises
+        ------
+        KeyError
+            If something is missing from it.
+        """
         majority = cast("MajorityScores", values["majority"])
         confusion = np.asarray(values["confusion"], dtype=np.int64)
         return _from_confusion(confusion, cast("Sequence[str]", values["labels"]), majority["label"])

@@ -185,7 +185,19 @@ class SyntheticTokens(IterableDataset["Cell | dict[str, torch.Tensor]"]):
         self._encoding = replace(self._encoding, most_genes=self._positions - special)
 
     def batched(self, batch_size: int, *, context: int | None) -> Self:
-        """Return the same cells as batches of so many, cut to a context."""
+        """Return the same cells as batches.
+
+        Parameters
+        ----------
+        batch_size
+            Cells of a batch.
+        context
+            Tokens that a cell is cut to; ``None`` for the vocabulary's.
+
+        Returns
+        -------
+        SyntheticTokens
+        """
         other = object.__new__(type(self))
         other.__dict__.update(self.__dict__)
         other._epoch = _shared(self.epoch)
@@ -209,6 +221,11 @@ class SyntheticTokens(IterableDataset["Cell | dict[str, torch.Tensor]"]):
 
     def set_epoch(self, epoch: int) -> None:
         """Choose the epoch of the next iteration; the workers of a loader hear of it, even if they persist.
+
+        Parameters
+        ----------
+        epoch
+            From 0.
 
         Raises
         ------
@@ -262,6 +279,11 @@ class SyntheticTokens(IterableDataset["Cell | dict[str, torch.Tensor]"]):
         pin_memory
             Put batches where a CUDA device copies from fastest.
 
+        Returns
+        -------
+        SyntheticLoader
+            A :class:`torch.utils.data.DataLoader`.
+
         Raises
         ------
         ValueError
@@ -279,6 +301,18 @@ class SyntheticTokens(IterableDataset["Cell | dict[str, torch.Tensor]"]):
         """Return the cells of an epoch, of all ranks, as a token data set: stratum by stratum, then the real cells.
 
         Cells that express no gene of the vocabulary are left out, as :func:`bulkgen.synthesize` does.
+
+        Parameters
+        ----------
+        epoch
+            From 0.
+        threads
+            Default: the CPUs available.
+
+        Returns
+        -------
+        TokenDataset
+            In memory.
         """
         request = CellRequest(self.fit, self._numbers.tolist(), epoch)
         tokens = synthesize_tokens(
@@ -297,7 +331,13 @@ class SyntheticTokens(IterableDataset["Cell | dict[str, torch.Tensor]"]):
         return replace(tokens, table=joined)
 
     def facts(self) -> dict[str, object]:
-        """Return what decides the cells, as a dictionary that JSON can hold."""
+        """Return what decides the cells.
+
+        Returns
+        -------
+        dict
+            As JSON can hold it.
+        """
         return {
             "fit": self.fit.fingerprint,
             "parameters": self.fit.parameters,
