@@ -36,9 +36,9 @@ ctest: $(VENV)/dependencies
 	  cmake --preset $$preset >/dev/null && cmake --build --preset $$preset && ctest --preset $$preset || exit 1; \
 	done
 
-# two tests build C++ with the cmake of the environment
+# files are shared out to the cores; two tests build C++ with the cmake of the environment
 pytest: $(VENV)/installed
-	PATH=$(CURDIR)/$(BIN):$$PATH $(BIN)/python -m pytest $(PYTEST_ARGUMENTS)
+	PATH=$(CURDIR)/$(BIN):$$PATH $(BIN)/python -m pytest --numprocesses auto --dist loadfile $(PYTEST_ARGUMENTS)
 
 fuzz: $(VENV)/installed
 	export PATH=$(CURDIR)/$(BIN):$$PATH; cmake --preset fuzz >/dev/null && cmake --build --preset fuzz && \
