@@ -225,7 +225,7 @@ def synthesize(
             raise ValueError(
                 f"{named[0]!r} is an argument of tokens: pass to='tokens' too (cells are written with bulkgen.write)"
             )
-    check_shard_arguments(
+    shard_size = check_shard_arguments(
         shard_size,
         out=out,
         overwrite=overwrite,

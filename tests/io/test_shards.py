@@ -54,6 +54,24 @@ def test_a_shard_is_there_with_its_record_or_not_at_all(tmp_path):
     assert folder.record(0) is None
 
 
+def test_what_another_process_makes_meanwhile_is_not_undone(tmp_path, monkeypatch):
+    """Between the look at a record and the lock, another process makes the shard and the whole."""
+    folder = begin(tmp_path / "out")
+    others, read = [], ShardFolder.record
+
+    def looked(self, number):
+        found = read(self, number)
+        if not others:
+            others.append(folder)
+            folder.make(number, lambda path: (path.write_text("whole"), {}))
+            folder.finish({"bulkgen.json": "{}"})
+        return found
+
+    monkeypatch.setattr(ShardFolder, "record", looked)
+    assert folder.verified(0) == read(folder, 0)
+    assert (folder.path / "bulkgen.json").exists()
+
+
 def test_a_record_of_another_shard_or_of_nonsense_is_none(tmp_path):
     folder = begin(tmp_path / "out")
     folder.make(0, lambda path: (path.write_text("whole"), {}))
