@@ -5,14 +5,13 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass, field
 from functools import lru_cache
-from numbers import Integral
 from pathlib import Path
 from typing import TYPE_CHECKING, Generic, Literal, Protocol, TypeVar
 
 from bulkgen.errors import ShardError, StoppedError
 from bulkgen.io.executors import map_units, stop_asked
 from bulkgen.io.resources import available_memory, free_space, require_memory, require_space, size_text
-from bulkgen.io.shards import MANIFEST_FILE, ShardFolder, check_share, size_of
+from bulkgen.io.shards import MANIFEST_FILE, ShardFolder, check_share, is_whole, size_of
 from bulkgen.progress import progress_bar
 
 if TYPE_CHECKING:
@@ -131,7 +130,7 @@ def check_shard_arguments(
         return None
     if out is None or overwrite:
         raise ValueError("shards are written to a new folder: pass out=, without overwrite")
-    if not isinstance(shard_size, Integral):
+    if not is_whole(shard_size):
         raise TypeError(f"shard_size must be an integer, got {shard_size!r}")
     if shard_size < 1:
         raise ValueError(f"shard_size must be at least 1, got {shard_size}")

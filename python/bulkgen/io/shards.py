@@ -31,7 +31,16 @@ from bulkgen.io.full_disk import full_disk_named
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-__all__ = ["MANIFEST_FILE", "ShardFolder", "ShardPlan", "ShardRecord", "check_share", "sha256_of", "size_of"]
+__all__ = [
+    "MANIFEST_FILE",
+    "ShardFolder",
+    "ShardPlan",
+    "ShardRecord",
+    "check_share",
+    "is_whole",
+    "sha256_of",
+    "size_of",
+]
 
 MANIFEST_FILE = "bulkgen.json"
 
@@ -392,6 +401,11 @@ class ShardFolder:
                     shutil.rmtree(work, ignore_errors=True)
 
 
+def is_whole(value: object) -> bool:
+    """Tell whether a value is an integer, of NumPy for instance."""
+    return isinstance(value, Integral) and not isinstance(value, bool)
+
+
 def check_share(shard: tuple[int, int]) -> tuple[int, int]:
     """Refuse a share that there is not.
 
@@ -400,7 +414,7 @@ def check_share(shard: tuple[int, int]) -> tuple[int, int]:
     ValueError
         If it is not ``(i, n)`` with i from 1 to n.
     """
-    if not isinstance(shard, tuple | list) or len(shard) != 2 or not all(isinstance(part, Integral) for part in shard):
+    if len(shard) != 2 or not all(map(is_whole, shard)):
         raise ValueError(f"shard must be (i, n), two whole numbers, got {shard!r}")
     number, count = shard
     if not 1 <= number <= count:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-__all__ = ["Spill", "smallest_integers"]
+__all__ = ["Spill", "place_with_room", "smallest_integers"]
 
 #: Bytes that stay in memory.
 _IN_MEMORY = 1 << 27
@@ -44,13 +44,8 @@ class Spill:
     """
 
     def __init__(self, folder: Path | None = None, *, least: int = 0) -> None:
-        self._place = Path(tempfile.gettempdir()) if folder is None else folder
-        self._remedy = "make room there" if folder is not None else "name a folder with room in the variable TMPDIR"
-        if least > _IN_MEMORY and least > (free := free_space(self._place)):
-            raise ResourcesError(
-                f"{size_text(least)} are to be set aside, and the file system of {self._place} has {size_text(free)} "
-                f"free; {self._remedy}"
-            )
+        self._place = place_with_room(folder, least if least > _IN_MEMORY else 0)
+        self._remedy = _remedy(folder)
         # closed by __exit__
         self._file = tempfile.SpooledTemporaryFile(  # noqa: SIM115
             _IN_MEMORY, dir=str(self._place), prefix=".bulkgen-spill."
@@ -96,6 +91,28 @@ class Spill:
                 found.append(np.frombuffer(segment, dtype, size, place))
                 place += size * dtype.itemsize
             yield found
+
+
+def place_with_room(folder: Path | None, least: int) -> Path:
+    """Return a folder (default: the system's for temporary files), if so many bytes can be set aside there.
+
+    Raises
+    ------
+    ResourcesError
+        If there is not so much room.
+    """
+    place = Path(tempfile.gettempdir()) if folder is None else folder
+    free = free_space(place)
+    if least > free:
+        raise ResourcesError(
+            f"{size_text(least)} are to be set aside, and the file system of {place} has {size_text(free)} free; "
+            f"{_remedy(folder)}"
+        )
+    return place
+
+
+def _remedy(folder: Path | None) -> str:
+    return "make room there" if folder is not None else "name a folder with room in the variable TMPDIR"
 
 
 def smallest_integers(values: npt.NDArray[np.generic], largest: int) -> npt.NDArray[np.generic]:
