@@ -414,7 +414,8 @@ def check_share(shard: tuple[int, int]) -> tuple[int, int]:
     ValueError
         If it is not ``(i, n)`` with i from 1 to n.
     """
-    if len(shard) != 2 or not all(map(is_whole, shard)):
+    parts: tuple[object, ...] = shard
+    if len(parts) != 2 or not all(map(is_whole, parts)):
         raise ValueError(f"shard must be (i, n), two whole numbers, got {shard!r}")
     number, count = shard
     if not 1 <= number <= count:
