@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+from pathlib import Path
 
 import pytest
 
@@ -152,3 +153,18 @@ def test_a_later_version_is_refused(tmp_path):
     place.write_text(json.dumps({**json.loads(place.read_text()), "version": 2}))
     with pytest.raises(ValueError, match="pip install --upgrade"):
         ShardFolder.open(tmp_path / "out")
+
+
+def test_an_interrupt_while_a_temporary_folder_is_made_leaves_none(tmp_path, monkeypatch):
+    folder = begin(tmp_path / "out")
+    mkdir = Path.mkdir
+
+    def interrupted(path, **how):
+        mkdir(path, **how)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "mkdir", interrupted)
+        with pytest.raises(KeyboardInterrupt), folder.scratch():
+            pass
+    assert sorted(path.name for path in folder.path.iterdir()) == [".lock", "request"]

@@ -381,10 +381,10 @@ class ShardFolder:
         """Yield a folder of this process for temporary files, which is removed at the end."""
         work = self.path / f"{_WORK}{secrets.token_hex(8)}"
         own = FileLock(work / "lock")
-        with self._lock():
-            work.mkdir()
-            own.acquire(timeout=0)
         try:
+            with self._lock():
+                work.mkdir()
+                own.acquire(timeout=0)
             yield work
         finally:
             own.release()
