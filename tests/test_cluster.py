@@ -115,6 +115,15 @@ def test_a_result_that_cannot_be_fetched_is_an_error_of_its_unit(cluster):
     assert isinstance(outcomes[1], ValueError)
 
 
+def test_a_task_of_a_cluster_of_threads_does_its_work_itself(file):
+    """Units of its own would wait for the one thread, which waits for them."""
+    how = {"n_workers": 1, "threads_per_worker": 1, "processes": False, "dashboard_address": ":0"}
+    with distributed.LocalCluster(**how) as threads, distributed.Client(threads) as client:
+        assert active_executor(None) is not None
+        found = client.submit(bulkgen.bulk_profiles, file, by="label").result(timeout=60)
+    assert found.n_obs == 2
+
+
 def test_the_command_line_takes_the_address_of_a_scheduler(cluster, fit, file, tmp_path):
     fit.save(tmp_path / "fit.h5ad")
     vocabulary = bulkgen.Vocabulary.fit(file, context=20)

@@ -54,6 +54,7 @@ def active_executor(executor: object | None) -> Executor | None:
     """Return the executor to use: that which was passed, else the active ``distributed.Client``, else ``None``.
 
     A ``distributed.Client`` is taken for one too. The package is not imported for this: without it nobody has a client.
+    In a task of Dask there is none.
 
     Raises
     ------
@@ -65,6 +66,10 @@ def active_executor(executor: object | None) -> Executor | None:
         try:
             executor = distributed.default_client()
         except ValueError:
+            return None
+        with suppress(ValueError):
+            distributed.get_worker()
+            # who works for the client must not wait for others to: they may all wait
             return None
         if getattr(executor, "status", None) != "running":
             # it never found its scheduler, or lost it
