@@ -166,6 +166,22 @@ def test_room_for_what_is_set_aside_is_looked_for_first(cells, tmp_path, units, 
     assert units[1] == []
 
 
+@pytest.mark.parametrize("unseen", ["cells.bucket.npy", "part-0"])
+def test_who_does_not_see_a_file_is_told_where_files_must_lie(cells, tmp_path, unseen):
+    path = tmp_path / "cells.h5ad"
+    cells.write_h5ad(path)
+
+    class Elsewhere(ThreadPoolExecutor):
+        def submit(self, function, /, unit):
+            for place in tmp_path.glob(f".bulkgen-*/{unseen}"):
+                place.unlink()
+            return super().submit(function, unit)
+
+    with Elsewhere(1) as pool, pytest.raises(FileNotFoundError, match=rf"does not see .*{unseen}; .*TMPDIR"):
+        bulkgen.pseudobulk(path, by="label", k=4, remainder="keep", out=tmp_path / "out.h5ad", executor=pool)
+    assert [entry.name for entry in tmp_path.iterdir()] == ["cells.h5ad"]
+
+
 def test_a_full_disk_is_named(tmp_path):
     full = pytest.raises(OSError, match=r"the disk is full.*part-3")
     with SharedFolder.make(tmp_path) as folder, full as raised, folder.file("part-3"):

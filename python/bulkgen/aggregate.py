@@ -24,7 +24,7 @@ from bulkgen.io import (
     provenance,
     write_rows,
 )
-from bulkgen.io.cell_ranges import SharedFolder, executor_for, map_ranges
+from bulkgen.io.cell_ranges import SharedFolder, executor_for, map_ranges, raise_of_worker
 from bulkgen.io.executors import map_units
 from bulkgen.io.provenance import ContentDigest
 from bulkgen.kernels import get_kernels, parallel_ranges
@@ -489,7 +489,7 @@ class _Pseudobulk:
             ):
                 for place, outcome in outcomes:
                     if isinstance(outcome, Exception):
-                        raise outcome
+                        raise_of_worker(outcome)
                     ended.add(place)
                     while number in ended:
                         yield _take_values(folder, number, cells.n_vars)

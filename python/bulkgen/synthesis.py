@@ -230,7 +230,8 @@ def synthesize(
         out=out,
         overwrite=overwrite,
         shard=shard,
-        of_shards={"format": format, "resume": resume, "executor": executor},
+        # a matrix of cells may need it too
+        of_shards={"format": format, "resume": resume, "executor": executor, "force": force and to == "tokens"},
     )
     if shard_size is not None and format not in (None, *(("h5ad", "zarr") if to == "cells" else ())):
         raise ValueError(f"format must be 'h5ad' or 'zarr', of cells alone; got {format!r}")

@@ -10,7 +10,7 @@ from collections import deque
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import numpy as np
 from filelock import FileLock, Timeout
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from bulkgen.io.executors import Executor
 
-__all__ = ["CellRange", "SharedFolder", "executor_for", "map_ranges"]
+__all__ = ["CellRange", "SharedFolder", "executor_for", "map_ranges", "raise_of_worker"]
 
 Result = TypeVar("Result")
 
@@ -214,9 +214,7 @@ def map_ranges(
         if isinstance(outcome, Exception):
             if isinstance(outcome, (CountsError, InvalidCsrError)):
                 _raise_with_names(cells, stored, unit, require_integers=require_integers)
-            if isinstance(outcome, FileNotFoundError):
-                raise _unseen(outcome) from outcome
-            raise outcome
+            raise_of_worker(outcome)
         pieces[number], result = outcome
         yield unit, result
     cells.set_hash([piece for number in sorted(pieces) for piece in pieces[number]])
@@ -239,8 +237,11 @@ def _raise_with_names(cells: CellStore, stored: StoredRows, unit: CellRange, *, 
     deque(part.blocks(require_integers=require_integers), maxlen=0)
 
 
-def _unseen(error: FileNotFoundError) -> FileNotFoundError:
-    return FileNotFoundError(
+def raise_of_worker(error: Exception) -> NoReturn:
+    """Raise an error of a worker; of a file that it does not find, one that says where files must lie."""
+    if not isinstance(error, FileNotFoundError):
+        raise error
+    raise FileNotFoundError(
         f"a worker does not see {error.filename or error}; cells, output and the folder of temporary files (TMPDIR) "
         f"must be on a file system that all workers see"
-    )
+    ) from error

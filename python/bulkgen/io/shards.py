@@ -372,7 +372,7 @@ class ShardFolder:
 
     @contextmanager
     def _lock(self) -> Iterator[None]:
-        """Wait for, and hold, the right to change names; for moments only. It is not to be held twice."""
+        """Wait for, and hold, the right to change names: for moments, and while a folder is begun. Never twice."""
         with FileLock(self.path / ".lock"):
             yield
 
