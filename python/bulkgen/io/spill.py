@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import tempfile
+from array import array
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -50,8 +51,10 @@ class Spill:
         self._file = tempfile.SpooledTemporaryFile(  # noqa: SIM115
             _IN_MEMORY, dir=str(self._place), prefix=".bulkgen-spill."
         )
-        # of each bucket: where a segment begins, and the sizes and types of its arrays
-        self._segments: dict[int, list[tuple[int, list[tuple[int, np.dtype[np.generic]]]]]] = {}
+        # the types of the arrays of a segment, by number; of each bucket, where a segment begins, this number, and the
+        # sizes of its arrays, end to end: there are as many segments as blocks times buckets
+        self._types: dict[tuple[np.dtype[np.generic], ...], int] = {}
+        self._segments: dict[int, array[int]] = {}
         self._end = 0
 
     def __enter__(self) -> Self:
@@ -69,11 +72,12 @@ class Spill:
 
     def append(self, bucket: int, arrays: Sequence[npt.NDArray[np.generic]]) -> None:
         """Add a segment to a bucket."""
-        self._segments.setdefault(bucket, []).append((self._end, [(array.size, array.dtype) for array in arrays]))
+        types = self._types.setdefault(tuple(part.dtype for part in arrays), len(self._types))
+        self._segments.setdefault(bucket, array("q")).extend((self._end, types, *(part.size for part in arrays)))
         try:
-            for array in arrays:
-                self._file.write(np.ascontiguousarray(array).view(np.uint8).data)
-                self._end += array.nbytes
+            for part in arrays:
+                self._file.write(np.ascontiguousarray(part).view(np.uint8).data)
+                self._end += part.nbytes
         except OSError as error:
             if error.errno != errno.ENOSPC:
                 raise
@@ -83,11 +87,14 @@ class Spill:
 
     def read(self, bucket: int) -> Iterator[list[npt.NDArray[np.generic]]]:
         """Yield the segments of a bucket in the order they were added; nothing may be added after."""
-        for start, arrays in self._segments.pop(bucket, []):
+        types, facts = list(self._types), iter(self._segments.pop(bucket, ()))
+        for start in facts:
+            dtypes = types[next(facts)]
+            sizes = [next(facts) for _ in dtypes]
             self._file.seek(start)
-            segment = self._file.read(sum(size * dtype.itemsize for size, dtype in arrays))
+            segment = self._file.read(sum(size * dtype.itemsize for size, dtype in zip(sizes, dtypes, strict=True)))
             found, place = [], 0
-            for size, dtype in arrays:
+            for size, dtype in zip(sizes, dtypes, strict=True):
                 found.append(np.frombuffer(segment, dtype, size, place))
                 place += size * dtype.itemsize
             yield found
