@@ -15,7 +15,7 @@ import pytest
 import bulkgen
 from bulkgen import gathering
 from bulkgen.io import cell_ranges
-from bulkgen.io.executors import active_executor, dask_scheduler
+from bulkgen.io.executors import active_executor, dask_scheduler, map_units
 from bulkgen.io.shards import sha256_of
 from command_line import run
 from count_cases import labelled_cells
@@ -50,18 +50,23 @@ def one_killed(cluster, folder, results, *, after):
     there = []
 
     def kill():
-        deadline = time.monotonic() + 60
-        while len(list(folder.glob(results))) < after and time.monotonic() < deadline:
+        deadline, seen = time.monotonic() + 60, set()
+        while len(seen) < after and time.monotonic() < deadline:
+            # they are removed when they have been taken
+            seen.update(folder.glob(results))
             time.sleep(0.002)
         os.kill(next(iter(cluster.workers.values())).pid, signal.SIGKILL)
-        there.append(len(list(folder.glob(results))))
+        there.append(len(seen))
 
-    killer = threading.Thread(target=kill)
-    killer.start()
     with distributed.Client(cluster) as client:
-        client.wait_for_workers(2)
-        yield there
-    killer.join()
+        # the one that was killed last is begun again
+        client.wait_for_workers(2, timeout=120)
+        killer = threading.Thread(target=kill)
+        killer.start()
+        try:
+            yield there
+        finally:
+            killer.join()
 
 
 def test_shards_of_tokens_of_drawn_cells(cluster, fit, tmp_path):
@@ -97,6 +102,28 @@ def test_pseudobulk(cluster, file, tmp_path, monkeypatch, results):
     assert [entry.name for entry in (tmp_path / "work").iterdir()] == ["two.h5ad"]
 
 
+class Unreadable:
+    def __reduce__(self):
+        return int, ("no number",)
+
+
+def test_a_result_that_cannot_be_fetched_is_an_error_of_its_unit(cluster):
+    with distributed.Client(cluster) as client:
+        make = {0: int, 1: Unreadable}.__getitem__
+        outcomes = dict(map_units(lambda number: make(number)(), [0, 1], executor=active_executor(client)))
+    assert outcomes[0] == 0
+    assert isinstance(outcomes[1], ValueError)
+
+
+def test_a_task_of_a_cluster_of_threads_does_its_work_itself(file):
+    """Units of its own would wait for the one thread, which waits for them."""
+    how = {"n_workers": 1, "threads_per_worker": 1, "processes": False, "dashboard_address": ":0"}
+    with distributed.LocalCluster(**how) as threads, distributed.Client(threads) as client:
+        assert active_executor(None) is not None
+        found = client.submit(bulkgen.bulk_profiles, file, by="label").result(timeout=60)
+    assert found.n_obs == 2
+
+
 def test_the_command_line_takes_the_address_of_a_scheduler(cluster, fit, file, tmp_path):
     fit.save(tmp_path / "fit.h5ad")
     vocabulary = bulkgen.Vocabulary.fit(file, context=20)
@@ -109,7 +136,7 @@ def test_the_command_line_takes_the_address_of_a_scheduler(cluster, fit, file, t
         "tokens": ["tokenize", file, "--vocabulary", "vocabulary.json", "--shard-size", 9000],
         "pseudo.h5ad": ["pseudobulk", file, "--by", "label"],
     }
-    cluster.wait_for_workers(2)
+    cluster.wait_for_workers(2, timeout=120)
     for name, command in commands.items():
         done = run(*command, "-o", f"there-{name}", "--dask", cluster.scheduler_address, "--json", cwd=tmp_path)
         assert done.returncode == 0, done.stderr

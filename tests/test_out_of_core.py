@@ -205,6 +205,18 @@ def test_a_spill_gives_back_what_it_was_given_and_leaves_no_file(tmp_path, monke
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_spill_keeps_little_of_a_segment():
+    """There are as many as blocks times buckets: a hundred times as many for ten times the cells."""
+    parts = [np.zeros(1, np.int32), np.zeros(1, np.uint16), np.zeros(1, np.uint8)]
+    tracemalloc.start()
+    with Spill() as held:
+        for number in range(20_000):
+            held.append(number % 100, parts)
+        kept = tracemalloc.get_traced_memory()[0] - held.bytes_held
+    tracemalloc.stop()
+    assert kept / 20_000 < 100
+
+
 def test_room_for_what_is_set_aside_is_looked_for_first(cells, tmp_path, small, monkeypatch):
     path = tmp_path / "cells.h5ad"
     cells.write_h5ad(path)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import pickle
 import re
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from importlib.metadata import version
 import pytest
 
 import bulkgen
+from bulkgen import errors
 from bulkgen.kernels import backend_names
 from conftest import ROOT
 
@@ -70,3 +72,13 @@ def test_public_names_stay_callable_after_submodules_are_imported():
 def test_unknown_names_are_attribute_errors():
     with pytest.raises(AttributeError, match="no_such_thing"):
         _ = bulkgen.no_such_thing
+
+
+@pytest.mark.parametrize("name", errors.__all__)
+def test_every_error_comes_back_from_another_process(name):
+    several = {"StudyConfigError": ("path", ["wrong", "too"]), "StoppedError": (1, 2), "MissingExtraError": ("a", "b")}
+    error = getattr(errors, name)(*several.get(name, ("text",)))
+    found = pickle.loads(pickle.dumps(error))
+    assert type(found) is type(error)
+    assert str(found) == str(error)
+    assert vars(found) == vars(error)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import pickle
+import subprocess
 import sys
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from multiprocessing import get_context
+from pathlib import Path
 
 import h5py
 import numpy as np
@@ -14,8 +17,9 @@ import scipy.sparse as sp
 
 import bulkgen
 from bulkgen import gathering
-from bulkgen.errors import CountsError
+from bulkgen.errors import CountsError, ResourcesError
 from bulkgen.io import cell_ranges, count_rows, spill
+from bulkgen.io.cell_ranges import SharedFolder
 from bulkgen.profiles import gene_moments
 from count_cases import labelled_cells, make_cells
 from test_out_of_core import HOW, same
@@ -122,6 +126,68 @@ def test_a_bad_count_names_its_cell_and_leaves_nothing(cells, tmp_path, small, u
             assert [entry.name for entry in tmp_path.iterdir()] == ["cells.h5ad"]
     assert len(set(messages)) == 1
     assert "'c1" in messages[0]
+
+
+def test_what_a_killed_process_left_is_removed_by_the_next_and_what_a_living_one_uses_is_not(tmp_path):
+    code = (
+        "import os, pathlib, sys, numpy; from bulkgen.io.cell_ranges import SharedFolder\n"
+        "with SharedFolder.make(pathlib.Path(sys.argv[1])) as folder:\n"
+        "    folder.save('part-0', sizes=numpy.arange(9))\n"
+        "    os.abort()"
+    )
+    subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=False, stderr=subprocess.DEVNULL)
+    (left,) = tmp_path.glob(".bulkgen-*")
+    with SharedFolder.make(tmp_path) as one:
+        assert not left.exists()
+        one.save("part-0", sizes=np.arange(3))
+        with SharedFolder.make(tmp_path) as two:
+            assert one.path != two.path
+        assert one.load("part-0", "sizes").tolist() == [0, 1, 2]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_worker_that_nobody_waits_for_makes_nothing_after_the_end(tmp_path):
+    with SharedFolder.make(tmp_path) as folder:
+        late = folder.file("late")
+        late.__enter__().write_bytes(b"late")
+        cell_ranges._remove(Path(folder.path))
+        with pytest.raises(FileNotFoundError):
+            late.__exit__(None, None, None)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_room_for_what_is_set_aside_is_looked_for_first(cells, tmp_path, units, monkeypatch):
+    path = tmp_path / "cells.h5ad"
+    cells.write_h5ad(path)
+    monkeypatch.setattr(spill, "free_space", lambda place: 100)
+    with pytest.raises(ResourcesError, match=rf"{tmp_path} has 100 bytes free; make room there"):
+        bulkgen.pseudobulk(path, by="label", k=4, remainder="keep", out=tmp_path / "out.h5ad", executor=units[0])
+    assert [entry.name for entry in tmp_path.iterdir()] == ["cells.h5ad"]
+    assert units[1] == []
+
+
+@pytest.mark.parametrize("unseen", ["cells.bucket.npy", "part-0"])
+def test_who_does_not_see_a_file_is_told_where_files_must_lie(cells, tmp_path, unseen):
+    path = tmp_path / "cells.h5ad"
+    cells.write_h5ad(path)
+
+    class Elsewhere(ThreadPoolExecutor):
+        def submit(self, function, /, unit):
+            for place in tmp_path.glob(f".bulkgen-*/{unseen}"):
+                place.unlink()
+            return super().submit(function, unit)
+
+    with Elsewhere(1) as pool, pytest.raises(FileNotFoundError, match=rf"does not see .*{unseen}; .*TMPDIR"):
+        bulkgen.pseudobulk(path, by="label", k=4, remainder="keep", out=tmp_path / "out.h5ad", executor=pool)
+    assert [entry.name for entry in tmp_path.iterdir()] == ["cells.h5ad"]
+
+
+def test_a_full_disk_is_named(tmp_path):
+    full = pytest.raises(OSError, match=r"the disk is full.*part-3")
+    with SharedFolder.make(tmp_path) as folder, full as raised, folder.file("part-3"):
+        # as NumPy says it
+        raise OSError("1234 requested and 56 written")
+    assert raised.value.errno == errno.ENOSPC
 
 
 def test_spawned_processes_do_it_too(cells, tmp_path):

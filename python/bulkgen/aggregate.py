@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 
-from bulkgen.gathering import Bucket, bucket_numbers, buckets_of, gathered, read_bucket, write_part
+from bulkgen.gathering import Bucket, bucket_numbers, buckets_of, gathered, least_bytes, read_bucket, write_part
 from bulkgen.grouped import GroupedRows, aggregate_counts
 from bulkgen.io import (
     canonical_counts,
@@ -24,7 +24,7 @@ from bulkgen.io import (
     provenance,
     write_rows,
 )
-from bulkgen.io.cell_ranges import SharedFolder, executor_for, map_ranges
+from bulkgen.io.cell_ranges import SharedFolder, executor_for, map_ranges, raise_of_worker
 from bulkgen.io.executors import map_units
 from bulkgen.io.provenance import ContentDigest
 from bulkgen.kernels import get_kernels, parallel_ranges
@@ -438,11 +438,14 @@ class _Pseudobulk:
         entries = 0 if recipe.sparse or recipe.thin else cells.n_vars
         return buckets_of(groups.rows, groups.offsets, cells.counts.expected_lengths(), entries_per_group=entries)
 
+    def _entries(self) -> int:
+        """Return the stored entries of the cells of all groups, where they are known before."""
+        lengths = self.cells.counts.lengths
+        return 0 if lengths is None else int(lengths[self.groups.rows].sum())
+
     def _sums_of_stored(self, folder: Path | None) -> Iterator[_Sums]:
-        cells, groups, thin = self.cells, self.groups, self.recipe.thin
-        lengths = cells.counts.lengths
-        entries = 0 if lengths is None else int(lengths[groups.rows].sum())
-        sizes = np.zeros(cells.n_obs)
+        cells, thin = self.cells, self.recipe.thin
+        entries, sizes = self._entries(), np.zeros(cells.n_obs)
 
         def blocks() -> Iterator[tuple[int, sp.csr_matrix]]:
             with progress_bar("pseudobulk", cells.n_obs) as advance:
@@ -462,7 +465,7 @@ class _Pseudobulk:
         """Have others set ranges of cells aside by bucket, and then aggregate buckets, in a folder that all see."""
         cells, groups, recipe = self.cells, self.groups, self.recipe
         buckets = self._buckets()
-        with SharedFolder.make(within) as folder:
+        with SharedFolder.make(within, least=least_bytes(self._entries(), cells.n_vars)) as folder:
             folder.save("cells", bucket=bucket_numbers(buckets, cells.n_obs))
             folder.save("groups", rows=groups.rows, offsets=groups.offsets)
             set_aside = partial(_set_range_aside, n_buckets=len(buckets), thin=recipe.thin)
@@ -486,7 +489,7 @@ class _Pseudobulk:
             ):
                 for place, outcome in outcomes:
                     if isinstance(outcome, Exception):
-                        raise outcome
+                        raise_of_worker(outcome)
                     ended.add(place)
                     while number in ended:
                         yield _take_values(folder, number, cells.n_vars)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from typing import Self
 
 __all__ = [
     "BulkgenError",
@@ -73,9 +74,12 @@ class StudyConfigError(BulkgenError, ValueError):
     """The settings of a study are not usable."""
 
     def __init__(self, source: str, problems: Sequence[str]) -> None:
-        self.problems = tuple(problems)
+        self.source, self.problems = source, tuple(problems)
         text = f" {problems[0]}" if len(problems) == 1 else "".join(f"\n  {problem}" for problem in problems)
         super().__init__(f"{source}:{text}")
+
+    def __reduce__(self) -> tuple[type[Self], tuple[object, ...]]:
+        return type(self), (self.source, self.problems)
 
 
 class StudyInUseError(BulkgenError, RuntimeError):
@@ -111,9 +115,16 @@ class StoppedError(BulkgenError, RuntimeError):
         self.done, self.total = done, total
         super().__init__(f"stopped after {done:,} of {total:,} shards")
 
+    def __reduce__(self) -> tuple[type[Self], tuple[object, ...]]:
+        return type(self), (self.done, self.total)
+
 
 class MissingExtraError(BulkgenError, ImportError):
     """An optional dependency is not installed."""
 
     def __init__(self, module: str, extra: str) -> None:
+        self._asked = module, extra
         super().__init__(f"this needs the package {module!r}, which is not installed: pip install 'bulkgen[{extra}]'")
+
+    def __reduce__(self) -> tuple[type[Self], tuple[object, ...]]:
+        return type(self), self._asked

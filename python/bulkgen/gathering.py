@@ -18,7 +18,16 @@ if TYPE_CHECKING:
 
     from bulkgen.kernels.protocol import Int64Array
 
-__all__ = ["BUCKET_ENTRIES", "Bucket", "bucket_numbers", "buckets_of", "gathered", "read_bucket", "write_part"]
+__all__ = [
+    "BUCKET_ENTRIES",
+    "Bucket",
+    "bucket_numbers",
+    "buckets_of",
+    "gathered",
+    "least_bytes",
+    "read_bucket",
+    "write_part",
+]
 
 #: Stored entries of a bucket: 128 MiB as int32 twice, and less when its groups are summed.
 BUCKET_ENTRIES = 1 << 24
@@ -125,9 +134,7 @@ def gathered(
         If there is no room for what is to be set aside.
     """
     bucket_of = bucket_numbers(buckets, shape[0])
-    # a byte for a value, and as few for a column as hold it
-    smallest = 1 + smallest_integers(np.empty(0, np.int32), shape[1] - 1).itemsize
-    with Spill(folder, least=entries * smallest) as spill:
+    with Spill(folder, least=least_bytes(entries, shape[1])) as spill:
         held = np.zeros(len(buckets), np.int64)
         dtype: type[np.integer[Any]] = np.int32
         for first, block in blocks:
@@ -144,6 +151,12 @@ def gathered(
             for (number, bucket), room in zip(enumerate(buckets), rooms, strict=False)
         )
         yield from zip(buckets, matrices, strict=True)
+
+
+def least_bytes(entries: int, n_columns: int) -> int:
+    """Return the bytes that so many stored entries take at least when they are set aside."""
+    # one for a value, and as few for a column as hold it
+    return entries * (1 + smallest_integers(np.empty(0, np.int32), n_columns - 1).itemsize)
 
 
 def write_part(

@@ -226,12 +226,13 @@ def synthesize(
             raise ValueError(
                 f"{named[0]!r} is an argument of tokens: pass to='tokens' too (cells are written with bulkgen.write)"
             )
-    check_shard_arguments(
+    shard_size = check_shard_arguments(
         shard_size,
         out=out,
         overwrite=overwrite,
         shard=shard,
-        of_shards={"format": format, "resume": resume, "executor": executor},
+        # a matrix of cells may need it too
+        of_shards={"format": format, "resume": resume, "executor": executor, "force": force and to == "tokens"},
     )
     if shard_size is not None and format not in (None, *(("h5ad", "zarr") if to == "cells" else ())):
         raise ValueError(f"format must be 'h5ad' or 'zarr', of cells alone; got {format!r}")

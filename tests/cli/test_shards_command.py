@@ -108,10 +108,13 @@ def test_a_signal_stops_the_job_cleanly_and_the_message_says_how_to_go_on(work, 
     assert "600 cells in 60 shards to make: about" in estimate
     assert says in message
     shards = {path.stem for path in (tmp_path / "out").glob("data-*")}
-    assert shards == {path.stem for path in (tmp_path / "out" / "records").iterdir()}
+    records = {path.stem for path in (tmp_path / "out" / "records").iterdir()}
+    # an interrupt may come between the two
+    assert records <= shards
+    assert len(shards - records) <= (number == signal.SIGINT)
     assert 3 <= len(shards) < N_SHARDS
-    assert not list((tmp_path / "out").glob(".work-*"))
     if number == signal.SIGTERM:
+        assert not list((tmp_path / "out").glob(".work-*"))
         assert f"stopped after {len(shards)} of" in message
         assert message.endswith("--out out --resume")
         again = run(*arguments(work, "--resume", "--json"), cwd=tmp_path)

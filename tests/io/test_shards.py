@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+from pathlib import Path
 
 import pytest
 
@@ -52,6 +53,24 @@ def test_a_shard_is_there_with_its_record_or_not_at_all(tmp_path):
     assert folder.record(0) == made
     assert folder.verified(0) is None
     assert folder.record(0) is None
+
+
+def test_what_another_process_makes_meanwhile_is_not_undone(tmp_path, monkeypatch):
+    """Between the look at a record and the lock, another process makes the shard and the whole."""
+    folder = begin(tmp_path / "out")
+    others, read = [], ShardFolder.record
+
+    def looked(self, number):
+        found = read(self, number)
+        if not others:
+            others.append(folder)
+            folder.make(number, lambda path: (path.write_text("whole"), {}))
+            folder.finish({"bulkgen.json": "{}"})
+        return found
+
+    monkeypatch.setattr(ShardFolder, "record", looked)
+    assert folder.verified(0) == read(folder, 0)
+    assert (folder.path / "bulkgen.json").exists()
 
 
 def test_a_record_of_another_shard_or_of_nonsense_is_none(tmp_path):
@@ -134,3 +153,18 @@ def test_a_later_version_is_refused(tmp_path):
     place.write_text(json.dumps({**json.loads(place.read_text()), "version": 2}))
     with pytest.raises(ValueError, match="pip install --upgrade"):
         ShardFolder.open(tmp_path / "out")
+
+
+def test_an_interrupt_while_a_temporary_folder_is_made_leaves_none(tmp_path, monkeypatch):
+    folder = begin(tmp_path / "out")
+    mkdir = Path.mkdir
+
+    def interrupted(path, **how):
+        mkdir(path, **how)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "mkdir", interrupted)
+        with pytest.raises(KeyboardInterrupt), folder.scratch():
+            pass
+    assert sorted(path.name for path in folder.path.iterdir()) == [".lock", "request"]

@@ -208,6 +208,7 @@ def test_what_cannot_be_is_refused_before_anything_is_written(cells, options, tm
     assert not (tmp_path / "out").exists()
     for wrong, message in [
         ({"shard_size": None, "resume": True}, "'resume' is an argument of shards"),
+        ({"shard_size": None, "force": True}, "'force' is an argument of shards"),
         ({"shard_size": None, "shard": (1, 2)}, "'shard' is an argument of shards"),
         ({"shard_size": 0}, "at least 1"),
         ({"out": None}, "pass out="),

@@ -135,13 +135,19 @@ def test_what_cannot_be_is_refused_before_anything_is_written(cells, stored, how
         ({"shard_size": 9, "out": None}, "pass out="),
         ({"shard_size": 9, "overwrite": True}, "without overwrite"),
         ({"shard_size": 9, "shard": (3, 2)}, "from 1 to n"),
+        ({"shard_size": 9, "shard": "1/2"}, "two whole numbers, got '1/2'"),
     ]:
         with pytest.raises(ValueError, match=message):
             tokenize(file, **{"out": out, **how, **wrong})
+        assert not out.exists()
+    with pytest.raises(TypeError, match=r"shard_size must be an integer, got 40\.0"):
+        tokenize(file, out=out, shard_size=40.0, **how)
     with pytest.raises(LabelError, match="plate"):
         tokenize(file, out=out, shard_size=9, **how | {"label": "plate"})
     with pytest.raises(ValueError, match="cells in a file"):
         tokenize(cells, out=out, shard_size=9, **how)
+    assert not out.exists()
+    assert tokenize(file, out=out, shard_size=np.int64(90), **how).complete
 
 
 def test_whether_fractions_are_counts_does_not_depend_on_where_shards_begin(how, tmp_path, monkeypatch):

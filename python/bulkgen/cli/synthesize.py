@@ -98,7 +98,8 @@ def synthesize(
         raise typer.BadParameter("is for tokens: add --tokens", param_hint=given[0])
     share = read_shard(shard)
     if shard_size is None:
-        for_shards_only({"--format": format_, "--resume": resume, "--shard": share != (1, 1), "--dask": dask})
+        of_shards = {"--format": format_, "--resume": resume, "--shard": share != (1, 1), "--dask": dask}
+        for_shards_only(of_shards | {"--force": force and tokens})
         (check_output if tokens else check_cells_output)(out, overwrite=overwrite)
     how: dict[str, Any] = {
         **parameters_of(set_),

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import glob
+import platform
 import secrets
-import tempfile
+import shutil
 from collections import deque
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import numpy as np
+from filelock import FileLock, Timeout
 
 from bulkgen.errors import CountsError, InvalidCsrError
 from bulkgen.io.cell_store import CellStore
 from bulkgen.io.count_rows import BLOCK_ENTRIES, StoredRows
 from bulkgen.io.executors import active_executor, map_units
+from bulkgen.io.full_disk import full_disk_named
 from bulkgen.io.provenance import PIECE, ContentDigest
+from bulkgen.io.spill import place_with_room
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator
@@ -26,9 +31,11 @@ if TYPE_CHECKING:
 
     from bulkgen.io.executors import Executor
 
-__all__ = ["CellRange", "SharedFolder", "executor_for", "map_ranges"]
+__all__ = ["CellRange", "SharedFolder", "executor_for", "map_ranges", "raise_of_worker"]
 
 Result = TypeVar("Result")
+
+_LOCK = "lock"
 
 #: There are about so many ranges, unless they would have more stored entries: two gigabytes of them.
 _RANGES, _MOST_ENTRIES = 64, 1 << 28
@@ -64,15 +71,52 @@ class SharedFolder:
     def file(self, name: str) -> Iterator[Path]:
         """Yield a temporary path, which becomes the file of that name."""
         temporary = self.place(f"{secrets.token_hex(8)}-{name}")
-        yield temporary
+        with full_disk_named(self.place(name)):
+            yield temporary
         temporary.replace(self.place(name))
 
     @classmethod
     @contextmanager
-    def make(cls, within: Path | None) -> Iterator[SharedFolder]:
-        """Make a folder within another (default: that of temporary files), and remove it in the end."""
-        with tempfile.TemporaryDirectory(prefix=".bulkgen-", dir=within) as path:
-            yield cls(str(Path(path).absolute()))
+    def make(cls, within: Path | None, *, least: int = 0) -> Iterator[SharedFolder]:
+        """Make a folder within another (default: that of temporary files), and remove it in the end.
+
+        Those of processes that were killed are removed first; then there must be room for at least so many bytes.
+
+        Raises
+        ------
+        ResourcesError
+            If there is not so much room.
+        """
+        # the locks of some file systems are known to one machine alone
+        prefix = f".bulkgen-{platform.node()}-"
+        parent = place_with_room(within, 0).absolute()
+        for left in parent.glob(f"{glob.escape(prefix)}*"):
+            _remove_left(left)
+        place_with_room(within, least)
+        path = parent / f"{prefix}{secrets.token_hex(8)}"
+        path.mkdir()
+        with FileLock(path / _LOCK):
+            try:
+                yield cls(str(path))
+            finally:
+                _remove(path)
+
+
+def _remove_left(folder: Path) -> None:
+    """Remove a folder whose process is gone: nobody holds its lock, and there is more in it than that."""
+    with suppress(Timeout, OSError), FileLock(folder / _LOCK, timeout=0):
+        # what was just made is not locked yet, and empty
+        if any(item.name != _LOCK for item in folder.iterdir()):
+            _remove(folder)
+
+
+def _remove(folder: Path) -> None:
+    """Remove a folder in which others may still be at work."""
+    gone = folder.with_name(f"{folder.name}-gone")
+    with suppress(OSError):
+        # no new files come into it under this name
+        folder.rename(gone)
+    shutil.rmtree(gone, ignore_errors=True)
 
 
 @dataclass(frozen=True)
@@ -170,9 +214,7 @@ def map_ranges(
         if isinstance(outcome, Exception):
             if isinstance(outcome, (CountsError, InvalidCsrError)):
                 _raise_with_names(cells, stored, unit, require_integers=require_integers)
-            if isinstance(outcome, FileNotFoundError):
-                raise _unseen(outcome) from outcome
-            raise outcome
+            raise_of_worker(outcome)
         pieces[number], result = outcome
         yield unit, result
     cells.set_hash([piece for number in sorted(pieces) for piece in pieces[number]])
@@ -195,8 +237,11 @@ def _raise_with_names(cells: CellStore, stored: StoredRows, unit: CellRange, *, 
     deque(part.blocks(require_integers=require_integers), maxlen=0)
 
 
-def _unseen(error: FileNotFoundError) -> FileNotFoundError:
-    return FileNotFoundError(
+def raise_of_worker(error: Exception) -> NoReturn:
+    """Raise an error of a worker; of a file that it does not find, one that says where files must lie."""
+    if not isinstance(error, FileNotFoundError):
+        raise error
+    raise FileNotFoundError(
         f"a worker does not see {error.filename or error}; cells, output and the folder of temporary files (TMPDIR) "
         f"must be on a file system that all workers see"
-    )
+    ) from error

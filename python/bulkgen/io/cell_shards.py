@@ -167,7 +167,7 @@ def _manifest(folder: ShardFolder) -> dict[str, Any]:
 
 
 def _checked_shards(folder: ShardFolder, manifest: Mapping[str, Any]) -> list[Path]:
-    """Return the paths of the shards, each of the size that the manifest says and honest about what it holds."""
+    """Return the paths of the shards, each of the size that the manifest says."""
     shards = []
     for said in manifest["shards"]:
         shard = folder.path / said["name"]

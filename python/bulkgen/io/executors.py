@@ -10,7 +10,7 @@ import queue
 import signal
 import sys
 import threading
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 
@@ -54,6 +54,7 @@ def active_executor(executor: object | None) -> Executor | None:
     """Return the executor to use: that which was passed, else the active ``distributed.Client``, else ``None``.
 
     A ``distributed.Client`` is taken for one too. The package is not imported for this: without it nobody has a client.
+    In a task of Dask there is none.
 
     Raises
     ------
@@ -66,15 +67,54 @@ def active_executor(executor: object | None) -> Executor | None:
             executor = distributed.default_client()
         except ValueError:
             return None
+        with suppress(ValueError):
+            distributed.get_worker()
+            # who works for the client must not wait for others to: they may all wait
+            return None
         if getattr(executor, "status", None) != "running":
             # it never found its scheduler, or lost it
             return None
     if distributed is not None and isinstance(executor, distributed.Client):
-        # impure: what is asked for is done again, if a cluster that lives longer did it before
-        executor = executor.get_executor(pure=False)
+        executor = _OnDask(executor)
     if executor is not None and not callable(getattr(executor, "submit", None)):
         raise TypeError(f"executor must have a method submit, as concurrent.futures has it, got {executor!r}")
     return cast("Executor | None", executor)
+
+
+class _OnDask:
+    """A ``distributed.Client`` as an executor.
+
+    The one that Dask makes of it waits for ever for a result that cannot be fetched, such as one that was lost with its
+    worker and cannot be made again.
+    """
+
+    def __init__(self, client: Any) -> None:  # noqa: ANN401 - the package has no types
+        self._client = client
+
+    def submit(self, function: Callable[..., Any], /, *arguments: Any) -> _DaskFuture:  # noqa: ANN401
+        # impure: what is asked for is done again, if a cluster that lives longer did it before
+        return _DaskFuture(self._client.submit(function, *arguments, pure=False))
+
+
+class _DaskFuture:
+    """A ``distributed.Future``, which does not tell whether its call has begun."""
+
+    def __init__(self, future: Any) -> None:  # noqa: ANN401
+        self._future = future
+
+    def result(self) -> Any:  # noqa: ANN401
+        return self._future.result()
+
+    def add_done_callback(self, function: Callable[[Any], object], /) -> None:
+        self._future.add_done_callback(function)
+
+    def cancel(self) -> bool:
+        if self._future.done():
+            return False
+        # without its scheduler, it is given up too
+        with suppress(Exception):
+            self._future.cancel()
+        return True
 
 
 @contextmanager
@@ -110,7 +150,8 @@ def map_units(
     """Apply a function to units and yield each unit's place and result as they are done.
 
     When no more results are wanted (the generator is closed) or :func:`stop_asked`, units that have not begun are
-    given up; those that have are waited for, and their results yielded if a stop was asked for.
+    given up; those that have are waited for, and their results yielded if a stop was asked for. Dask does not tell
+    which have begun: its workers end them, and nobody waits.
 
     Parameters
     ----------
@@ -136,7 +177,7 @@ def map_units(
                 outcome = error
             yield number, outcome
         return
-    ended: queue.SimpleQueue[tuple[int, Future[Result]]] = queue.SimpleQueue()
+    ended: queue.SimpleQueue[int] = queue.SimpleQueue()
     waiting: dict[int, Future[Result]] = {}
     try:
         for number, unit in enumerate(units):
@@ -151,10 +192,11 @@ def map_units(
                 continue
             try:
                 # a signal's handler runs between two waits
-                number, future = ended.get(timeout=0.5)
+                number = ended.get(timeout=0.5)
             except queue.Empty:
                 continue
-            if waiting.pop(number, None) is None:
+            future = waiting.pop(number, None)
+            if future is None:
                 continue
             try:
                 outcome = future.result()
@@ -170,8 +212,8 @@ def map_units(
                 continue
 
 
-def _put(ended: queue.SimpleQueue[tuple[int, Future[Result]]], number: int, future: Future[Result]) -> None:
-    ended.put((number, future))
+def _put(ended: queue.SimpleQueue[int], number: int, future: object) -> None:
+    ended.put(number)
 
 
 _STOP = threading.Event()

@@ -15,8 +15,16 @@ if TYPE_CHECKING:
 __all__ = ["full_disk_named"]
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-#: How HDF5, torch and safetensors tell it, who hide the number in their text.
-_TOLD = re.compile("|".join([*(re.escape(os.strerror(number)) for number in _FULL), r"errno = (28|122|27)\b"]))
+#: How HDF5, torch and safetensors tell it, who hide the number in their text; and NumPy, who knows none.
+_TOLD = re.compile(
+    "|".join(
+        [
+            *(re.escape(os.strerror(number)) for number in _FULL),
+            r"errno = (28|122|27)\b",
+            r"\d+ requested and \d+ written",
+        ]
+    )
+)
 
 
 @contextmanager

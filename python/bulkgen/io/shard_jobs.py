@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Generic, Literal, Protocol, TypeVar
 from bulkgen.errors import ShardError, StoppedError
 from bulkgen.io.executors import map_units, stop_asked
 from bulkgen.io.resources import available_memory, free_space, require_memory, require_space, size_text
-from bulkgen.io.shards import MANIFEST_FILE, ShardFolder, size_of
+from bulkgen.io.shards import MANIFEST_FILE, ShardFolder, check_share, is_whole, size_of
 from bulkgen.progress import progress_bar
 
 if TYPE_CHECKING:
@@ -117,22 +117,32 @@ def check_shard_arguments(
     overwrite: bool,
     shard: tuple[int, int],
     of_shards: Mapping[str, object],
-) -> None:
+) -> int | None:
     """Refuse arguments that do not go together; `of_shards` are those that need a `shard_size`, by name.
+
+    Returns
+    -------
+    int or None
+        The `shard_size`, a plain integer whatever kind of integer was passed.
 
     Raises
     ------
-    ValueError
+    TypeError, ValueError
         If they do not.
     """
     if shard_size is None:
         named = [name for name, value in of_shards.items() if value]
         if named or shard != (1, 1):
             raise ValueError(f"{(*named, 'shard')[0]!r} is an argument of shards: pass shard_size= (--shard-size) too")
-    elif out is None or overwrite:
+        return None
+    if out is None or overwrite:
         raise ValueError("shards are written to a new folder: pass out=, without overwrite")
-    elif shard_size < 1:
+    if not is_whole(shard_size):
+        raise TypeError(f"shard_size must be an integer, got {shard_size!r}")
+    if shard_size < 1:
         raise ValueError(f"shard_size must be at least 1, got {shard_size}")
+    check_share(shard)
+    return int(shard_size)
 
 
 def make_shards(

@@ -18,6 +18,7 @@ import shutil
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cached_property
+from numbers import Integral
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,7 +31,16 @@ from bulkgen.io.full_disk import full_disk_named
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-__all__ = ["MANIFEST_FILE", "ShardFolder", "ShardPlan", "ShardRecord", "sha256_of"]
+__all__ = [
+    "MANIFEST_FILE",
+    "ShardFolder",
+    "ShardPlan",
+    "ShardRecord",
+    "check_share",
+    "is_whole",
+    "sha256_of",
+    "size_of",
+]
 
 MANIFEST_FILE = "bulkgen.json"
 
@@ -83,9 +93,7 @@ class ShardPlan:
         ValueError
             If there is no such share.
         """
-        number, count = shard
-        if not 1 <= number <= count:
-            raise ValueError(f"shard must be (i, n) with i from 1 to n, got {shard}")
+        number, count = check_share(shard)
         return range(number - 1, len(self), count)
 
 
@@ -305,16 +313,19 @@ class ShardFolder:
 
         The record and the manifest of such a folder are removed at once.
         """
-        record = self.record(number)
         path = self.path / self.plan.name(number)
-        if record is not None:
-            with suppress(OSError):
-                if size_of(path) == record.bytes and sha256_of(path) == record.sha256:
-                    return record
-        with self._lock():
-            self._record_path(number).unlink(missing_ok=True)
-            (self.path / MANIFEST_FILE).unlink(missing_ok=True)
-        return None
+        while True:
+            record = self.record(number)
+            if record is not None:
+                with suppress(OSError):
+                    if size_of(path) == record.bytes and sha256_of(path) == record.sha256:
+                        return record
+            with self._lock():
+                # else another process made the shard meanwhile
+                if self.record(number) == record:
+                    self._record_path(number).unlink(missing_ok=True)
+                    (self.path / MANIFEST_FILE).unlink(missing_ok=True)
+                    return None
 
     def make(self, number: int, write: Callable[[Path], tuple[int, Mapping[str, object]]]) -> ShardRecord:
         """Make a shard: `write` gets the path of a file or folder to make, and returns its rows and facts."""
@@ -361,7 +372,7 @@ class ShardFolder:
 
     @contextmanager
     def _lock(self) -> Iterator[None]:
-        """Wait for, and hold, the right to change names; for moments only. It is not to be held twice."""
+        """Wait for, and hold, the right to change names: for moments, and while a folder is begun. Never twice."""
         with FileLock(self.path / ".lock"):
             yield
 
@@ -370,10 +381,10 @@ class ShardFolder:
         """Yield a folder of this process for temporary files, which is removed at the end."""
         work = self.path / f"{_WORK}{secrets.token_hex(8)}"
         own = FileLock(work / "lock")
-        with self._lock():
-            work.mkdir()
-            own.acquire(timeout=0)
         try:
+            with self._lock():
+                work.mkdir()
+                own.acquire(timeout=0)
             yield work
         finally:
             own.release()
@@ -388,6 +399,28 @@ class ShardFolder:
                 with suppress(Timeout):
                     FileLock(work / "lock").acquire(timeout=0).lock.release()
                     shutil.rmtree(work, ignore_errors=True)
+
+
+def is_whole(value: object) -> bool:
+    """Tell whether a value is an integer, of NumPy for instance."""
+    return isinstance(value, Integral) and not isinstance(value, bool)
+
+
+def check_share(shard: tuple[int, int]) -> tuple[int, int]:
+    """Refuse a share that there is not.
+
+    Raises
+    ------
+    ValueError
+        If it is not ``(i, n)`` with i from 1 to n.
+    """
+    parts: tuple[object, ...] = shard
+    if len(parts) != 2 or not all(map(is_whole, parts)):
+        raise ValueError(f"shard must be (i, n), two whole numbers, got {shard!r}")
+    number, count = shard
+    if not 1 <= number <= count:
+        raise ValueError(f"shard must be (i, n) with i from 1 to n, got {shard}")
+    return number, count
 
 
 def size_of(path: Path) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import tempfile
+from array import array
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-__all__ = ["Spill", "smallest_integers"]
+__all__ = ["Spill", "place_with_room", "smallest_integers"]
 
 #: Bytes that stay in memory.
 _IN_MEMORY = 1 << 27
@@ -44,19 +45,16 @@ class Spill:
     """
 
     def __init__(self, folder: Path | None = None, *, least: int = 0) -> None:
-        self._place = Path(tempfile.gettempdir()) if folder is None else folder
-        self._remedy = "make room there" if folder is not None else "name a folder with room in the variable TMPDIR"
-        if least > _IN_MEMORY and least > (free := free_space(self._place)):
-            raise ResourcesError(
-                f"{size_text(least)} are to be set aside, and the file system of {self._place} has {size_text(free)} "
-                f"free; {self._remedy}"
-            )
+        self._place = place_with_room(folder, least if least > _IN_MEMORY else 0)
+        self._remedy = _remedy(folder)
         # closed by __exit__
         self._file = tempfile.SpooledTemporaryFile(  # noqa: SIM115
             _IN_MEMORY, dir=str(self._place), prefix=".bulkgen-spill."
         )
-        # of each bucket: where a segment begins, and the sizes and types of its arrays
-        self._segments: dict[int, list[tuple[int, list[tuple[int, np.dtype[np.generic]]]]]] = {}
+        # the types of the arrays of a segment, by number; of each bucket, where a segment begins, this number, and the
+        # sizes of its arrays, end to end: there are as many segments as blocks times buckets
+        self._types: dict[tuple[np.dtype[np.generic], ...], int] = {}
+        self._segments: dict[int, array[int]] = {}
         self._end = 0
 
     def __enter__(self) -> Self:
@@ -74,11 +72,12 @@ class Spill:
 
     def append(self, bucket: int, arrays: Sequence[npt.NDArray[np.generic]]) -> None:
         """Add a segment to a bucket."""
-        self._segments.setdefault(bucket, []).append((self._end, [(array.size, array.dtype) for array in arrays]))
+        types = self._types.setdefault(tuple(part.dtype for part in arrays), len(self._types))
+        self._segments.setdefault(bucket, array("q")).extend((self._end, types, *(part.size for part in arrays)))
         try:
-            for array in arrays:
-                self._file.write(np.ascontiguousarray(array).view(np.uint8).data)
-                self._end += array.nbytes
+            for part in arrays:
+                self._file.write(np.ascontiguousarray(part).view(np.uint8).data)
+                self._end += part.nbytes
         except OSError as error:
             if error.errno != errno.ENOSPC:
                 raise
@@ -88,14 +87,39 @@ class Spill:
 
     def read(self, bucket: int) -> Iterator[list[npt.NDArray[np.generic]]]:
         """Yield the segments of a bucket in the order they were added; nothing may be added after."""
-        for start, arrays in self._segments.pop(bucket, []):
+        types, facts = list(self._types), iter(self._segments.pop(bucket, ()))
+        for start in facts:
+            dtypes = types[next(facts)]
+            sizes = [next(facts) for _ in dtypes]
             self._file.seek(start)
-            segment = self._file.read(sum(size * dtype.itemsize for size, dtype in arrays))
+            segment = self._file.read(sum(size * dtype.itemsize for size, dtype in zip(sizes, dtypes, strict=True)))
             found, place = [], 0
-            for size, dtype in arrays:
+            for size, dtype in zip(sizes, dtypes, strict=True):
                 found.append(np.frombuffer(segment, dtype, size, place))
                 place += size * dtype.itemsize
             yield found
+
+
+def place_with_room(folder: Path | None, least: int) -> Path:
+    """Return a folder (default: the system's for temporary files), if so many bytes can be set aside there.
+
+    Raises
+    ------
+    ResourcesError
+        If there is not so much room.
+    """
+    place = Path(tempfile.gettempdir()) if folder is None else folder
+    free = free_space(place)
+    if least > free:
+        raise ResourcesError(
+            f"{size_text(least)} are to be set aside, and the file system of {place} has {size_text(free)} free; "
+            f"{_remedy(folder)}"
+        )
+    return place
+
+
+def _remedy(folder: Path | None) -> str:
+    return "make room there" if folder is not None else "name a folder with room in the variable TMPDIR"
 
 
 def smallest_integers(values: npt.NDArray[np.generic], largest: int) -> npt.NDArray[np.generic]:

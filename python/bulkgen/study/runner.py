@@ -19,6 +19,7 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from bulkgen.errors import OutputExistsError, StudyConfigError
 from bulkgen.io.executors import active_executor, map_units
+from bulkgen.io.shards import check_share
 from bulkgen.report import require_report_extra
 from bulkgen.study.config import BenchmarkSettings, StudyConfig, preset_names
 from bulkgen.study.data import StudyData
@@ -124,9 +125,7 @@ def run_study(
         If `jobs`, `shard` or `only` is not possible, or the data does not fit the settings.
     """
     settings = _settings(config)
-    number, count = shard
-    if not 1 <= number <= count:
-        raise ValueError(f"shard must be (i, n) with i from 1 to n, got {shard}")
+    number, count = check_share(shard)
     if jobs < 1:
         raise ValueError(f"jobs must be at least 1, got {jobs}")
     for part in only or ():

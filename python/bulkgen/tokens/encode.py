@@ -170,7 +170,7 @@ def tokenize(
     ----------
     Theodoris et al., Nature 618:616 (2023).
     """
-    check_shard_arguments(
+    shard_size = check_shard_arguments(
         shard_size,
         out=out,
         overwrite=overwrite,
