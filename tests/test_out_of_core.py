@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import tempfile
 import tracemalloc
+from pathlib import Path
 from types import SimpleNamespace
 
 import anndata as ad
@@ -19,7 +20,8 @@ import bulkgen
 from bulkgen import gathering
 from bulkgen.errors import CountsError, ResourcesError
 from bulkgen.generators.registry import generator_names
-from bulkgen.io import Spill, count_rows, spill
+from bulkgen.io import Spill, atomic_file, count_rows, spill
+from bulkgen.io.cell_ranges import SharedFolder
 from count_cases import labelled_cells, make_cells, matrix_bytes, random_counts
 
 
@@ -221,15 +223,50 @@ def test_room_for_what_is_set_aside_is_looked_for_first(cells, tmp_path, small, 
 
 
 def test_a_disk_that_fills_up_is_named(tmp_path, monkeypatch):
-    def full(data):
-        raise OSError(errno.ENOSPC, "No space left on device")
+    for folder, remedy, number in (
+        (None, "TMPDIR", errno.ENOSPC),
+        (tmp_path, "make room there", errno.ENOSPC),
+        (tmp_path, "make room there", errno.EDQUOT),
+    ):
 
-    for folder, remedy in ((None, "TMPDIR"), (tmp_path, "make room there")):
-        with Spill(folder) as held:
+        def full(data, number=number):
+            raise OSError(number, "full")
+
+        # an output that is being written meanwhile, perhaps on another disk, is not what is said to be full
+        with (
+            pytest.raises(ResourcesError, match=remedy) as raised,
+            atomic_file(tmp_path / "output"),
+            Spill(folder) as held,
+        ):
             monkeypatch.setattr(held._file, "write", full)
-            with pytest.raises(ResourcesError, match=remedy) as raised:
-                held.append(0, [np.arange(9)])
-            assert raised.value.errno == errno.ENOSPC
+            held.append(0, [np.arange(9)])
+        assert raised.value.errno == number
+
+
+def test_a_full_disk_of_those_who_share_work_is_named(tmp_path):
+    with SharedFolder.make(tmp_path) as folder:
+        with pytest.raises(OSError, match=r"the disk is full.*part-3"), folder.file("part-3") as temporary:
+            temporary.write_bytes(b"half")
+            raise OSError(errno.ENOSPC, "No space left on device")
+        assert list(Path(folder.path).iterdir()) == []
+
+
+@pytest.mark.parametrize("mode", ["r", "r+"])
+@pytest.mark.parametrize("dense", [False, True])
+def test_the_hash_of_cells_does_not_depend_on_how_a_file_was_opened(cells, tmp_path, mode, dense):
+    path = tmp_path / "cells.h5ad"
+    cells.write_h5ad(path, as_dense=("X",) if dense else ())
+    backed = ad.read_h5ad(path, backed=mode)
+    assert bulkgen.open_cells(backed).stored_hash() == bulkgen.open_cells(path).stored_hash()
+    backed.file.close()
+
+
+def test_counts_beyond_63_bits_are_not_called_negative(cells, tmp_path):
+    cells.X = cells.X.astype(np.float64)
+    cells.X.data[0] = 1e19
+    cells.write_h5ad(tmp_path / "cells.h5ad")
+    with pytest.raises(ValueError, match=r"counts of 2\^63 and more"):
+        bulkgen.pseudobulk(tmp_path / "cells.h5ad", by="label", k=4)
 
 
 def test_memory_does_not_grow_with_the_store(tmp_path, monkeypatch):

@@ -221,7 +221,10 @@ def _set_aside(
     lengths = (stops - starts).astype(np.int32)
     within = np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)])
     columns = _ranges_of(smallest_integers(block.indices, block.shape[1] - 1), starts, stops)
-    values = _ranges_of(smallest_integers(block.data, int(block.data.max(initial=0))), starts, stops)
+    largest = int(block.data.max(initial=0))
+    if largest >= 2**63:
+        raise ValueError("counts of 2^63 and more are not set aside; divide the counts, or add them in memory")
+    values = _ranges_of(smallest_integers(block.data, largest), starts, stops)
     for bucket in range(n_buckets):
         first, last = ends[bucket], ends[bucket + 1]
         if first < last:

@@ -43,7 +43,8 @@ def check_output(path: str | Path, *, overwrite: bool) -> Path:
         If the folder that should hold `path` does not exist.
     """
     path = Path(path)
-    if path.exists() and not overwrite:
+    # a link to nothing, too
+    if os.path.lexists(path) and not overwrite:
         raise OutputExistsError(f"{path} exists; choose another output or pass overwrite=True (--overwrite)")
     parent = path.absolute().parent
     if not parent.is_dir():

@@ -16,6 +16,7 @@ from bulkgen.errors import CountsError, InvalidCsrError
 from bulkgen.io.cell_store import CellStore
 from bulkgen.io.count_rows import BLOCK_ENTRIES, StoredRows
 from bulkgen.io.executors import active_executor, map_units
+from bulkgen.io.full_disk import full_disk_named
 from bulkgen.io.provenance import PIECE, ContentDigest
 
 if TYPE_CHECKING:
@@ -64,8 +65,12 @@ class SharedFolder:
     def file(self, name: str) -> Iterator[Path]:
         """Yield a temporary path, which becomes the file of that name."""
         temporary = self.place(f"{secrets.token_hex(8)}-{name}")
-        yield temporary
-        temporary.replace(self.place(name))
+        try:
+            with full_disk_named(self.place(name)):
+                yield temporary
+            temporary.replace(self.place(name))
+        finally:
+            temporary.unlink(missing_ok=True)
 
     @classmethod
     @contextmanager

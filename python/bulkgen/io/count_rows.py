@@ -468,7 +468,8 @@ class LazyRows(CountRows):
         self._chunks: Int64Array | None = None
         chunks = getattr(array, "chunks", None)
         meta = getattr(array, "_meta", None)
-        self.form = "dense" if isinstance(meta, np.ndarray) else "csr"
+        compressed = hasattr(array, "format") if meta is None else not isinstance(meta, np.ndarray)
+        self.form = "csr" if compressed else "dense"
         if chunks is not None and meta is not None:
             self._chunks = np.concatenate([[0], np.cumsum(chunks[0])]).astype(np.int64)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import mmap
 import os
+import re
 from typing import TYPE_CHECKING, Any
 
 import h5py
@@ -34,7 +35,8 @@ _CODECS = frozenset(
 )
 #: What a heap of strings begins with: signature, version, three zeros.
 _HEAP = b"GCOL\x01\x00\x00\x00"
-_ZARR_METADATA = frozenset((".zarray", ".zattrs", ".zgroup", ".zmetadata", "zarr.json"))
+#: Names of chunks by their places: what else lies about (``9.<id>.partial`` of a writer that was killed) is none.
+_CHUNK_NAME = re.compile(r"c|(c\.)?\d+(\.\d+)*")
 #: The arrays of a sparse matrix: a lost chunk of one reads as zeros, which are other counts.
 _SPARSE_PARTS = ("data", "indices", "indptr")
 
@@ -195,8 +197,12 @@ def _check_zarr(path: Path) -> None:
         grid = _grid(array.shape, getattr(array, "shards", None) or array.chunks)
         parent, _, name = array.path.rpartition("/")
         above = group[parent] if parent else group
-        if len(own) < grid and name in _SPARSE_PARTS and _holds_counts(above, name):
-            raise ValueError(_lost(place, len(own), grid))
+        if name in _SPARSE_PARTS and _holds_counts(above, name):
+            # beyond the end may lie what was there before the array was cut
+            places = (int(file.name.removeprefix("c.")) for file in own)
+            found = sum(place < grid for place in places)
+            if found < grid:
+                raise ValueError(_lost(place, found, grid))
         if name == "indptr":
             _check_shape(above)
     _check_claim(claimed, [file for own in files.values() for file in own], "", "of all its arrays")
@@ -230,7 +236,7 @@ def _chunk_files(path: Path) -> dict[str, list[os.DirEntry[str]]]:
                 folders.append((entry.path, name, owner))
             elif not entry.is_file(follow_symlinks=False):
                 raise ValueError(f"its {name} is a link or no ordinary file; copy the store with cp -rL")
-            elif entry.name not in _ZARR_METADATA:
+            elif _CHUNK_NAME.fullmatch(entry.name):
                 found.setdefault(owner, []).append(entry)
     return found
 
