@@ -232,22 +232,26 @@ def test_a_disk_that_fills_up_is_named(tmp_path, monkeypatch):
         def full(data, number=number):
             raise OSError(number, "full")
 
-        # an output that is being written meanwhile, perhaps on another disk, is not what is said to be full
-        with (
-            pytest.raises(ResourcesError, match=remedy) as raised,
-            atomic_file(tmp_path / "output"),
-            Spill(folder) as held,
-        ):
-            monkeypatch.setattr(held._file, "write", full)
-            held.append(0, [np.arange(9)])
+        def fill(folder=folder, full=full):
+            # an output that is being written meanwhile, perhaps on another disk, is not what is said to be full
+            with atomic_file(tmp_path / "output"), Spill(folder) as held:
+                monkeypatch.setattr(held._file, "write", full)
+                held.append(0, [np.arange(9)])
+
+        with pytest.raises(ResourcesError, match=remedy) as raised:
+            fill()
         assert raised.value.errno == number
 
 
 def test_a_full_disk_of_those_who_share_work_is_named(tmp_path):
-    with SharedFolder.make(tmp_path) as folder:
-        with pytest.raises(OSError, match=r"the disk is full.*part-3"), folder.file("part-3") as temporary:
+    def fill(folder):
+        with folder.file("part-3") as temporary:
             temporary.write_bytes(b"half")
             raise OSError(errno.ENOSPC, "No space left on device")
+
+    with SharedFolder.make(tmp_path) as folder:
+        with pytest.raises(OSError, match=r"the disk is full.*part-3"):
+            fill(folder)
         assert list(Path(folder.path).iterdir()) == []
 
 

@@ -66,10 +66,18 @@ def check_storage(path: Path) -> None:
     (_check_zarr if path.suffix == ".zarr" else _check_hdf5)(path)
 
 
+def _check_annotated(root: Any) -> None:  # noqa: ANN401 - of h5py or zarr
+    missing = [name for name in ("obs", "var") if name not in root]
+    if missing:
+        remedy = "; read a file of Cell Ranger with scanpy.read_10x_h5, and write it as .h5ad"
+        raise ValueError(f"it has no {missing[0]}, as an AnnData has{remedy if 'matrix' in root else ''}")
+
+
 def _check_hdf5(path: Path) -> None:
     values: list[tuple[int, int]] = []
     matrices: list[h5py.Group] = []
     with h5py.File(path, "r") as file:
+        _check_annotated(file)
         stored = path.stat().st_size
         claimed = 0
         seen = {h5py.h5o.get_info(file.id).addr}
@@ -184,6 +192,7 @@ def _check_zarr(path: Path) -> None:
 
     files = _chunk_files(path)
     group = zarr.open(str(path), mode="r")
+    _check_annotated(group)
     claimed = 0
     for array in _zarr_arrays(group):
         place = f"/{array.path}"
