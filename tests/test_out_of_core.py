@@ -5,6 +5,8 @@ from __future__ import annotations
 import errno
 import tempfile
 import tracemalloc
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -294,6 +296,26 @@ def test_memory_does_not_grow_with_the_store(tmp_path, monkeypatch):
     small, large = peaks
     # codes, lengths and names of a cell may cost 200 bytes; its counts (about 1 kB) may not
     assert large.peak - small.peak < 200 * (large.cells - small.cells) < 0.5 * (large.stored - small.stored)
+
+
+@pytest.mark.parametrize("thin", [False, True])
+@pytest.mark.parametrize("dtype", [np.float32, np.int64])
+@pytest.mark.parametrize("shared", [False, True])
+def test_a_group_larger_than_a_bucket_is_added_block_by_block(tmp_path, small, monkeypatch, thin, dtype, shared):
+    X = random_counts(1, 300, 20, mean=0.8)
+    X.data[:] *= np.arange(X.data.size) % 999
+    cells = make_cells(X.astype(dtype), label=np.array(["a", "b"])[np.repeat([0, 1, 0], [250, 20, 30])])
+    cells.write_h5ad(tmp_path / "cells.h5ad")
+    held = []
+    monkeypatch.setattr(Spill, "append", lambda *a, append=Spill.append: held.append(a[2][1].size) or append(*a))
+    for options in ({"k": 1e6, "remainder": "keep"}, {"k": 60, "remainder": "keep"}):
+        with ThreadPoolExecutor(1) if shared else nullcontext() as executor:
+            found = bulkgen.pseudobulk(tmp_path / "cells.h5ad", by="label", thin=thin, executor=executor, **options)
+        same(found, bulkgen.pseudobulk(cells, by="label", thin=thin, **options))
+        if len(found) == 2:
+            # a block has at most so many genes of a group
+            assert max(held) <= 20
+            assert sum(held) < X.nnz / 4
 
 
 def test_equal_files_of_groups_have_equal_bytes(cells, tmp_path):
