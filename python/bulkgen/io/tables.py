@@ -100,7 +100,8 @@ def _read_parquet(path: Path) -> pd.DataFrame:
     table = pq.read_table(path, read_dictionary=texts).to_pandas()
     if isinstance(table.index.dtype, pd.CategoricalDtype):
         table.index = table.index.astype(object)
-    return table.astype({name: object for name in texts if name in table})
+    plain: pd.DataFrame = table.astype({name: object for name in texts if name in table})
+    return plain
 
 
 def _header_line(file: TextIO) -> str:
