@@ -195,6 +195,13 @@ def shape_of_two_to_the_fifty_genes(folder: Path) -> Path:
     return _path(folder)
 
 
+@case(CELLS, "open_cells", "rows and columns")
+def shape_of_one_number(folder: Path) -> Path:
+    with _edited(folder) as file:
+        file["X"].attrs["shape"] = np.array([stored_things.N_CELLS])
+    return _path(folder)
+
+
 @case(CELLS, "open_cells", "bytes for 1,024 bytes")
 def gzip_bomb_in_a_chunk(folder: Path) -> Path:
     import zlib

@@ -201,3 +201,14 @@ def test_lazy_rows_join_chunks(cells):
     with rows.reader() as read:
         np.testing.assert_array_equal(read(3, 24), dense[3:24])
         np.testing.assert_array_equal(read(24, 101), dense[24:])
+
+
+@pytest.mark.parametrize("part", ["indices", "indptr"])
+def test_places_that_are_no_whole_numbers_are_refused(cells, tmp_path, part):
+    path = stored(cells, tmp_path, "h5ad")
+    with h5py.File(path, "a") as file:
+        values = file[f"X/{part}"][:] + 0.5
+        del file[f"X/{part}"]
+        file[f"X/{part}"] = values
+    with pytest.raises(InvalidCsrError, match=rf"{part} holds float64"):
+        open_cells(path)

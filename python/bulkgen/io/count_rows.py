@@ -321,6 +321,9 @@ class StoredRows(CountRows):
             kind = (place["data"] if hasattr(place, "keys") else place).dtype
             if kind.kind not in "biuf":
                 raise CountsError(f"{self.place} holds values of the dtype {kind}, not numbers")
+            for name in ("indices", "indptr") if hasattr(place, "keys") else ():
+                if place[name].dtype.kind not in "iu" or len(place[name].shape) != 1:
+                    raise InvalidCsrError(f"{self.place}/{name} holds {place[name].dtype}, not whole numbers in a row")
             if not hasattr(place, "keys"):
                 self.form, self.shape = "dense", tuple(place.shape)
                 if span is not None:

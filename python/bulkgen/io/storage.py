@@ -9,6 +9,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 import h5py
+import numpy as np
 
 from bulkgen.io.resources import total_memory
 
@@ -113,6 +114,8 @@ def _check_hdf5(path: Path) -> None:
 def _check_shape(group: Any) -> None:  # noqa: ANN401 - of h5py or zarr
     """Refuse a sparse matrix that claims other rows than it has pointers to, before they are allocated."""
     shape = group.attrs.get("shape", group.attrs.get("h5sparse_shape"))
+    if shape is not None and np.shape(shape) != (2,):
+        raise ValueError(f"its {group.name} claims the shape {shape!s:.40}, but a matrix has rows and columns")
     if shape is not None and int(shape[1 if _by_columns(group) else 0]) != group["indptr"].shape[0] - 1:
         raise ValueError(f"its {group.name} claims the shape {tuple(map(int, shape))}, but has other row pointers")
 
