@@ -543,6 +543,29 @@ def tokens_of_negative_classes(folder: Path) -> Path:
     return _arrow(folder, lambda t: t.set_column(t.schema.get_field_index("label"), "label", pa.array([-1] * len(t))))
 
 
+def _other_tokens(folder: Path, kind: pa.DataType, *, missing: bool = False) -> Path:
+    def change(table: pa.Table) -> pa.Table:
+        rows = [[None if missing else token for token in row] for row in table["input_ids"].to_pylist()]
+        return table.set_column(table.schema.get_field_index("input_ids"), "input_ids", pa.array(rows, pa.list_(kind)))
+
+    return _arrow(folder, change)
+
+
+@case(TOKENS, "open_tokens", "not whole numbers")
+def tokens_that_are_fractions(folder: Path) -> Path:
+    return _other_tokens(folder, pa.float64())
+
+
+@case(TOKENS, "open_tokens", "not whole numbers")
+def tokens_that_are_missing(folder: Path) -> Path:
+    return _other_tokens(folder, pa.int32(), missing=True)
+
+
+@case(TOKENS, "open_tokens", "no column 'nowhere'")
+def tokens_whose_label_is_no_column(folder: Path) -> Path:
+    return _edited_manifest(folder, label="nowhere")
+
+
 def _shards(folder: Path, kind: str = "cells") -> Path:
     return shards_made.copied(kind, folder / f"shards_of_{kind}")
 

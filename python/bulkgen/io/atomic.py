@@ -41,6 +41,8 @@ def check_output(path: str | Path, *, overwrite: bool) -> Path:
         If `path` exists and `overwrite` is false.
     FileNotFoundError
         If the folder that should hold `path` does not exist.
+    PermissionError
+        If it cannot be written to.
     """
     path = Path(path)
     # a link to nothing, too
@@ -49,6 +51,8 @@ def check_output(path: str | Path, *, overwrite: bool) -> Path:
     parent = path.absolute().parent
     if not parent.is_dir():
         raise FileNotFoundError(f"the folder {parent} does not exist; create it with: mkdir -p {parent}")
+    if not os.access(parent, os.W_OK):
+        raise PermissionError(errno.EACCES, "the folder cannot be written to; choose another output", str(parent))
     return path
 
 

@@ -130,7 +130,7 @@ def executor_for(cells: CellStore, executor: object | None) -> Executor | None:
         return None
     raise ValueError(
         "an executor works on cells in a file, which every worker opens for itself: pass the path of an .h5ad file or "
-        "a .zarr store, or leave executor out"
+        "a .zarr store with counts by rows (not CSC), or leave executor out"
     )
 
 
