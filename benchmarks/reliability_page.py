@@ -40,7 +40,8 @@ TAIL = """\
   shorter table. Compare digests where files travel.
 * Shards that are opened are compared with their sizes; their contents, with SHA-256, when a folder is gone on with
   (`--resume`), which makes anew whatever is damaged, to the same bytes.
-* What one compressed chunk unpacks to is bounded by the libraries alone: a file may ask for a thousand times its size.
+* What one compressed chunk unpacks to is bounded by the libraries alone: a file may ask for a thousand times its size,
+  one in zarr for thirty thousand times (zstd).
 * Zarr leaves out chunks of zeros unless it is told not to. Where one is missing among the values, indices or row
   pointers of a sparse matrix, nothing tells zeros from a loss, and the store is refused; elsewhere zeros are read.
 * HDF5 itself can be made to loop for ever by a heap of strings without sizes. Such heaps are refused wherever no

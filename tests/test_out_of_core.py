@@ -5,6 +5,9 @@ from __future__ import annotations
 import errno
 import tempfile
 import tracemalloc
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
+from pathlib import Path
 from types import SimpleNamespace
 
 import anndata as ad
@@ -19,7 +22,8 @@ import bulkgen
 from bulkgen import gathering
 from bulkgen.errors import CountsError, ResourcesError
 from bulkgen.generators.registry import generator_names
-from bulkgen.io import Spill, count_rows, spill
+from bulkgen.io import Spill, atomic_file, count_rows, spill
+from bulkgen.io.cell_ranges import SharedFolder
 from count_cases import labelled_cells, make_cells, matrix_bytes, random_counts
 
 
@@ -228,20 +232,61 @@ def test_room_for_what_is_set_aside_is_looked_for_first(cells, tmp_path, small, 
         bulkgen.pseudobulk(path, by="label", k=4)
     with pytest.raises(ResourcesError, match=rf"{tmp_path} has 100 bytes free; make room there"):
         bulkgen.pseudobulk(path, by="label", k=4, out=tmp_path / "out.h5ad")
-    assert asked == [tmp_path, tmp_path]
+    with pytest.raises(ResourcesError, match=rf"{tmp_path} has 100 bytes free; .* TMPDIR"):
+        bulkgen.Vocabulary.fit(path)
+    assert asked == [tmp_path] * 3
     assert [entry.name for entry in tmp_path.iterdir()] == ["cells.h5ad"]
 
 
 def test_a_disk_that_fills_up_is_named(tmp_path, monkeypatch):
-    def full(data):
-        raise OSError(errno.ENOSPC, "No space left on device")
+    for folder, remedy, number in (
+        (None, "TMPDIR", errno.ENOSPC),
+        (tmp_path, "make room there", errno.ENOSPC),
+        (tmp_path, "make room there", errno.EDQUOT),
+    ):
 
-    for folder, remedy in ((None, "TMPDIR"), (tmp_path, "make room there")):
-        with Spill(folder) as held:
-            monkeypatch.setattr(held._file, "write", full)
-            with pytest.raises(ResourcesError, match=remedy) as raised:
+        def full(data, number=number):
+            raise OSError(number, "full")
+
+        def fill(folder=folder, full=full):
+            # an output that is being written meanwhile, perhaps on another disk, is not what is said to be full
+            with atomic_file(tmp_path / "output"), Spill(folder) as held:
+                monkeypatch.setattr(held._file, "write", full)
                 held.append(0, [np.arange(9)])
-            assert raised.value.errno == errno.ENOSPC
+
+        with pytest.raises(ResourcesError, match=remedy) as raised:
+            fill()
+        assert raised.value.errno == number
+
+
+def test_a_full_disk_of_those_who_share_work_is_named(tmp_path):
+    def fill(folder):
+        with folder.file("part-3") as temporary:
+            temporary.write_bytes(b"half")
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    with SharedFolder.make(tmp_path) as folder:
+        with pytest.raises(OSError, match=r"the disk is full.*part-3"):
+            fill(folder)
+        assert list(Path(folder.path).glob("*part-3*")) == []
+
+
+@pytest.mark.parametrize("mode", ["r", "r+"])
+@pytest.mark.parametrize("dense", [False, True])
+def test_the_hash_of_cells_does_not_depend_on_how_a_file_was_opened(cells, tmp_path, mode, dense):
+    path = tmp_path / "cells.h5ad"
+    cells.write_h5ad(path, as_dense=("X",) if dense else ())
+    backed = ad.read_h5ad(path, backed=mode)
+    assert bulkgen.open_cells(backed).stored_hash() == bulkgen.open_cells(path).stored_hash()
+    backed.file.close()
+
+
+def test_counts_beyond_63_bits_are_not_called_negative(cells, tmp_path):
+    cells.X = cells.X.astype(np.float64)
+    cells.X.data[0] = 1e19
+    cells.write_h5ad(tmp_path / "cells.h5ad")
+    with pytest.raises(ValueError, match=r"counts of 2\^63 and more"):
+        bulkgen.pseudobulk(tmp_path / "cells.h5ad", by="label", k=4)
 
 
 def test_memory_does_not_grow_with_the_store(tmp_path, monkeypatch):
@@ -265,6 +310,26 @@ def test_memory_does_not_grow_with_the_store(tmp_path, monkeypatch):
     small, large = peaks
     # codes, lengths and names of a cell may cost 200 bytes; its counts (about 1 kB) may not
     assert large.peak - small.peak < 200 * (large.cells - small.cells) < 0.5 * (large.stored - small.stored)
+
+
+@pytest.mark.parametrize("thin", [False, True])
+@pytest.mark.parametrize("dtype", [np.float32, np.int64])
+@pytest.mark.parametrize("shared", [False, True])
+def test_a_group_larger_than_a_bucket_is_added_block_by_block(tmp_path, small, monkeypatch, thin, dtype, shared):
+    X = random_counts(1, 300, 20, mean=0.8)
+    X.data[:] *= np.arange(X.data.size) % 999
+    cells = make_cells(X.astype(dtype), label=np.array(["a", "b"])[np.repeat([0, 1, 0], [250, 20, 30])])
+    cells.write_h5ad(tmp_path / "cells.h5ad")
+    held = []
+    monkeypatch.setattr(Spill, "append", lambda *a, append=Spill.append: held.append(a[2][1].size) or append(*a))
+    for options in ({"k": 1e6, "remainder": "keep"}, {"k": 60, "remainder": "keep"}):
+        with ThreadPoolExecutor(1) if shared else nullcontext() as executor:
+            found = bulkgen.pseudobulk(tmp_path / "cells.h5ad", by="label", thin=thin, executor=executor, **options)
+        same(found, bulkgen.pseudobulk(cells, by="label", thin=thin, **options))
+        if len(found) == 2:
+            # a block has at most so many genes of a group
+            assert max(held) <= 20
+            assert sum(held) < X.nnz / 4
 
 
 def test_equal_files_of_groups_have_equal_bytes(cells, tmp_path):

@@ -447,10 +447,12 @@ def test_a_first_group_larger_than_its_stratum_is_one_group_or_an_error():
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"k": 0.5}, "k must be a number of at least 1, got 0.5"),
+        ({"k": 0.5}, "k must be a number of at least 1 and at most 1e\\+15, got 0.5"),
         ({"k": 0}, "at least 1"),
         ({"k": float("nan")}, "at least 1"),
         ({"k": float("inf")}, "at least 1"),
+        # its multiples do not fit into 63 bits
+        ({"k": 2**63 - 1, "remainder": "keep"}, "at most"),
         ({"k": 5, "cv": 1.0}, r"cv must be in \[0, 1\), got 1.0"),
         ({"k": 5, "cv": -0.1}, "cv must be in"),
         ({"k": 5, "cv": float("nan")}, "cv must be in"),

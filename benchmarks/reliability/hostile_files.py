@@ -195,6 +195,13 @@ def shape_of_two_to_the_fifty_genes(folder: Path) -> Path:
     return _path(folder)
 
 
+@case(CELLS, "open_cells", "rows and columns")
+def shape_of_one_number(folder: Path) -> Path:
+    with _edited(folder) as file:
+        file["X"].attrs["shape"] = np.array([stored_things.N_CELLS])
+    return _path(folder)
+
+
 @case(CELLS, "open_cells", "bytes for 1,024 bytes")
 def gzip_bomb_in_a_chunk(folder: Path) -> Path:
     import zlib
@@ -534,6 +541,29 @@ def tokens_whose_lengths_are_others(folder: Path) -> Path:
 @case(TOKENS, "open_tokens", "class id")
 def tokens_of_negative_classes(folder: Path) -> Path:
     return _arrow(folder, lambda t: t.set_column(t.schema.get_field_index("label"), "label", pa.array([-1] * len(t))))
+
+
+def _other_tokens(folder: Path, kind: pa.DataType, *, missing: bool = False) -> Path:
+    def change(table: pa.Table) -> pa.Table:
+        rows = [[None if missing else token for token in row] for row in table["input_ids"].to_pylist()]
+        return table.set_column(table.schema.get_field_index("input_ids"), "input_ids", pa.array(rows, pa.list_(kind)))
+
+    return _arrow(folder, change)
+
+
+@case(TOKENS, "open_tokens", "not whole numbers")
+def tokens_that_are_fractions(folder: Path) -> Path:
+    return _other_tokens(folder, pa.float64())
+
+
+@case(TOKENS, "open_tokens", "not whole numbers")
+def tokens_that_are_missing(folder: Path) -> Path:
+    return _other_tokens(folder, pa.int32(), missing=True)
+
+
+@case(TOKENS, "open_tokens", "no column 'nowhere'")
+def tokens_whose_label_is_no_column(folder: Path) -> Path:
+    return _edited_manifest(folder, label="nowhere")
 
 
 def _shards(folder: Path, kind: str = "cells") -> Path:

@@ -12,7 +12,16 @@ import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 
-from bulkgen.gathering import Bucket, bucket_numbers, buckets_of, gathered, least_bytes, read_bucket, write_part
+from bulkgen.gathering import (
+    Bucket,
+    alone_in,
+    bucket_numbers,
+    buckets_of,
+    gathered,
+    least_bytes,
+    read_bucket,
+    write_part,
+)
 from bulkgen.grouped import GroupedRows, aggregate_counts
 from bulkgen.io import (
     canonical_counts,
@@ -438,14 +447,16 @@ class _Pseudobulk:
         entries = 0 if recipe.sparse or recipe.thin else cells.n_vars
         return buckets_of(groups.rows, groups.offsets, cells.counts.expected_lengths(), entries_per_group=entries)
 
-    def _entries(self) -> int:
-        """Return the stored entries of the cells of all groups, where they are known before."""
+    def _entries(self, buckets: list[Bucket]) -> int:
+        """Return the stored entries of the cells that are set aside as they are, where they are known before."""
         lengths = self.cells.counts.lengths
-        return 0 if lengths is None else int(lengths[self.groups.rows].sum())
+        held = [bucket.cells for bucket, alone in zip(buckets, alone_in(buckets), strict=True) if not alone]
+        return 0 if lengths is None else sum(int(lengths[rows].sum()) for rows in held)
 
     def _sums_of_stored(self, folder: Path | None) -> Iterator[_Sums]:
         cells, thin = self.cells, self.recipe.thin
-        entries, sizes = self._entries(), np.zeros(cells.n_obs)
+        buckets = self._buckets()
+        entries, sizes = self._entries(buckets), np.zeros(cells.n_obs)
 
         def blocks() -> Iterator[tuple[int, sp.csr_matrix]]:
             with progress_bar("pseudobulk", cells.n_obs) as advance:
@@ -456,7 +467,7 @@ class _Pseudobulk:
                     advance(block.shape[0])
 
         wanted = None
-        for bucket, matrix in gathered(blocks(), self._buckets(), shape=cells.shape, folder=folder, entries=entries):
+        for bucket, matrix in gathered(blocks(), buckets, shape=cells.shape, folder=folder, entries=entries):
             if thin and wanted is None:
                 wanted = self._wanted(sizes)
             yield bucket.first, self.recipe.sums(bucket, matrix), wanted
@@ -465,10 +476,11 @@ class _Pseudobulk:
         """Have others set ranges of cells aside by bucket, and then aggregate buckets, in a folder that all see."""
         cells, groups, recipe = self.cells, self.groups, self.recipe
         buckets = self._buckets()
-        with SharedFolder.make(within, least=least_bytes(self._entries(), cells.n_vars)) as folder:
+        with SharedFolder.make(within, least=least_bytes(self._entries(buckets), cells.n_vars)) as folder:
             folder.save("cells", bucket=bucket_numbers(buckets, cells.n_obs))
+            folder.save("buckets", alone=alone_in(buckets))
             folder.save("groups", rows=groups.rows, offsets=groups.offsets)
-            set_aside = partial(_set_range_aside, n_buckets=len(buckets), thin=recipe.thin)
+            set_aside = partial(_set_range_aside, thin=recipe.thin)
             sizes, n_parts = np.zeros(cells.n_obs), 0
             with progress_bar("pseudobulk: reading", cells.n_obs) as advance:
                 for unit, _ in map_ranges(set_aside, cells, folder, executor=executor, require_integers=True):
@@ -518,7 +530,7 @@ class _BucketUnit:
     n_genes: int
 
 
-def _set_range_aside(unit: CellRange, *, n_buckets: int, thin: bool) -> tuple[list[bytes], None]:
+def _set_range_aside(unit: CellRange, *, thin: bool) -> tuple[list[bytes], None]:
     """Set the cells of a range aside by bucket."""
     folder, rows = unit.folder, unit.rows()
     digest = ContentDigest(rows.form, rows.shape)
@@ -533,7 +545,7 @@ def _set_range_aside(unit: CellRange, *, n_buckets: int, thin: bool) -> tuple[li
 
     bucket_of = np.asarray(folder.load("cells", "bucket")[unit.first : unit.last])
     with folder.file(f"part-{unit.number}") as path:
-        write_part(path, blocks(), bucket_of, n_buckets=n_buckets)
+        write_part(path, blocks(), bucket_of, np.asarray(folder.load("buckets", "alone")))
     if thin:
         folder.save(f"part-{unit.number}", sizes=np.concatenate(sizes))
     return digest.pieces(), None
@@ -546,7 +558,7 @@ def _add_bucket(unit: _BucketUnit, *, recipe: _Recipe) -> None:
     members = np.asarray(folder.load("groups", "rows")[offsets[unit.first] : offsets[unit.last]])
     bucket = Bucket.of(unit.first, unit.last, members, offsets)
     parts = (folder.place(f"part-{number}") for number in range(unit.n_parts))
-    sums = recipe.sums(bucket, read_bucket(parts, unit.number, unit.n_genes))
+    sums = recipe.sums(bucket, read_bucket(parts, unit.number, (members.size, unit.n_genes)))
     wanted = np.asarray(folder.load("wanted", "sizes")[groups]) if recipe.thin else None
     values, totals = recipe.values(unit.first, sums, np.diff(bucket.offsets), wanted)
     arrays = (

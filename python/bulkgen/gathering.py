@@ -16,11 +16,16 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import Self
 
+    import numpy.typing as npt
+
     from bulkgen.kernels.protocol import Int64Array
+
+    BoolArray = npt.NDArray[np.bool_]
 
 __all__ = [
     "BUCKET_ENTRIES",
     "Bucket",
+    "alone_in",
     "bucket_numbers",
     "buckets_of",
     "gathered",
@@ -100,6 +105,14 @@ def bucket_numbers(buckets: list[Bucket], n_cells: int) -> Int64Array:
     return numbers
 
 
+def alone_in(buckets: list[Bucket]) -> BoolArray:
+    """Say which buckets are of one group: what a block has of its cells is set aside as their sum.
+
+    Those are the groups that are too large to be gathered, in buckets of their own.
+    """
+    return np.array([bucket.last - bucket.first == 1 for bucket in buckets], bool)
+
+
 def gathered(
     blocks: Iterable[tuple[int, sp.csr_matrix]],
     buckets: list[Bucket],
@@ -110,7 +123,8 @@ def gathered(
 ) -> Generator[tuple[Bucket, sp.csr_matrix]]:
     """Read blocks of cells once and yield each bucket with its cells, in the order of the buckets.
 
-    A matrix of cells holds until the next is asked for.
+    A matrix of cells holds until the next is asked for. Cells of a bucket of one group (:func:`alone_in`) have become
+    sums of some of them, and rows without entries.
 
     What is read is set aside in the smallest types that hold it (three bytes an entry where counts are below 256 and
     genes below 65,536), in memory or, where it is more, in a temporary file.
@@ -133,14 +147,12 @@ def gathered(
     ResourcesError
         If there is no room for what is to be set aside.
     """
-    bucket_of = bucket_numbers(buckets, shape[0])
+    bucket_of, alone = bucket_numbers(buckets, shape[0]), alone_in(buckets)
     with Spill(folder, least=least_bytes(entries, shape[1])) as spill:
         held = np.zeros(len(buckets), np.int64)
         dtype: type[np.integer[Any]] = np.int32
         for first, block in blocks:
-            here, values_type = _set_aside(
-                spill, block, bucket_of[first : first + block.shape[0]], n_buckets=len(buckets)
-            )
+            here, values_type = _set_aside(spill, block, bucket_of[first : first + block.shape[0]], alone)
             held += here
             dtype = np.int64 if values_type == np.int64 else dtype
         most = int(held.max(initial=0))
@@ -160,7 +172,7 @@ def least_bytes(entries: int, n_columns: int) -> int:
 
 
 def write_part(
-    path: Path, blocks: Iterable[tuple[int, sp.csr_matrix]], bucket_of: Int64Array, *, n_buckets: int
+    path: Path, blocks: Iterable[tuple[int, sp.csr_matrix]], bucket_of: Int64Array, alone: BoolArray
 ) -> None:
     """Set the rows of some blocks aside in a file, ordered by bucket: what :func:`read_bucket` gathers.
 
@@ -172,14 +184,15 @@ def write_part(
         As of :func:`gathered`, consecutive.
     bucket_of
         Bucket of each of their cells.
-    n_buckets
-        Of all cells.
+    alone
+        From :func:`alone_in`, of all buckets.
     """
+    n_buckets = alone.size
     index = np.zeros((n_buckets, _INDEX_FIELDS), np.int64)
     done = 0
     with Spill(path.parent) as spill, path.open("wb") as file:
         for _, block in blocks:
-            _set_aside(spill, block, bucket_of[done : done + block.shape[0]], n_buckets=n_buckets)
+            _set_aside(spill, block, bucket_of[done : done + block.shape[0]], alone)
             done += block.shape[0]
         file.seek(index.nbytes)
         for bucket in range(n_buckets):
@@ -194,8 +207,8 @@ def write_part(
         file.write(index.data)
 
 
-def read_bucket(paths: Iterable[Path], number: int, n_columns: int) -> sp.csr_matrix:
-    """Return the rows of a bucket, in the order of the files of :func:`write_part`."""
+def read_bucket(paths: Iterable[Path], number: int, shape: tuple[int, int]) -> sp.csr_matrix:
+    """Return the rows of a bucket, in the order of the files of :func:`write_part`; as of :func:`gathered`."""
     segments = []
     wide = False
     for path in paths:
@@ -212,21 +225,24 @@ def read_bucket(paths: Iterable[Path], number: int, n_columns: int) -> sp.csr_ma
                         np.fromfile(file, _INTEGERS[value_bytes], entries),
                     ]
                 )
-    n_rows, n_entries = (sum(segment[part].size for segment in segments) for part in (0, 1))
+    n_entries = sum(segment[1].size for segment in segments)
     indices, data = np.empty(n_entries, np.int32), np.empty(n_entries, np.int64 if wide else np.int32)
-    return _joined(segments, (n_rows, n_columns), indices, data)
+    return _joined(segments, shape, indices, data)
 
 
 def _set_aside(
-    spill: Spill, block: sp.csr_matrix, bucket_of: Int64Array, *, n_buckets: int
+    spill: Spill, block: sp.csr_matrix, bucket_of: Int64Array, alone: BoolArray
 ) -> tuple[Int64Array, np.dtype[np.generic]]:
-    """Add the rows of a block to their buckets; bucket ``n_buckets`` is of cells in no group.
+    """Add the rows of a block to their buckets; that after the last is of cells in no group.
 
     Returns
     -------
     tuple
         The stored entries of each bucket, and the type that holds the values.
     """
+    n_buckets = alone.size
+    if alone.any():
+        block, bucket_of = _with_sums(block, bucket_of, alone)
     order = np.argsort(bucket_of, kind="stable")
     ends = np.searchsorted(bucket_of[order], np.arange(n_buckets + 1))
     order = order[: ends[-1]]
@@ -234,13 +250,33 @@ def _set_aside(
     lengths = (stops - starts).astype(np.int32)
     within = np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)])
     columns = _ranges_of(smallest_integers(block.indices, block.shape[1] - 1), starts, stops)
-    values = _ranges_of(smallest_integers(block.data, int(block.data.max(initial=0))), starts, stops)
+    largest = int(block.data.max(initial=0))
+    if largest >= 2**63:
+        raise ValueError("counts of 2^63 and more are not set aside; divide the counts, or add them in memory")
+    values = _ranges_of(smallest_integers(block.data, largest), starts, stops)
     for bucket in range(n_buckets):
         first, last = ends[bucket], ends[bucket + 1]
         if first < last:
             entries = slice(within[first], within[last])
             spill.append(bucket, (lengths[first:last], columns[entries], values[entries]))
     return np.diff(within[ends]), values.dtype
+
+
+def _with_sums(block: sp.csr_matrix, bucket_of: Int64Array, alone: BoolArray) -> tuple[sp.csr_matrix, Int64Array]:
+    """Return the rows of a block, with one sum for the rows of each bucket of one group, and their buckets."""
+    together = np.append(alone, False)[bucket_of]
+    if not together.any() or float(block.data.max(initial=0)) * block.shape[0] >= 2.0**63:
+        return block, bucket_of
+    # rows that stay have a place of their own before those of the sums
+    summed, place = np.unique(bucket_of[together], return_inverse=True)
+    n_kept = together.size - place.size
+    places = np.cumsum(~together) - 1
+    places[together] = n_kept + place
+    n_rows = n_kept + summed.size
+    adding = sp.csr_matrix((np.ones(places.size, np.int64), (places, np.arange(places.size))), (n_rows, places.size))
+    rows = adding @ block.astype(np.int64)
+    rows.sort_indices()
+    return rows, np.concatenate([bucket_of[~together], summed])
 
 
 def _ranges_of(values: np.ndarray, starts: Int64Array, stops: Int64Array) -> np.ndarray:

@@ -28,6 +28,8 @@ Remainder = Literal["drop", "keep", "merge"]
 
 #: Strata, and room for cells, that random numbers are drawn for at once: each call has its cost.
 _STRATA_AT_ONCE, _CELLS_AT_ONCE = 4096, 1 << 18
+#: More than any cells, and a few of it still add up in 63 bits.
+_LARGEST_K = 1e15
 
 
 @dataclass(frozen=True)
@@ -261,7 +263,7 @@ def k_groups(
     strata
         From :func:`strata_of`.
     k
-        Mean number of cells per group, at least 1.
+        Mean number of cells per group, from 1 to 1e15.
     cv
         Coefficient of variation of the sizes, in [0, 1).
     remainder
@@ -274,8 +276,8 @@ def k_groups(
     LabelError
         If a stratum has fewer than k cells and the policy is not ``keep``.
     """
-    if not (np.isfinite(k) and k >= 1):
-        raise ValueError(f"k must be a number of at least 1, got {k}")
+    if not 1 <= k <= _LARGEST_K:
+        raise ValueError(f"k must be a number of at least 1 and at most {_LARGEST_K:g}, got {k}")
     if not 0 <= cv < 1:
         raise ValueError(f"cv must be in [0, 1), got {cv}")
     if remainder not in ("drop", "keep", "merge"):

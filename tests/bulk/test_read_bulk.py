@@ -9,6 +9,8 @@ import warnings
 import anndata as ad
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import scipy.sparse as sp
 from hypothesis import given
@@ -17,7 +19,7 @@ from hypothesis import strategies as st
 import bulkgen as bg
 from bulkgen.bulk_input import bulk_report
 from bulkgen.errors import GeneOverlapError, LabelError, VocabularyError
-from bulkgen.io import provenance_of
+from bulkgen.io import provenance_of, read_table
 
 GENES = [f"ENSG{i:011d}" for i in range(1, 9)]
 SYMBOLS = ["ISG15", "ACTB", "TP53", "GAPDH", "CD3E", "MYC", "EGFR", "KRAS"]
@@ -58,6 +60,14 @@ def test_parquet_is_read_with_genes_in_the_index_or_in_a_column(tmp_path, counts
     same(bg.read_bulk(tmp_path / "column.parquet"), counts)
     counts.astype("Int32").to_parquet(tmp_path / "nullable.parquet")
     same(bg.read_bulk(tmp_path / "nullable.parquet"), counts)
+
+
+def test_a_text_that_fills_a_parquet_column_is_in_memory_once(tmp_path):
+    text = pa.DictionaryArray.from_arrays(np.zeros(1_000, np.int32), ["x" * 10_000]).cast(pa.string())
+    pq.write_table(pa.table({"gene": text, "S1": np.ones(1_000)}), tmp_path / "bulk.parquet")
+    column = read_table(tmp_path / "bulk.parquet")["gene"]
+    assert column.dtype == object
+    assert len({id(value) for value in column}) == 1
 
 
 def test_featurecounts_tables_have_a_comment_and_five_columns_that_describe_genes(tmp_path, counts):
@@ -119,6 +129,8 @@ def test_files_that_are_no_tables_are_refused(tmp_path):
     (tmp_path / "bad.parquet").write_text("no parquet")
     (tmp_path / "long.csv").write_text("a,b\n1,2,3,4\n")
     (tmp_path / "ragged.csv").write_text("gene,S1\nA,1\nB,2,3,4\n")
+    (tmp_path / "hash.tsv").write_text("# counts\n#gene\tS1\nA\t1\nB\t2\n")
+    (tmp_path / "new.gct").write_text("#1.3\n1\t1\t0\t0\nid\tS1\nA\t1\n")
     cases = {
         "gone.csv": (FileNotFoundError, "there is no file"),
         "bulk.xlsx": (ValueError, "must end in .csv, .tsv, .txt, .tab, .gct, .parquet; text may also be compressed"),
@@ -128,6 +140,8 @@ def test_files_that_are_no_tables_are_refused(tmp_path):
         "bad.parquet": (OSError, "cannot be read as a table (.parquet)"),
         "long.csv": (OSError, "the rows have 2 values more than the header has names"),
         "ragged.csv": (OSError, "Expected 2 fields in line"),
+        "hash.tsv": (OSError, r"its header '#gene\tS1' begins with '#', as comments do"),
+        "new.gct": (OSError, "GCT of version 1.3 is not read"),
     }
     for name, (error, words) in cases.items():
         with pytest.raises(error, match=cause(words)):

@@ -64,6 +64,12 @@ def described(folder: Path) -> dict[str, object]:
         fit = bulkgen.load_fit(folder / f"{method}.h5ad")
         drawn = bulkgen.synthesize(fitted=fit, n_cells=5, rng=0, threads=1)
         found[method] = {"fingerprint": fit.fingerprint, "drawn": digest(matrix_bytes(drawn.X))}
+    # from the second format on
+    if (folder / "shards_cells").is_dir():
+        shards = bulkgen.open_shards(folder / "shards_cells").to_memory()
+        tokens = bulkgen.TokenDataset.load(folder / "shards_tokens")
+        found["shards_cells"] = [digest(matrix_bytes(shards.X)), list(shards.obs_names)]
+        found["shards_tokens"] = [part.tolist() for part in tokens.flat()]
     return found
 
 
@@ -82,6 +88,10 @@ def make(folder: Path) -> None:
     bulkgen.tokenize(cells, vocabulary=vocabulary, label="label", counts=True).save(folder / "tokens")
     for method, parameters in METHODS.items():
         bulkgen.fit_generator(cells, by="label", method=method, **parameters).save(folder / f"{method}.h5ad")
+    fit = bulkgen.load_fit(folder / "negative_binomial.h5ad")
+    shards = {"n_cells": 4, "shard_size": 5, "rng": 0, "threads": 1}
+    bulkgen.synthesize(fitted=fit, out=folder / "shards_cells", **shards)
+    bulkgen.synthesize(fitted=fit, out=folder / "shards_tokens", to="tokens", vocabulary=vocabulary, **shards)
     with tempfile.TemporaryDirectory() as name:
         place = write_small_study(Path(name), STUDY)
         done = run_command("run", place, "--out", Path(name) / "study")

@@ -244,3 +244,15 @@ def test_a_long_loop_finds_an_interrupt_that_was_swallowed(tmp_path):
     assert steps == [0, 1, 2]
     assert names(tmp_path) == []
     check_interrupt()  # the next output knows nothing of it
+
+
+def test_a_link_to_nothing_is_there_too(tmp_path):
+    (tmp_path / "link.h5ad").symlink_to(tmp_path / "gone.h5ad")
+    with pytest.raises(OutputExistsError, match=r"link\.h5ad exists"):
+        check_output(tmp_path / "link.h5ad", overwrite=False)
+
+
+def test_a_folder_that_cannot_be_written_to_is_told_before_any_work(tmp_path, monkeypatch):
+    monkeypatch.setattr(os, "access", lambda place, mode: (place, mode) != (tmp_path, os.W_OK))
+    with pytest.raises(PermissionError, match=r"the folder cannot be written to.*: '.*'"):
+        check_output(tmp_path / "result.h5ad", overwrite=True)

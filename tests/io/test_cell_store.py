@@ -181,6 +181,17 @@ def test_what_is_no_store_of_cells_is_refused(cells, tmp_path):
         open_cells(tmp_path / "junk.h5ad")
     with pytest.raises(ValueError, match=r"no layer 'counts'; layers: 'doubled'"):
         open_cells(stored(cells, tmp_path, "h5ad"), layer="counts")
+    with pytest.raises(ValueError, match=r"no layer 'counts'; layers: 'doubled'"):
+        open_cells(cells, layer="counts")
+
+
+def test_a_file_of_cell_ranger_is_told_from_an_anndata(tmp_path):
+    with h5py.File(tmp_path / "filtered_feature_bc_matrix.h5", "w") as file:
+        for part in ("data", "indices", "indptr", "shape"):
+            file[f"matrix/{part}"] = np.zeros(3, np.int64)
+    for opens in (open_cells, bulkgen.read):
+        with pytest.raises(OSError, match=r"it has no obs.*scanpy\.read_10x_h5"):
+            opens(tmp_path / "filtered_feature_bc_matrix.h5")
 
 
 def test_lazy_rows_join_chunks(cells):
@@ -190,3 +201,14 @@ def test_lazy_rows_join_chunks(cells):
     with rows.reader() as read:
         np.testing.assert_array_equal(read(3, 24), dense[3:24])
         np.testing.assert_array_equal(read(24, 101), dense[24:])
+
+
+@pytest.mark.parametrize("part", ["indices", "indptr"])
+def test_places_that_are_no_whole_numbers_are_refused(cells, tmp_path, part):
+    path = stored(cells, tmp_path, "h5ad")
+    with h5py.File(path, "a") as file:
+        values = file[f"X/{part}"][:] + 0.5
+        del file[f"X/{part}"]
+        file[f"X/{part}"] = values
+    with pytest.raises(InvalidCsrError, match=rf"{part} holds float64"):
+        open_cells(path)

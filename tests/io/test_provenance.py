@@ -133,3 +133,24 @@ def test_that_cells_are_simulated_is_never_lost():
 
 def test_cells_that_bulkgen_did_not_make_have_no_record():
     assert provenance_of(make_cells(np.ones((2, 2)))) is None
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        "1.0",
+        np.arange(2),
+        {"parameters": "[1]"},
+        {"parameters": "[" * 100_000},
+        {"kind": np.array(["bulk_samples"] * 2)},
+    ],
+    ids=lambda record: str(record)[:20],
+)
+def test_what_is_no_record_is_told(tmp_path, record):
+    cells = make_cells(np.ones((2, 2)))
+    cells.obs["label"] = "a"
+    cells.uns["bulkgen"] = record
+    cells.write_h5ad(tmp_path / "cells.h5ad")
+    for source in (cells, tmp_path / "cells.h5ad"):
+        with pytest.raises(ValueError, match="no record that bulkgen made"):
+            bulkgen.bulk_profiles(source, by="label")

@@ -170,3 +170,22 @@ def test_a_store_of_many_chunks_is_listed_once_and_few_files_are_asked_for_their
     storage.check_storage(path)
     assert len(listed) == len(set(listed))
     assert asked == []
+
+
+@pytest.mark.parametrize("version", [2, 3])
+def test_what_a_killed_writer_left_is_not_taken_for_the_chunk_that_it_did_not_write(tmp_path, version):
+    path = tmp_path / "cells.zarr"
+    made = stored_things.cells()
+    with ad.settings.override(zarr_write_format=version):
+        made.write_zarr(path)
+    group = zarr.open_group(str(path), mode="a", use_consolidated=False)["X"]
+    values, attributes = group["data"][:], dict(group["data"].attrs)
+    del group["data"]
+    group.create_array("data", data=values, chunks=(100,)).attrs.update(attributes)
+    zarr.consolidate_metadata(str(path))
+    (chunk,) = (path / "X" / "data").rglob("9")
+    (chunk.parent / ".DS_Store").write_bytes(b"")
+    opens(path)
+    chunk.rename(chunk.parent / "9.0123456789abcdef.partial")
+    with pytest.raises(OSError, match="X/data has lost 1 of"):
+        open_cells(path)

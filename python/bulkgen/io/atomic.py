@@ -41,13 +41,18 @@ def check_output(path: str | Path, *, overwrite: bool) -> Path:
         If `path` exists and `overwrite` is false.
     FileNotFoundError
         If the folder that should hold `path` does not exist.
+    PermissionError
+        If it cannot be written to.
     """
     path = Path(path)
-    if path.exists() and not overwrite:
+    # a link to nothing, too
+    if os.path.lexists(path) and not overwrite:
         raise OutputExistsError(f"{path} exists; choose another output or pass overwrite=True (--overwrite)")
     parent = path.absolute().parent
     if not parent.is_dir():
         raise FileNotFoundError(f"the folder {parent} does not exist; create it with: mkdir -p {parent}")
+    if not os.access(parent, os.W_OK):
+        raise PermissionError(errno.EACCES, "the folder cannot be written to; choose another output", str(parent))
     return path
 
 

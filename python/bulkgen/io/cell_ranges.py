@@ -71,9 +71,12 @@ class SharedFolder:
     def file(self, name: str) -> Iterator[Path]:
         """Yield a temporary path, which becomes the file of that name."""
         temporary = self.place(f"{secrets.token_hex(8)}-{name}")
-        with full_disk_named(self.place(name)):
-            yield temporary
-        temporary.replace(self.place(name))
+        try:
+            with full_disk_named(self.place(name)):
+                yield temporary
+            temporary.replace(self.place(name))
+        finally:
+            temporary.unlink(missing_ok=True)
 
     @classmethod
     @contextmanager
@@ -169,7 +172,7 @@ def executor_for(cells: CellStore, executor: object | None) -> Executor | None:
         return None
     raise ValueError(
         "an executor works on cells in a file, which every worker opens for itself: pass the path of an .h5ad file or "
-        "a .zarr store, or leave executor out"
+        "a .zarr store with counts by rows (not CSC), or leave executor out"
     )
 
 

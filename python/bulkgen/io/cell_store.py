@@ -253,7 +253,7 @@ def open_cells(cells: Cells, *, layer: str | None = None) -> CellStore:
     MemoryError
         If counts in compressed columns would take more than half of the memory.
     ValueError
-        If the layer does not exist, or cell names are not unique.
+        If the layer does not exist, or cell names in a file are not unique.
     """
     if isinstance(cells, CellStore):
         if layer is not None:
@@ -261,6 +261,8 @@ def open_cells(cells: Cells, *, layer: str | None = None) -> CellStore:
         return cells
     if isinstance(cells, str | Path):
         return _opened(Path(cells), layer)
+    if layer is not None and layer not in cells.layers:
+        raise ValueError(f"adata has no layer {layer!r}; {_listed(cells.layers)}")
     X = cells.X if layer is None else cells.layers[layer]
     if X is None:
         raise CountsError("adata has no matrix X; put the counts there, for example adata.X = adata.layers['counts']")
@@ -268,6 +270,10 @@ def open_cells(cells: Cells, *, layer: str | None = None) -> CellStore:
     if isinstance(X, np.ndarray) or sp.issparse(X):
         return CellStore(obs, var, cells.uns, X)
     return CellStore(obs, var, cells.uns, *_rows_of(X))
+
+
+def _listed(layers: Iterable[str]) -> str:
+    return f"layers: {', '.join(map(repr, layers)) or 'none'}"
 
 
 def _in_memory(table: Any) -> pd.DataFrame:  # noqa: ANN401 - a data frame, or a lazy one
@@ -330,8 +336,7 @@ def _opened(path: Path, layer: str | None) -> CellStore:
     if not present:
         if layer is None:
             raise CountsError(f"{path} has no matrix X; name a layer: layer='counts', --layer counts")
-        found = ", ".join(map(repr, layers)) or "none"
-        raise ValueError(f"{path} has no layer {layer!r}; layers: {found}")
+        raise ValueError(f"{path} has no layer {layer!r}; {_listed(layers)}")
     if not annotation.obs_names.is_unique:
         twice = annotation.obs_names[annotation.obs_names.duplicated()][0]
         raise ValueError(

@@ -321,6 +321,9 @@ class StoredRows(CountRows):
             kind = (place["data"] if hasattr(place, "keys") else place).dtype
             if kind.kind not in "biuf":
                 raise CountsError(f"{self.place} holds values of the dtype {kind}, not numbers")
+            for name in ("indices", "indptr") if hasattr(place, "keys") else ():
+                if place[name].dtype.kind not in "iu" or len(place[name].shape) != 1:
+                    raise InvalidCsrError(f"{self.place}/{name} holds {place[name].dtype}, not whole numbers in a row")
             if not hasattr(place, "keys"):
                 self.form, self.shape = "dense", tuple(place.shape)
                 if span is not None:
@@ -468,7 +471,8 @@ class LazyRows(CountRows):
         self._chunks: Int64Array | None = None
         chunks = getattr(array, "chunks", None)
         meta = getattr(array, "_meta", None)
-        self.form = "dense" if isinstance(meta, np.ndarray) else "csr"
+        compressed = hasattr(array, "format") if meta is None else not isinstance(meta, np.ndarray)
+        self.form = "csr" if compressed else "dense"
         if chunks is not None and meta is not None:
             self._chunks = np.concatenate([[0], np.cumsum(chunks[0])]).astype(np.int64)
 

@@ -8,18 +8,21 @@ import re
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from bulkgen.errors import ResourcesError
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-__all__ = ["full_disk_named"]
+__all__ = ["FULL", "full_disk_named"]
 
-_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+#: Numbers of the errors that say so: no space, no quota, a file larger than is allowed.
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 #: How HDF5, torch and safetensors tell it, who hide the number in their text; and NumPy, who knows none.
 _TOLD = re.compile(
     "|".join(
         [
-            *(re.escape(os.strerror(number)) for number in _FULL),
+            *(re.escape(os.strerror(number)) for number in FULL),
             r"errno = (28|122|27)\b",
             r"\d+ requested and \d+ written",
         ]
@@ -38,13 +41,16 @@ def full_disk_named(path: Path) -> Iterator[None]:
     """
     try:
         yield
+    except ResourcesError:
+        # says already what is full, and it may be another disk than that of the output
+        raise
     except Exception as error:
         found: BaseException | None = error
         while found is not None:
             number = getattr(found, "errno", None)
             told = _TOLD.search(str(found))
-            if number in _FULL or told:
-                number = number if number in _FULL else errno.ENOSPC
+            if number in FULL or told:
+                number = number if number in FULL else errno.ENOSPC
                 reason = os.strerror(number) if told is None else told[0]
                 raise OSError(
                     number,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,7 +13,7 @@ import xxhash
 from bulkgen.rng import STREAM_VERSION
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Sequence
 
     from anndata import AnnData
 
@@ -164,9 +165,30 @@ def provenance(
 
 
 def provenance_of(adata: AnnData | CellStore) -> dict[str, object] | None:
-    """Return ``uns["bulkgen"]`` of an object that bulkgen made, else ``None``."""
+    """Return ``uns["bulkgen"]`` of an object that bulkgen made, else ``None``.
+
+    Raises
+    ------
+    ValueError
+        If what is there is no record.
+    """
     record = adata.uns.get("bulkgen")
     if record is None:
         return None
-    # numbers come back from files as NumPy's
-    return {name: value.item() if isinstance(value, np.generic) else value for name, value in record.items()}
+    if isinstance(record, Mapping):
+        # numbers come back from files as NumPy's
+        found = {name: value.item() if isinstance(value, np.generic) else value for name, value in record.items()}
+        if isinstance(found.get("kind", ""), str) and _is_table(found.get("parameters", "{}")):
+            return found
+    raise ValueError(
+        "uns['bulkgen'] is no record that bulkgen made, or a damaged one; if the cells are not bulkgen's: "
+        "del adata.uns['bulkgen']"
+    )
+
+
+def _is_table(text: object) -> bool:
+    """Whether a text holds a table in JSON."""
+    try:
+        return isinstance(text, str) and isinstance(json.loads(text), dict)
+    except (ValueError, RecursionError):
+        return False

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import tempfile
 from array import array
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bulkgen.errors import ResourcesError
+from bulkgen.io.full_disk import FULL
 from bulkgen.io.resources import free_space, size_text
 
 if TYPE_CHECKING:
@@ -79,10 +79,10 @@ class Spill:
                 self._file.write(np.ascontiguousarray(part).view(np.uint8).data)
                 self._end += part.nbytes
         except OSError as error:
-            if error.errno != errno.ENOSPC:
+            if error.errno not in FULL:
                 raise
             raise ResourcesError(
-                errno.ENOSPC, f"the file system of {self._place} is full; {self._remedy}", str(self._place)
+                error.errno, f"the file system of {self._place} is full; {self._remedy}", str(self._place)
             ) from error
 
     def read(self, bucket: int) -> Iterator[list[npt.NDArray[np.generic]]]:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import math
 import mmap
 import os
+import re
 from typing import TYPE_CHECKING, Any
 
 import h5py
+import numpy as np
 
 from bulkgen.io.resources import total_memory
 
@@ -34,7 +36,8 @@ _CODECS = frozenset(
 )
 #: What a heap of strings begins with: signature, version, three zeros.
 _HEAP = b"GCOL\x01\x00\x00\x00"
-_ZARR_METADATA = frozenset((".zarray", ".zattrs", ".zgroup", ".zmetadata", "zarr.json"))
+#: Names of chunks by their places: what else lies about (``9.<id>.partial`` of a writer that was killed) is none.
+_CHUNK_NAME = re.compile(r"c|(c\.)?\d+(\.\d+)*")
 #: The arrays of a sparse matrix: a lost chunk of one reads as zeros, which are other counts.
 _SPARSE_PARTS = ("data", "indices", "indptr")
 
@@ -64,10 +67,18 @@ def check_storage(path: Path) -> None:
     (_check_zarr if path.suffix == ".zarr" else _check_hdf5)(path)
 
 
+def _check_annotated(root: Any) -> None:  # noqa: ANN401 - of h5py or zarr
+    missing = [name for name in ("obs", "var") if name not in root]
+    if missing:
+        remedy = "; read a file of Cell Ranger with scanpy.read_10x_h5, and write it as .h5ad"
+        raise ValueError(f"it has no {missing[0]}, as an AnnData has{remedy if 'matrix' in root else ''}")
+
+
 def _check_hdf5(path: Path) -> None:
     values: list[tuple[int, int]] = []
     matrices: list[h5py.Group] = []
     with h5py.File(path, "r") as file:
+        _check_annotated(file)
         stored = path.stat().st_size
         claimed = 0
         seen = {h5py.h5o.get_info(file.id).addr}
@@ -103,6 +114,8 @@ def _check_hdf5(path: Path) -> None:
 def _check_shape(group: Any) -> None:  # noqa: ANN401 - of h5py or zarr
     """Refuse a sparse matrix that claims other rows than it has pointers to, before they are allocated."""
     shape = group.attrs.get("shape", group.attrs.get("h5sparse_shape"))
+    if shape is not None and np.shape(shape) != (2,):
+        raise ValueError(f"its {group.name} claims the shape {shape!s:.40}, but a matrix has rows and columns")
     if shape is not None and int(shape[1 if _by_columns(group) else 0]) != group["indptr"].shape[0] - 1:
         raise ValueError(f"its {group.name} claims the shape {tuple(map(int, shape))}, but has other row pointers")
 
@@ -182,6 +195,7 @@ def _check_zarr(path: Path) -> None:
 
     files = _chunk_files(path)
     group = zarr.open(str(path), mode="r")
+    _check_annotated(group)
     claimed = 0
     for array in _zarr_arrays(group):
         place = f"/{array.path}"
@@ -195,8 +209,12 @@ def _check_zarr(path: Path) -> None:
         grid = _grid(array.shape, getattr(array, "shards", None) or array.chunks)
         parent, _, name = array.path.rpartition("/")
         above = group[parent] if parent else group
-        if len(own) < grid and name in _SPARSE_PARTS and _holds_counts(above, name):
-            raise ValueError(_lost(place, len(own), grid))
+        if name in _SPARSE_PARTS and _holds_counts(above, name):
+            # beyond the end may lie what was there before the array was cut
+            places = (int(file.name.removeprefix("c.")) for file in own)
+            found = sum(place < grid for place in places)
+            if found < grid:
+                raise ValueError(_lost(place, found, grid))
         if name == "indptr":
             _check_shape(above)
     _check_claim(claimed, [file for own in files.values() for file in own], "", "of all its arrays")
@@ -230,7 +248,7 @@ def _chunk_files(path: Path) -> dict[str, list[os.DirEntry[str]]]:
                 folders.append((entry.path, name, owner))
             elif not entry.is_file(follow_symlinks=False):
                 raise ValueError(f"its {name} is a link or no ordinary file; copy the store with cp -rL")
-            elif entry.name not in _ZARR_METADATA:
+            elif _CHUNK_NAME.fullmatch(entry.name):
                 found.setdefault(owner, []).append(entry)
     return found
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from bulkgen.io.storage import plausible_bytes
@@ -82,12 +83,25 @@ def read_table(path: str | Path, *, text: bool = False) -> pd.DataFrame:
 
 
 def _read_parquet(path: Path) -> pd.DataFrame:
-    described = pq.ParquetFile(path).metadata
-    # eight bytes for a value: what pandas makes of it
-    claimed, stored = 8 * described.num_rows * described.num_columns, path.stat().st_size
+    with pq.ParquetFile(path) as file:
+        described, schema = file.metadata, file.schema_arrow
+    columns = [
+        group.column(i)
+        for group in map(described.row_group, range(described.num_row_groups))
+        for i in range(group.num_columns)
+    ]
+    # eight bytes for a value, of which a list has more than one in a row: what pandas makes of it
+    claimed = sum(max(8 * column.num_values, column.total_uncompressed_size) for column in columns)
+    stored = path.stat().st_size
     if claimed > plausible_bytes(stored):
         raise ValueError(f"it claims {described.num_rows:,} rows, for which its {stored:,} bytes are too few")
-    return pd.read_parquet(path)
+    texts = [field.name for field in schema if pa.types.is_string(field.type) or pa.types.is_large_string(field.type)]
+    # a text that occurs a million times is in memory once
+    table = pq.read_table(path, read_dictionary=texts).to_pandas()
+    if isinstance(table.index.dtype, pd.CategoricalDtype):
+        table.index = table.index.astype(object)
+    plain: pd.DataFrame = table.astype({name: object for name in texts if name in table})
+    return plain
 
 
 def _header_line(file: TextIO) -> str:
@@ -95,6 +109,22 @@ def _header_line(file: TextIO) -> str:
     if len(line) == _LONGEST_HEADER:
         raise ValueError(f"its header has no end within {_LONGEST_HEADER >> 20} million characters")
     return line
+
+
+def _is_header_of(comment: str, line: str) -> bool:
+    """Whether a comment has as many fields as the line of numbers below it."""
+    # a blank is in every sentence
+    separator = next((character for character in _SEPARATORS.strip(" ") if character in line), "\n")
+    _, *values = line.strip().split(separator)
+    return comment.strip().count(separator) == len(values) > 0 and all(map(_is_number, values))
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _check_unpacked(path: Path, compression: str) -> None:
@@ -114,8 +144,13 @@ def _read_text(path: Path, compression: str, *, text: bool) -> pd.DataFrame:
     with _OPEN.get(compression, open)(path, "rt", encoding="utf-8-sig", newline="") as file:
         header = _header_line(file)
         gct = header.startswith("#1.2")
+        if header.startswith("#1.") and not gct:
+            raise ValueError(f"GCT of version {header[1:].strip():.9} is not read; write it as version 1.2")
+        comment = ""
         while header.startswith("#"):
-            header = _header_line(file)
+            comment, header = header, _header_line(file)
+        if _is_header_of(comment, header):
+            raise ValueError(f"its header {comment.strip()[:40]!r} begins with '#', as comments do; take the '#' away")
         if gct:  # the size of the table
             header = _header_line(file)
         separator = next((character for character in _SEPARATORS if character in header), None)

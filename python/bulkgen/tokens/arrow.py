@@ -294,6 +294,10 @@ def _check_table(table: pa.Table, folder: Path) -> None:
         if name not in table.column_names and name == "counts":
             continue
         column = table[name]
+        if pa.types.is_list(column.type):
+            numbers = pa.types.is_integer(column.type.value_type) or name == "counts"
+            if not numbers or any(chunk.values.null_count for chunk in column.chunks):
+                raise TypeError(f"its column {name!r} holds {column.type}, or nothing in places, not whole numbers")
         if not pa.types.is_list(column.type) or not pc.list_value_length(column).cast(pa.int64()).equals(lengths):
             raise ValueError(f"{folder} is damaged: its column {name!r} has other lengths than it says; tokenize again")
 
@@ -389,6 +393,8 @@ def _with_classes(batch: pa.RecordBatch, label: str, names: Sequence[str]) -> pa
 
 
 def _without_classes(table: pa.Table, label: str, names: Sequence[str]) -> pa.Table:
+    if label not in table.column_names:
+        raise KeyError(f"it has no column {label!r}")
     place = table.schema.get_field_index(CLASS_COLUMN)
     if label != CLASS_COLUMN:
         return table.remove_column(place)

@@ -89,16 +89,18 @@ def _columns(blocks: Generator[sp.csc_matrix], cells: CellStore) -> Iterator[tup
     n_genes = cells.n_vars
     n_buckets = 1 + int(cells.counts.expected_lengths().sum()) // _VALUES_AT_ONCE
     cuts = np.linspace(0, n_genes, min(n_buckets, max(1, n_genes)) + 1).astype(np.int64)
-    with Spill() as spill:
+    lengths = cells.counts.lengths
+    # eight bytes a value
+    with Spill(least=0 if lengths is None else 8 * int(lengths.sum())) as spill:
         with closing(blocks):
             for block in blocks:
                 block.eliminate_zeros()
-                lengths = np.diff(block.indptr).astype(np.int32)
+                here = np.diff(block.indptr).astype(np.int32)
                 for bucket, (first, last) in enumerate(pairwise(cuts)):
                     entries = slice(block.indptr[first], block.indptr[last])
-                    spill.append(bucket, (lengths[first:last], block.data[entries]))
+                    spill.append(bucket, (here[first:last], block.data[entries]))
         for bucket, (first, last) in enumerate(pairwise(cuts)):
-            lengths, values = zip(*spill.read(bucket), strict=True)
-            columns = np.concatenate([np.repeat(np.arange(last - first), here) for here in lengths])
+            numbers, values = zip(*spill.read(bucket), strict=True)
+            columns = np.concatenate([np.repeat(np.arange(last - first), here) for here in numbers])
             ordered = np.concatenate(values)[np.argsort(columns, kind="stable")]
-            yield from enumerate(np.split(ordered, np.cumsum(np.sum(lengths, axis=0))[:-1]), start=int(first))
+            yield from enumerate(np.split(ordered, np.cumsum(np.sum(numbers, axis=0))[:-1]), start=int(first))

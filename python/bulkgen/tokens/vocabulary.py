@@ -238,6 +238,8 @@ class Vocabulary:
             If the matrix is not counts.
         VocabularyError
             If no gene is expressed.
+        ResourcesError
+            If the temporary file has no room in the system's folder for such files (``TMPDIR``).
         """
         from bulkgen.tokens.fit import fit_vocabulary
 
