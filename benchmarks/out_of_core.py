@@ -7,7 +7,7 @@ compression, 4 GB of file; 15 GB of disk should be free), and then works on it, 
 in a process of its own:
 
 * `read`: the floor. All values and column indices are read and decompressed by h5py, range by range, and dropped.
-* `read_threads`: the same with the chunks decompressed by zlib in threads, as bulkgen does.
+* `read_threads`: the same with the chunks decompressed by zlib in threads.
 * `pseudobulk`: sums of 100,000 groups of two key columns (of 200,000 possible ones), written to an h5ad.
 * `pseudobulk_zarr`: the same to a zarr store.
 * `profiles`: moments of all genes in 40 strata.
@@ -288,7 +288,12 @@ def main(arguments: list[str] | None = None) -> None:
     probes = [] if given.build else list(dict.fromkeys(["read", *given.only]))
     results = run(given.cache.absolute(), scale=given.scale, probes=probes)
     if probes:
-        print("written to", write_results(given.name, results, folder=given.results))
+        # the folder says nothing to others
+        options = [
+            f"--{name} {getattr(given, name)}" for name in ("scale", "name") if name == "name" or given.scale != 1
+        ]
+        command = " ".join(["python benchmarks/out_of_core.py CACHE", *options])
+        print("written to", write_results(given.name, results, folder=given.results, command=command))
 
 
 if __name__ == "__main__":

@@ -121,17 +121,19 @@ def plan(sharded: dict | None, out_of_core: dict | None) -> list[str]:
         f"{8 * RANGE_ENTRIES / 1e9:.1f} GB before compression), and {buckets:,} that add buckets of "
         f"{BUCKET_ENTRIES:,}; {BYTES_SET_ASIDE * entries / 1e9:,.0f} GB are set aside meanwhile. "
         f"{CELLS // CELLS_PER_GROUP:,} groups of {CELLS_PER_GROUP} cells are then written to one file by one process: "
-        f"that part does not get faster with workers.",
+        f"that part does not get faster with workers. One process alone keeps 61 bytes for each bucket of each block "
+        f"of four million entries that it sets aside: {entries / 4e6 * buckets * 61 / 1e9:,.0f} GB here, and a "
+        f"hundredth of that for a tenth of the cells, so beyond some twenty million cells an executor is needed.",
     ]
     if sharded is not None:
         parts += _planned_shards(sharded["results"], shards)
     if out_of_core is not None:
         probe = out_of_core["results"]["probes"].get("pseudobulk")
         if probe is not None:
-            hours = entries / probe["entries_per_second"] / WORKERS / 3600
+            time = _duration(entries / probe["entries_per_second"] / WORKERS)
             parts.append(
                 f"Pseudo-bulk at the measured {probe['entries_per_second'] / 1e6:,.0f} million entries a second of a "
-                f"process with two cores takes {hours:.1f} hours on {WORKERS} such workers, the writing of the one "
+                f"process with two cores takes {time} on {WORKERS} such workers, the writing of the one "
                 f"file aside."
             )
     return parts
@@ -148,8 +150,8 @@ def _planned_shards(results: dict, shards: int) -> list[str]:
         rows.append(
             (
                 row["job"],
-                f"{SHARD_SIZE / rate / 60:,.1f} min",
-                f"{CELLS / rate / WORKERS / 3600:,.1f} h",
+                _duration(SHARD_SIZE / rate),
+                _duration(CELLS / rate / WORKERS),
                 f"{row['bytes_per_cell'] * SHARD_SIZE / 1e6:,.0f} MB",
                 f"{row['bytes_per_cell'] * CELLS / 1e12:,.2f} TB",
                 f"{row['bytes_per_cell'] * rate * WORKERS / 1e6:,.0f} MB/s",
@@ -160,11 +162,17 @@ def _planned_shards(results: dict, shards: int) -> list[str]:
     return [
         _table(heads, rows),
         f"Time is that of one worker with one thread, measured as half of two workers of a cluster, divided by "
-        f"{WORKERS}. The scheduler handles {shards:,} tasks at {per_task * 1e3:.2f} ms: {per_task * shards:.1f} s in "
-        f"all, while the shards take hours; about {sent / 1e6:.1f} MB pass through it (a unit's "
-        f"{results['unit_bytes']} bytes, and a reply without a result). Cells never do: workers write them to the "
-        f"folder.",
+        f"{WORKERS}; that workers start, and that a file system may write less than the last column, comes on top. "
+        f"The scheduler handles {shards:,} tasks at {per_task * 1e3:.2f} ms, {per_task * shards:.1f} s in all, beside "
+        f"the workers; about {sent / 1e6:.1f} MB pass through it (a unit's {results['unit_bytes']} bytes, and a reply "
+        f"without a result). Cells never do: workers write them to the folder.",
     ]
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 120:
+        return f"{seconds:,.0f} s"
+    return f"{seconds / 60:,.0f} min" if seconds < 7200 else f"{seconds / 3600:,.0f} h"
 
 
 def _where(record: dict) -> str:
