@@ -293,6 +293,17 @@ def test_damaged_folders_are_refused(dataset, tmp_path):
         TokenDataset.load(broken(shorter))
 
 
+@pytest.mark.parametrize("token", [-1, 30_000])
+def test_a_token_that_the_vocabulary_does_not_have_never_reaches_a_model(dataset, token):
+    ids = dataset.table["input_ids"].to_pylist()
+    ids[7][1] = token
+    place = dataset.table.column_names.index("input_ids")
+    column = pa.array(ids, type=dataset.table.schema.field("input_ids").type)
+    damaged = replace(dataset, table=dataset.table.set_column(place, "input_ids", column))
+    with pytest.raises(ValueError, match=rf"cell 7 has the token {token}, .*; tokenize again"):
+        damaged.flat()
+
+
 def test_an_empty_table_can_be_saved_and_read(dataset, tmp_path):
     none = replace(dataset, table=dataset.table.slice(0, 0), label=None)
     loaded = TokenDataset.load(none.save(tmp_path / "d"))

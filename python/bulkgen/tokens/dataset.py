@@ -120,6 +120,11 @@ class TokenDataset:
             Shape (total,).
         offsets
             Shape (cells + 1,): cell `i` is ``tokens[offsets[i]:offsets[i + 1]]``.
+
+        Raises
+        ------
+        ValueError
+            If a token is none of the vocabulary, which a model would take for a place in its memory.
         """
         return self._flat
 
@@ -242,11 +247,16 @@ class TokenDataset:
     def _flat(self) -> tuple[Tokens, npt.NDArray[np.int64]]:
         offsets = np.concatenate(([0], np.cumsum(self.lengths))).astype(np.int64)
         pieces = [values[o[0] : o[-1]] for o, values in self._chunks[1]["input_ids"]]
-        if len(pieces) == 1:
-            return pieces[0], offsets
         dtype = self.table.schema.field("input_ids").type.value_type.to_pandas_dtype()
-        joined = np.concatenate(pieces) if pieces else np.empty(0, dtype=dtype)
-        return cast("Tokens", joined), offsets
+        joined = cast("Tokens", np.concatenate(pieces or [np.empty(0, dtype)])) if len(pieces) != 1 else pieces[0]
+        if joined.size and not 0 <= int(joined.min()) <= int(joined.max()) < self.vocabulary.size:
+            place = int(np.flatnonzero((joined < 0) | (joined >= self.vocabulary.size))[0])
+            cell = int(np.searchsorted(offsets, place, side="right")) - 1
+            raise ValueError(
+                f"cell {cell} has the token {joined[place]}, and the vocabulary {self.vocabulary.name} has those from "
+                f"0 to {self.vocabulary.size - 1}: the data set is damaged, or of another vocabulary; tokenize again"
+            )
+        return joined, offsets
 
 
 def _parts(chunk: pa.ListArray) -> tuple[npt.NDArray[np.int32], Tokens]:
