@@ -229,7 +229,9 @@ def limited(name: str, folder: Path, isolated: Isolated, share: float, *, mounte
         else:
             (folder / "limit").write_text(str(int(share * max(sizes))))
         second = isolated.attempt("disk_full", "attempt", folder, seconds=300)
-        if second.kind != "refused" or "the disk is full" not in second.said or str(out) not in second.said:
+        # too little room is told before the work, where it is known
+        told = "the disk is full" in second.said or "make room there" in second.said
+        if second.kind != "refused" or not told or str(out) not in second.said:
             return f"{second.kind}: {second.said[:200]}"
         changed = {path for path, _ in _state(out) ^ before}
         # an unfinished training keeps its checkpoints, to go on from
