@@ -13,6 +13,8 @@ import sys
 import tempfile
 from pathlib import Path
 
+sys.path.append(str(Path(__file__).parents[1]))
+
 import bulkgen
 from bulkgen.io import write
 from bulkgen.rng import STREAM_VERSION
