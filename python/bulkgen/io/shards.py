@@ -27,6 +27,7 @@ from filelock import FileLock, Timeout
 from bulkgen.errors import OutputExistsError, ResumeError
 from bulkgen.io.atomic import atomic_directory, atomic_file, check_output, no_lost_interrupt, sync, sync_folder
 from bulkgen.io.full_disk import full_disk_named
+from bulkgen.io.waiting import held
 from bulkgen.json_format import JsonFormat
 
 if TYPE_CHECKING:
@@ -356,7 +357,7 @@ class ShardFolder:
     @contextmanager
     def _lock(self) -> Iterator[None]:
         """Wait for, and hold, the right to change names: for moments, and while a folder is begun. Never twice."""
-        with FileLock(self.path / ".lock"):
+        with held(self.path / ".lock", by_others=f"another process is at work in {self.path}"):
             yield
 
     @contextmanager
