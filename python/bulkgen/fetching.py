@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from bulkgen.datasets import SCIPLEX2_CITATION
 from bulkgen.errors import DownloadError, MissingExtraError
+from bulkgen.io.waiting import held
 from bulkgen.progress import progress_bar
 
 if TYPE_CHECKING:
@@ -120,7 +121,6 @@ def fetch(name: str, *, cache: str | Path | None = None, progress: bool = True) 
     try:
         import pooch
         import requests
-        from filelock import FileLock
     except ImportError as error:
         raise MissingExtraError("pooch", "fetch") from error
 
@@ -144,7 +144,7 @@ def fetch(name: str, *, cache: str | Path | None = None, progress: bool = True) 
 
     # one process downloads, others wait for it
     pooch.get_logger().setLevel("WARNING")
-    with FileLock(folder / f".{wanted.file}.lock"):
+    with held(folder / f".{wanted.file}.lock", by_others=f"another process downloads {target}"):
         try:
             return Path(files.fetch(wanted.file, downloader=download))
         except (requests.RequestException, OSError) as error:

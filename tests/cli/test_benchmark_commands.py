@@ -10,7 +10,7 @@ import pytest
 
 from bulkgen.io import write
 from command_line import run
-from fidelity.benchmark_cases import made_up_cells
+from fidelity.drug_cells import made_up_cells
 
 QUICK = ("--metrics", "tokens,cells", "--seeds", 1, "--threads", 1)
 

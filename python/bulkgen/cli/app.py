@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import shlex
 import sys
@@ -99,6 +100,9 @@ def main() -> None:
 
     warnings.showwarning = _show_warning
     sys.unraisablehook = _show_unraisable
+    to_terminal = logging.StreamHandler()
+    to_terminal.setFormatter(logging.Formatter("bulkgen: %(message)s"))
+    logging.getLogger("bulkgen").addHandler(to_terminal)
     try:
         app(prog_name="bulkgen")
     except StoppedError as stopped:

@@ -14,6 +14,7 @@ from bulkgen.fidelity.measure import MACRO
 from bulkgen.fidelity.methods import BASELINE, CEILING, FLOOR
 from bulkgen.fidelity.metrics import METRICS
 from bulkgen.io import atomic_directory
+from bulkgen.json_format import JsonFormat
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -32,8 +33,7 @@ FEW_CELLS_COLUMNS = ("seed", "size", "all", "synthetic", "weight", "balanced_acc
 #: A smaller difference of balanced accuracy between real cells and the truncated Gaussian is no gap to close.
 _LEAST_GAP = 0.02
 
-_FORMAT = "bulkgen-benchmark"
-_FORMAT_VERSION = 1
+_FORMAT = JsonFormat("bulkgen-benchmark", 1, what="the settings of a benchmark", remedy="run the benchmark again")
 _SETTINGS = "settings.json"
 _TABLES = ("results", "few_cells", "genes", "projection")
 
@@ -166,9 +166,8 @@ class BenchmarkResults:
             self.summary().to_csv(temporary / "summary.csv", index=False)
             if len(self.few_cells):
                 self.few_cells.to_csv(temporary / "few_cells.csv", index=False)
-            head = {"format": _FORMAT, "version": _FORMAT_VERSION}
             # last, so that a folder with settings is a whole one
-            text = json.dumps({**head, **self.settings}, indent=2, default=_plain)
+            text = json.dumps({**_FORMAT.head, **self.settings}, indent=2, default=_plain)
             (temporary / _SETTINGS).write_text(text + "\n", encoding="utf-8")
         return Path(folder)
 
@@ -195,19 +194,15 @@ class BenchmarkResults:
         place = Path(folder)
         if not place.is_dir():
             raise FileNotFoundError(f"there is no folder {place}; make one with: bulkgen benchmark")
-        try:
-            settings = json.loads((place / _SETTINGS).read_text(encoding="utf-8"))
-            known = settings.get("format") == _FORMAT and settings.get("version") == _FORMAT_VERSION
-        except (OSError, json.JSONDecodeError, AttributeError):
-            known = False
-        if not known:
-            raise ValueError(f"{place} holds no results of bulkgen benchmark (version {_FORMAT_VERSION})")
+        if not (place / _SETTINGS).is_file():
+            raise ValueError(f"{place} holds no results of bulkgen benchmark (no {_SETTINGS} in it)")
+        settings = _FORMAT.read(place / _SETTINGS)
         tables = {
             name: pd.read_parquet(place / f"{name}.parquet")
             for name in _TABLES
             if (place / f"{name}.parquet").is_file()
         }
-        settings = {name: value for name, value in settings.items() if name not in ("format", "version")}
+        settings = {name: value for name, value in settings.items() if name not in _FORMAT.head}
         return cls(settings=settings, **tables)
 
 

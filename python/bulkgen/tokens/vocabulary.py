@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bulkgen.errors import VocabularyError, VocabularyMismatchError
+from bulkgen.json_format import JsonFormat
 from bulkgen.tokens.consistency import first_problem
 
 if TYPE_CHECKING:
@@ -23,8 +24,9 @@ __all__ = ["VOCABULARY_FILE", "Vocabulary"]
 #: Name of the file that holds the vocabulary beside tokens and beside a model.
 VOCABULARY_FILE = "vocabulary.json"
 
-_FORMAT = "bulkgen-vocabulary"
-_FORMAT_VERSION = 1
+_FORMAT = JsonFormat(
+    "bulkgen-vocabulary", 1, what="a vocabulary of bulkgen", remedy="make it again", error=VocabularyError
+)
 
 
 @dataclass(frozen=True)
@@ -282,12 +284,7 @@ class Vocabulary:
         str
             :meth:`from_json` gives the vocabulary back exactly.
         """
-        head = {
-            "format": _FORMAT,
-            "version": _FORMAT_VERSION,
-            "name": self.name,
-            "fingerprint": self.fingerprint,
-        }
+        head = {**_FORMAT.head, "name": self.name, "fingerprint": self.fingerprint}
         parts = {part: json.dumps(value) for part, value in head.items()} | self._content
         return "{\n" + ",\n".join(f'"{part}": {text}' for part, text in parts.items()) + "\n}\n"
 
@@ -311,18 +308,7 @@ class Vocabulary:
         VocabularyError
             If it is not a vocabulary of bulkgen, or was changed since it was written.
         """
-        try:
-            data = json.loads(text)
-        # numbers of thousands of digits, and what is nested without end
-        except (ValueError, RecursionError) as error:
-            raise VocabularyError(f"{source} is not JSON: {error}") from error
-        if not isinstance(data, dict) or data.get("format") != _FORMAT:
-            raise VocabularyError(f'{source} is not a vocabulary of bulkgen (no "format": "{_FORMAT}")')
-        if data.get("version") != _FORMAT_VERSION:
-            raise VocabularyError(
-                f"{source} has vocabulary format {data.get('version')!r}; this bulkgen reads "
-                f"{_FORMAT_VERSION}: pip install --upgrade bulkgen"
-            )
+        data = _FORMAT.parse(text, source)
         try:
             special = data["special"]
             vocabulary = cls(
@@ -337,12 +323,9 @@ class Vocabulary:
                 mapping=data["mapping"],
             )
         except (KeyError, TypeError, AttributeError, RecursionError) as error:
-            raise VocabularyError(f"{source} is a damaged vocabulary: {type(error).__name__} {error}") from error
+            raise _FORMAT.damaged(source, f"{type(error).__name__} {error}") from error
         if data.get("fingerprint") != vocabulary.fingerprint:
-            raise VocabularyError(
-                f"{source} does not match its own fingerprint: it was changed or damaged after it was "
-                f"written; make it again"
-            )
+            raise _FORMAT.damaged(source, "it does not match its own fingerprint, so was changed after it was written")
         return vocabulary
 
     @cached_property
