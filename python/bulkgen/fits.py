@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 
+from bulkgen.display import with_table
 from bulkgen.errors import GeneOverlapError
 from bulkgen.generators.base import Bulk, FittedGenerator, Generator, Reference, Sampled
 from bulkgen.generators.registry import DEFAULT_METHOD, fitted_type_of, make_generator
@@ -35,7 +36,7 @@ __all__ = ["Fit", "fit_generator", "load_fit"]
 _LEARNED = "bulkgen_fit"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Fit:
     """What :func:`fit_generator` learned; draw from it with ``bulkgen.synthesize(fitted=...)``.
 
@@ -61,6 +62,12 @@ class Fit:
     strata: pd.DataFrame
     var: pd.DataFrame
     record: Mapping[str, str | int]
+
+    def __repr__(self) -> str:
+        return f"Fit({self.generator!r}, {len(self.strata):,} strata × {len(self.var):,} genes)"
+
+    def _repr_html_(self) -> str:
+        return with_table(self, self.strata)
 
     @property
     def parameters(self) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 import pandas as pd
 
+from bulkgen.display import with_table
 from bulkgen.errors import LabelError
 from bulkgen.io import provenance
 from bulkgen.kernels import get_kernels
@@ -95,7 +96,7 @@ def shuffled(rows: Int64Array, *, key: int, purpose: Purpose, stratum: int) -> I
     return rows[_orders(np.array([rows.size]), key=key, purpose=purpose, first_stratum=stratum)]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class BenchmarkSplit:
     """Training, validation and test cells; nothing downstream may touch the test cells.
 
@@ -114,6 +115,15 @@ class BenchmarkSplit:
     test: AnnData
     label: str
     indices: dict[str, Int64Array]
+
+    def __repr__(self) -> str:
+        return (
+            f"BenchmarkSplit(label={self.label!r}, train: {self.train.n_obs:,} cells, "
+            f"validation: {self.validation.n_obs:,}, test: {self.test.n_obs:,})"
+        )
+
+    def _repr_html_(self) -> str:
+        return with_table(self, self.summary())
 
     def summary(self) -> pd.DataFrame:
         """Count the cells per label and part.

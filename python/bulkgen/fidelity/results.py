@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import pandas as pd
 
+from bulkgen.display import with_table
 from bulkgen.fidelity.measure import MACRO
 from bulkgen.fidelity.methods import BASELINE, CEILING, FLOOR
 from bulkgen.fidelity.metrics import METRICS
@@ -38,7 +39,7 @@ _SETTINGS = "settings.json"
 _TABLES = ("results", "few_cells", "genes", "projection")
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class BenchmarkResults:
     """What a benchmark found.
 
@@ -64,6 +65,22 @@ class BenchmarkResults:
     few_cells: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=list(FEW_CELLS_COLUMNS)))
     genes: pd.DataFrame = field(default_factory=pd.DataFrame)
     projection: pd.DataFrame = field(default_factory=pd.DataFrame)
+
+    def __repr__(self) -> str:
+        said = self.not_measured
+        cells = "" if said is None else f"; {said['what'].upper()}"
+        failed = f"; {len(self.failures)} failed" if self.failures else ""
+        return (
+            f"BenchmarkResults({', '.join(self.methods)}; {self.results['metric'].nunique()} metrics, "
+            f"{self.seeds} seed{'s' if self.seeds > 1 else ''}{cells}{failed})"
+        )
+
+    def _repr_html_(self) -> str:
+        summary = self.summary()
+        of_all = summary[(summary["label"] == MACRO) & (summary["role"] != "majority")]
+        keys = ["group", "metric", "model"]
+        means = of_all.pivot_table(index=keys, columns="method", values="mean", sort=False)
+        return with_table(self, means)
 
     @property
     def failures(self) -> list[dict[str, Any]]:

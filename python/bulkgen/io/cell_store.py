@@ -36,7 +36,7 @@ Cells: TypeAlias = "ad.AnnData | CellStore | str | Path"
 _SHARE_OF_MEMORY = 0.5
 
 
-@dataclass
+@dataclass(repr=False)
 class CellStore:
     """Cells whose annotation is in memory, and whose counts may be on disk.
 
@@ -58,6 +58,10 @@ class CellStore:
     X: CountMatrix | None = None
     stored: CountRows | None = None
     _hash: str | None = None
+
+    def __repr__(self) -> str:
+        place = "in memory" if self.stored is None else "read by rows"
+        return f"CellStore({self.n_obs:,} cells × {self.n_vars:,} genes, {place}; obs: {', '.join(self.obs.columns)})"
 
     @cached_property
     def counts(self) -> CountRows:

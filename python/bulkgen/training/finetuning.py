@@ -8,7 +8,7 @@ import sys
 import tempfile
 import time
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeGuard, Unpack, cast
 
@@ -45,7 +45,7 @@ __all__ = ["FinetuneResult", "finetune"]
 _HASHED_AT_ONCE = 1 << 20
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class FinetuneResult:
     """A trained model.
 
@@ -70,11 +70,17 @@ class FinetuneResult:
     path: Path | None
     validation: Scores | None
     history: tuple[dict[str, float], ...]
-    loss_curve: tuple[dict[str, float], ...] = field(repr=False)
+    loss_curve: tuple[dict[str, float], ...]
     config: FinetuneConfig
     labels: tuple[str, ...]
-    facts: Mapping[str, object] = field(repr=False)
-    run: Run = field(repr=False)
+    facts: Mapping[str, object]
+    run: Run
+
+    def __repr__(self) -> str:
+        place = "not stored" if self.path is None else str(self.path)
+        return (
+            f"FinetuneResult(model={self.run.kind!r}, {len(self.labels)} labels, {place}, validation={self.validation})"
+        )
 
     def predict(self, tokens: TokenDataset | str | Path, *, batch_size: int | None = None) -> Predictions:
         """Predict the labels of cells; see :func:`bulkgen.training.predict`."""

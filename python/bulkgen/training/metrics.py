@@ -11,6 +11,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypedDict, cast
 
 import numpy as np
+import pandas as pd
+
+from bulkgen.display import with_table
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -38,7 +41,7 @@ class MajorityScores(TypedDict):
     macro_f1: float
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Scores:
     """Scores of predicted labels against true ones.
 
@@ -70,6 +73,18 @@ class Scores:
     per_class: dict[str, ClassScores]
     confusion: npt.NDArray[np.int64]
     majority: MajorityScores
+
+    def __repr__(self) -> str:
+        baseline = self.majority
+        return (
+            f"Scores({self.n:,} cells, {len(self.labels)} labels; beside always {baseline['label']!r}: "
+            f"balanced accuracy {self.balanced_accuracy:.3f} ({baseline['balanced_accuracy']:.3f}), "
+            f"macro-F1 {self.macro_f1:.3f} ({baseline['macro_f1']:.3f}), "
+            f"accuracy {self.accuracy:.3f} ({baseline['accuracy']:.3f}))"
+        )
+
+    def _repr_html_(self) -> str:
+        return with_table(self, pd.DataFrame(self.per_class).T.astype({"support": int}))
 
     @property
     def present(self) -> tuple[str, ...]:

@@ -174,6 +174,12 @@ class SyntheticTokens(IterableDataset["Cell | dict[str, torch.Tensor]"]):
         self._rank_when_pickled = (0, 1)
         self._set_shape(batch_size, context)
 
+    def __repr__(self) -> str:
+        return (
+            f"SyntheticTokens({self.fit!r}, {self.cells:,} cells an epoch, vocabulary={self.vocabulary.name!r}, "
+            f"label={self.label!r}, {len(self.labels.names)} labels)"
+        )
+
     def _set_shape(self, batch_size: int | None, context: int | None) -> None:
         if batch_size is not None and batch_size < 1:
             raise ValueError(f"batch_size must be at least 1, got {batch_size}")
