@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 import pandas as pd
 
+from bulkgen.arguments import checked
 from bulkgen.errors import LabelError
 from bulkgen.io import provenance
 from bulkgen.kernels import get_kernels
@@ -128,6 +129,7 @@ class BenchmarkSplit:
         return pd.DataFrame(counts).fillna(0).astype(int).sort_index()
 
 
+@checked
 def split_benchmark(
     adata: AnnData,
     *,

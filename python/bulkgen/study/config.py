@@ -20,6 +20,7 @@ from pydantic import (
     model_validator,
 )
 
+from bulkgen.arguments import checked
 from bulkgen.errors import StudyConfigError
 from bulkgen.fidelity.metrics import MetricGroup
 from bulkgen.generators.registry import make_generator
@@ -221,6 +222,7 @@ class StudyConfig(_Settings):
     benchmark: BenchmarkSettings | None = None
 
     @classmethod
+    @checked
     def from_toml(cls, path: str | Path, *, overrides: Mapping[str, object] | None = None) -> StudyConfig:
         """Read a study's file.
 
@@ -250,6 +252,7 @@ class StudyConfig(_Settings):
         return cls.from_dict(table, source=str(path), overrides=overrides)
 
     @classmethod
+    @checked
     def preset(cls, name: str, *, overrides: Mapping[str, object] | None = None) -> StudyConfig:
         """Return one of the studies that come with bulkgen.
 
@@ -275,6 +278,7 @@ class StudyConfig(_Settings):
         return cls.from_dict(_parsed(preset_text(name), source=source), source=source, overrides=overrides)
 
     @classmethod
+    @checked
     def from_dict(
         cls,
         table: Mapping[str, object],

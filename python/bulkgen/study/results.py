@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from bulkgen.arguments import checked
 from bulkgen.study.config import StudyConfig
 from bulkgen.study.data import DataFacts
 from bulkgen.study.folder import RunError, RunRecord, StudyFolder
@@ -62,6 +63,7 @@ class StudyResults:
     runs: Mapping[str, RunRecord]
 
     @classmethod
+    @checked
     def load(cls, folder: str | Path) -> StudyResults:
         """Read the folder of a study, also while it runs.
 

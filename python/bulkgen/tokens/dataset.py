@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, TypeAlias, cast
 import numpy as np
 import pyarrow as pa
 
+from bulkgen.arguments import checked
 from bulkgen.errors import LabelError
 
 if TYPE_CHECKING:
@@ -128,6 +129,7 @@ class TokenDataset:
         """
         return self._flat
 
+    @checked
     def column(self, name: str) -> npt.NDArray[np.object_]:
         """Return the values of an `obs` column as strings.
 
@@ -171,6 +173,7 @@ class TokenDataset:
         """The labels, sorted; a label's place here is its class id."""
         return tuple(sorted(set(self.label_values)))
 
+    @checked
     def save(self, path: str | Path, *, overwrite: bool = False) -> Path:
         """Write a folder that :func:`datasets.load_from_disk` reads, whole or not at all.
 
@@ -200,6 +203,7 @@ class TokenDataset:
         return save_dataset(self, path, overwrite=overwrite)
 
     @classmethod
+    @checked
     def load(cls, path: str | Path) -> TokenDataset:
         """Open a folder that :meth:`save` or :func:`bulkgen.tokenize` wrote; the tokens stay on disk.
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple, Self, cast
 import numpy as np
 import pyarrow as pa
 
+from bulkgen.arguments import checked
 from bulkgen.cell_request import CellRequest, cells_per_stratum
 from bulkgen.errors import LabelError
 from bulkgen.fits import Fit, load_fit
@@ -119,6 +120,7 @@ class SyntheticTokens(IterableDataset["Cell | dict[str, torch.Tensor]"]):
         If torch is not installed.
     """
 
+    @checked
     def __init__(
         self,
         fitted: Fit | str | Path,
@@ -184,6 +186,7 @@ class SyntheticTokens(IterableDataset["Cell | dict[str, torch.Tensor]"]):
         self.batch_size, self.context = batch_size, context
         self._encoding = replace(self._encoding, most_genes=self._positions - special)
 
+    @checked
     def batched(self, batch_size: int, *, context: int | None) -> Self:
         """Return the same cells as batches.
 
@@ -219,6 +222,7 @@ class SyntheticTokens(IterableDataset["Cell | dict[str, torch.Tensor]"]):
         """The epoch of the next iteration, from 0."""
         return int(self._epoch)
 
+    @checked
     def set_epoch(self, epoch: int) -> None:
         """Choose the epoch of the next iteration; the workers of a loader hear of it, even if they persist.
 
@@ -269,6 +273,7 @@ class SyntheticTokens(IterableDataset["Cell | dict[str, torch.Tensor]"]):
     def __getstate__(self) -> dict[str, object]:
         return {**self.__dict__, "_rank_when_pickled": _rank()}
 
+    @checked
     def loader(self, *, workers: int = 0, pin_memory: bool = False) -> SyntheticLoader:
         """Return a loader of the batches of an epoch.
 
@@ -297,6 +302,7 @@ class SyntheticTokens(IterableDataset["Cell | dict[str, torch.Tensor]"]):
             options = {"prefetch_factor": self.batches_per_block, "persistent_workers": True}
         return SyntheticLoader(self, batch_size=None, num_workers=workers, pin_memory=pin_memory, **options)  # type: ignore[arg-type]
 
+    @checked
     def materialize(self, epoch: int = 0, *, threads: int | None = None) -> TokenDataset:
         """Return the cells of an epoch, of all ranks, as a token data set: stratum by stratum, then the real cells.
 
