@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 import os
 from collections.abc import Callable, Collection, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from functools import wraps
 from numbers import Integral, Real
@@ -74,7 +75,7 @@ def _kinds(annotation: ast.expr) -> tuple[_Kind, ...] | None:
             values = ast.literal_eval(annotation.slice)
             return tuple(map(_literal, values if isinstance(values, tuple) else (values,)))
         if of in ("Sequence", "Collection"):
-            return (_several(_kinds(annotation.slice)),)
+            return (_several(_kinds(annotation.slice), ordered=of == "Sequence"),)
         return _KINDS.get(of)
     # ad.AnnData is AnnData
     return _KINDS.get(ast.unparse(annotation).rpartition(".")[2])
@@ -84,11 +85,13 @@ def _literal(value: object) -> _Kind:
     return _Kind(repr(value), lambda given: isinstance(given, type(value)) and given == value)
 
 
-def _several(items: tuple[_Kind, ...] | None) -> _Kind:
-    """Kind of a collection: a string is none of strings."""
+def _several(items: tuple[_Kind, ...] | None, *, ordered: bool) -> _Kind:
+    """Kind of a collection: a string is none of strings, nor a table one of the names of its columns."""
 
     def holds(value: object) -> bool:
-        if isinstance(value, str | bytes | Mapping) or not isinstance(value, Collection):
+        if not isinstance(value, Collection) or isinstance(value, str | bytes | Mapping) or _is_a("DataFrame")(value):
+            return False
+        if ordered and isinstance(value, AbstractSet):
             return False
         return items is None or all(any(kind.holds(item) for kind in items) for item in value)
 
@@ -115,11 +118,14 @@ _KINDS: dict[str, tuple[_Kind, ...]] = {
     "Path": _PATH[1:],
     "VocabularyPath": _PATH,
     "ndarray": (_Kind("an array", lambda value: isinstance(value, np.ndarray)),),
+    "tuple": (_Kind("a tuple", lambda value: isinstance(value, tuple)),),
     "Mapping": (_Kind("a mapping", lambda value: isinstance(value, Mapping)),),
     "Callable": (_Kind("a function", callable),),
     "AnnData": (_Kind("an AnnData", _in_memory),),
     "Cells": (_Kind("an AnnData", _is_a("AnnData")), _Kind("bulkgen.open_cells(...)", _is_a("CellStore")), *_PATH),
     "DataFrame": (_Kind("a DataFrame", _is_a("DataFrame")),),
+    # strings of which only their functions know which
+    **dict.fromkeys(("Axis", "Device", "MetricGroup", "Remainder", "Strategy", "Unit"), _PATH[:1]),
     **{
         name: (_Kind(f"a {name}", _is_a(name)),)
         for name in ("Fit", "Run", "StudyConfig", "SyntheticTokens", "Task", "TokenDataset", "Vocabulary")

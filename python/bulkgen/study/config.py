@@ -247,7 +247,7 @@ class StudyConfig(_Settings):
         path = Path(path)
         if not path.is_file():
             raise FileNotFoundError(f"there is no file {path}; the presets are {', '.join(preset_names())}")
-        table = _parsed(path.read_text(encoding="utf-8"), source=str(path))
+        table = _parsed(path.read_bytes(), source=str(path))
         _start_at(path.parent, table)
         return cls.from_dict(table, source=str(path), overrides=overrides)
 
@@ -275,7 +275,7 @@ class StudyConfig(_Settings):
             If an override does not fit.
         """
         source = f"the preset {name!r}"
-        return cls.from_dict(_parsed(preset_text(name), source=source), source=source, overrides=overrides)
+        return cls.from_dict(_parsed(preset_text(name).encode(), source=source), source=source, overrides=overrides)
 
     @classmethod
     @checked
@@ -397,10 +397,10 @@ def preset_text(name: str) -> str:
     return (_PRESETS / f"{name}.toml").read_text(encoding="utf-8")
 
 
-def _parsed(text: str, *, source: str) -> dict[str, Any]:
+def _parsed(text: bytes, *, source: str) -> dict[str, Any]:
     try:
-        return tomllib.loads(text)
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        return tomllib.loads(text.decode())
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
         raise StudyConfigError(source, [f"it is no TOML: {error}"]) from error
 
 

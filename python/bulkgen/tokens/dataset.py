@@ -68,6 +68,7 @@ class TokenDataset:
         """Tokens of each cell, special tokens included; shape (cells,)."""
         return np.asarray(self.table["length"].to_numpy(), dtype=np.int64)
 
+    @checked
     def input_ids(self, i: int) -> Tokens:
         """Return the tokens of a cell.
 
@@ -88,6 +89,7 @@ class TokenDataset:
         """
         return self._cell("input_ids", i)
 
+    @checked
     def counts(self, i: int) -> npt.NDArray[np.float32]:
         """Return the counts per 10,000 of a cell in the order of its tokens.
 

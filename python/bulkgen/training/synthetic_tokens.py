@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from bulkgen.arguments import checked
-from bulkgen.cell_request import CellRequest, cells_per_stratum
+from bulkgen.cell_request import MOST_NUMBERS, CellRequest, cells_per_stratum
 from bulkgen.errors import LabelError
 from bulkgen.fits import Fit, load_fit
 from bulkgen.rng import key_from_rng
@@ -47,8 +47,6 @@ __all__ = ["SyntheticLoader", "SyntheticTokens"]
 _CELLS_PER_BLOCK = 512
 #: NumPy draws the classes of a block from no more cells than this.
 _MOST_CELLS = 10**9
-#: A cell's number has 40 bits.
-_MOST_NUMBERS = 2**40
 
 # what a random order is for: the last part of the seed of its generator
 _CLASSES, _REAL, _BLOCK = 1, 2, 3
@@ -236,9 +234,12 @@ class SyntheticTokens(IterableDataset["Cell | dict[str, torch.Tensor]"]):
         ValueError
             If the epoch is negative, or so late that there are no numbers left for its cells.
         """
-        if epoch < 0 or (epoch + 1) * int(self._numbers.max()) > _MOST_NUMBERS:
-            raise ValueError(f"epoch must be from 0 to {_MOST_NUMBERS // int(self._numbers.max()) - 1}, got {epoch}")
+        self._check_epoch(epoch)
         self._epoch.fill_(epoch)
+
+    def _check_epoch(self, epoch: int) -> None:
+        if epoch < 0 or (epoch + 1) * int(self._numbers.max()) > MOST_NUMBERS:
+            raise ValueError(f"epoch must be from 0 to {MOST_NUMBERS // int(self._numbers.max()) - 1}, got {epoch}")
 
     def __len__(self) -> int:
         """Return the cells, or batches, of an epoch in this rank."""
@@ -319,7 +320,13 @@ class SyntheticTokens(IterableDataset["Cell | dict[str, torch.Tensor]"]):
         -------
         TokenDataset
             In memory.
+
+        Raises
+        ------
+        ValueError
+            As :meth:`set_epoch`.
         """
+        self._check_epoch(epoch)
         request = CellRequest(self.fit, self._numbers.tolist(), epoch)
         tokens = synthesize_tokens(
             request,
