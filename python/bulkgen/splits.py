@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 import pandas as pd
 
+from bulkgen.arguments import checked
 from bulkgen.display import with_table
 from bulkgen.errors import LabelError
 from bulkgen.io import provenance
@@ -138,6 +139,7 @@ class BenchmarkSplit:
         return pd.DataFrame(counts).fillna(0).astype(int).sort_index()
 
 
+@checked
 def split_benchmark(
     adata: AnnData,
     *,

@@ -6,12 +6,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from bulkgen.arguments import checked
 from bulkgen.io import canonical_counts, library_sizes, make_anndata, provenance
 from bulkgen.kernels import get_kernels
 from bulkgen.kernels.sampling import thin_matrix
 from bulkgen.rng import Purpose, key_from_rng
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import scipy.sparse as sp
     from anndata import AnnData
 
@@ -24,10 +27,11 @@ __all__ = ["bootstrap_sizes", "keep_probability", "thin"]
 _LARGEST = 2**24
 
 
+@checked
 def thin(
     adata: AnnData,
     *,
-    library_size: float | np.ndarray | None = None,
+    library_size: float | np.ndarray | Sequence[float] | None = None,
     fraction: float | None = None,
     reference: AnnData | None = None,
     rng: RandomState = 0,

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import pandas as pd
 
+from bulkgen.arguments import checked
 from bulkgen.display import with_table
 from bulkgen.fidelity.measure import MACRO
 from bulkgen.fidelity.methods import BASELINE, CEILING, FLOOR
@@ -122,6 +123,7 @@ class BenchmarkResults:
         found = grouped.agg(mean="mean", sd="std", seeds="count").reset_index()
         return pd.DataFrame(found)
 
+    @checked
     def value(self, method: str, metric: str, *, model: str = "", label: str = MACRO) -> tuple[float, float]:
         """Return one number over the seeds.
 
@@ -154,6 +156,7 @@ class BenchmarkResults:
             return float("nan"), float("nan")
         return float(values.mean()), float(values.std(ddof=1)) if values.size > 1 else float("nan")
 
+    @checked
     def save(self, folder: str | Path, *, overwrite: bool = False) -> Path:
         """Write ``results.parquet`` and ``.csv``, ``summary.csv``, ``settings.json`` and the further tables.
 
@@ -189,6 +192,7 @@ class BenchmarkResults:
         return Path(folder)
 
     @classmethod
+    @checked
     def load(cls, folder: str | Path) -> BenchmarkResults:
         """Read what :meth:`save` wrote.
 

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 
+from bulkgen.arguments import checked
 from bulkgen.errors import CountsError
 from bulkgen.io.checks import compressed_counts
 from bulkgen.io.count_rows import CountRows, LazyRows, MatrixRows, SelectedRows, StoredRows, open_group
@@ -229,6 +230,7 @@ class CellStore:
         return CellStore(self.obs, self.var.iloc[columns], self.uns, X, stored)
 
 
+@checked
 def open_cells(cells: Cells, *, layer: str | None = None) -> CellStore:
     """Open cells from memory or disk; nothing of their counts is read yet.
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import anndata as ad
 import numpy as np
 
+from bulkgen.arguments import checked
 from bulkgen.io.atomic import atomic_directory, atomic_file, check_output
 from bulkgen.io.checks import canonical_counts
 from bulkgen.io.provenance import provenance_of
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["check_anndata", "check_cells_output", "make_anndata", "read", "write"]
 
 
+@checked
 def read(
     path: str | Path,
     *,
@@ -113,6 +115,7 @@ def check_cells_output(path: str | Path, *, overwrite: bool) -> Path:
     return check_output(path, overwrite=overwrite)
 
 
+@checked
 def write(adata: ad.AnnData, path: str | Path, *, overwrite: bool = False) -> None:
     """Write an AnnData to ``.h5ad`` or ``.zarr``; the output appears whole or not at all.
 

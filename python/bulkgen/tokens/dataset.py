@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, TypeAlias, cast
 import numpy as np
 import pyarrow as pa
 
+from bulkgen.arguments import checked
 from bulkgen.errors import LabelError
 
 if TYPE_CHECKING:
@@ -67,6 +68,7 @@ class TokenDataset:
         """Tokens of each cell, special tokens included; shape (cells,)."""
         return np.asarray(self.table["length"].to_numpy(), dtype=np.int64)
 
+    @checked
     def input_ids(self, i: int) -> Tokens:
         """Return the tokens of a cell.
 
@@ -87,6 +89,7 @@ class TokenDataset:
         """
         return self._cell("input_ids", i)
 
+    @checked
     def counts(self, i: int) -> npt.NDArray[np.float32]:
         """Return the counts per 10,000 of a cell in the order of its tokens.
 
@@ -128,6 +131,7 @@ class TokenDataset:
         """
         return self._flat
 
+    @checked
     def column(self, name: str) -> npt.NDArray[np.object_]:
         """Return the values of an `obs` column as strings.
 
@@ -171,6 +175,7 @@ class TokenDataset:
         """The labels, sorted; a label's place here is its class id."""
         return tuple(sorted(set(self.label_values)))
 
+    @checked
     def save(self, path: str | Path, *, overwrite: bool = False) -> Path:
         """Write a folder that :func:`datasets.load_from_disk` reads, whole or not at all.
 
@@ -200,6 +205,7 @@ class TokenDataset:
         return save_dataset(self, path, overwrite=overwrite)
 
     @classmethod
+    @checked
     def load(cls, path: str | Path) -> TokenDataset:
         """Open a folder that :meth:`save` or :func:`bulkgen.tokenize` wrote; the tokens stay on disk.
 
