@@ -14,7 +14,7 @@ from bulkgen.io.atomic import atomic_directory, atomic_file, check_output
 from bulkgen.io.checks import canonical_counts
 from bulkgen.io.provenance import provenance_of
 from bulkgen.io.storage import check_storage
-from bulkgen.io.writing import new_hdf5, settled_zarr
+from bulkgen.io.writing import PACKED, PACKED_NUMBERS, new_hdf5, settled_zarr
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -162,7 +162,7 @@ def _write_hdf5(adata: ad.AnnData, path: Path) -> None:
             return
         # strings lie elsewhere in the file, where HDF5 has no checksums
         checked = options["iospec"].encoding_type in _NUMBERS
-        write(group, name, part, dataset_kwargs={"compression": "lzf"} | ({"fletcher32": True} if checked else {}))
+        write(group, name, part, dataset_kwargs=PACKED_NUMBERS | {"fletcher32": True} if checked else PACKED)
 
     with new_hdf5(path) as file:
         ad.experimental.write_dispatched(file, "/", adata, callback=write_part)
