@@ -1,8 +1,8 @@
 """Build what a release publishes, and prove of it what one Linux machine can prove.
 
 Run by ``make wheel-check``. It needs g++, clang++ and objdump, and an index to install bulkgen's dependencies from. The
-source distribution, the repaired wheel and the pure wheel stay in the folder ``--out``; what each check found is written to
-``benchmarks/results/wheels/``.
+source distribution, the repaired wheel and the pure wheel stay in the folder ``--out``; what each check found is
+written to ``benchmarks/results/wheels/``.
 """
 
 from __future__ import annotations
@@ -179,6 +179,7 @@ class Check:
         require(not OF_EXTRAS & set(sizes), f"installed without being asked for: {sorted(OF_EXTRAS & set(sizes))}")
         answers, extras = self.doctor()
         require("native" in {name for name, _ in answers}, "the compiled core did not answer")
+        require(not extras, f"bulkgen doctor sees the extras {extras}, which nobody asked for")
         self.bare("python", "-c", "import bulkgen._core", LD_BIND_NOW="1")
         largest = dict(sorted(sizes.items(), key=lambda item: -item[1])[:12])
         return {
