@@ -167,8 +167,9 @@ def _look_at_packages(found: Diagnosis) -> None:
     from packaging.requirements import Requirement
 
     for requirement in map(Requirement, requirements):
-        extras = [extra for extra in _extras() if _asked_for(requirement, extra)]
-        if requirement.name == "bulkgen" or not (extras or _asked_for(requirement, "")):
+        needed = _asked_for(requirement, "")
+        extras = [extra for extra in _extras() if not needed and _asked_for(requirement, extra)]
+        if requirement.name == "bulkgen" or not (needed or extras):
             continue
         try:
             version = metadata.version(requirement.name)
@@ -176,13 +177,12 @@ def _look_at_packages(found: Diagnosis) -> None:
             version = None
         serves = version is not None and requirement.specifier.contains(version, prereleases=True)
         package = Package(requirement.name, str(requirement.specifier), version, serves)
-        if requirement.marker is None:
+        if needed:
             found.packages.append(package)
             if not serves:
                 has = "is not installed" if version is None else f"{version} does not serve"
                 remedy = f"pip install '{package.name}{package.needs}'"
                 found.problems.append(Problem(f"the package {package.name} {has}", remedy))
-            continue
         for extra in extras:
             found.extras.setdefault(extra, []).append(package)
 

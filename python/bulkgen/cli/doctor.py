@@ -87,7 +87,7 @@ def _topics(found: Diagnosis) -> Iterator[tuple[str, list[tuple[str, str]]]]:
         yield "memory", [(size_text(found.memory), "available")]
     right = sum(package.serves for package in found.packages)
     yield "packages", [(f"{right} of {len(found.packages)}", "as needed")]
-    yield "extras", [_extra(name, packages) for name, packages in found.extras.items() if name != "all"]
+    yield "extras", [_extra(name, packages) for name, packages in found.extras.items()]
     yield "CUDA", [(name, "") for name in found.cuda] or [(_ABSENT, escape(found.no_cuda))]
     yield (
         "vocabulary",
