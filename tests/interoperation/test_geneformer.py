@@ -18,7 +18,11 @@ import bulkgen as bg
 torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
 
-pytestmark = pytest.mark.filterwarnings("ignore:not the files that Geneformer published")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:not the files that Geneformer published"),
+    # how `datasets` sorts
+    pytest.mark.filterwarnings("ignore:Specifying null_placement:FutureWarning"),
+]
 
 
 @pytest.fixture(scope="module")
