@@ -108,7 +108,9 @@ def test_the_message_names_what_was_given_and_what_mends_it(arguments, message):
 
 def test_what_fits_is_passed_on():
     cells = make_cells(np.ones((2, 2), np.float32))
-    assert example(np.float32(1), np.int64(2), np.True_, pd.Index(["a"]), ["a"], Path("x"), "b", cells, {}, 7, 8) == (8,)
+    assert example(np.float32(1), np.int64(2), np.True_, pd.Index(["a"]), ["a"], Path("x"), "b", cells, {}, 7, 8) == (
+        8,
+    )
     assert example(names=np.array(["a", "b"]), columns=("a",), number=3, others="anything") == ()
 
 
