@@ -12,8 +12,9 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bulkgen.control_groups import cpu_quota
 from bulkgen.errors import BulkgenError
-from bulkgen.io.resources import available_memory, cpu_quota, free_space, size_text
+from bulkgen.io.resources import available_memory, free_space, size_text
 from bulkgen.kernels import available_threads, backend_names, get_kernels, resolve_threads
 from bulkgen.kernels.known_answer import answers
 from bulkgen.rng import STREAM_VERSION
@@ -104,7 +105,7 @@ class Diagnosis:
     answers
         What each backend answered to a question with a known answer.
     threads, threads_available, cpu_quota
-        Threads in use, CPUs that this process may run on, and the CPUs' worth of time that it is granted.
+        Threads in use, CPUs that this process may use, and the CPUs' worth of time that it is granted.
     memory
         Bytes that it can still take.
     packages, extras

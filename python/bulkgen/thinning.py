@@ -72,7 +72,10 @@ def thin(
     given = {"library_size": library_size, "fraction": fraction, "reference": reference}
     named = [name for name, value in given.items() if value is not None]
     if len(named) != 1:
-        raise ValueError(f"pass one of library_size, fraction and reference, got {' and '.join(named) or 'none'}")
+        raise ValueError(
+            f"pass one of library_size, fraction and reference (--library-size, --fraction, --reference), got "
+            f"{' and '.join(named) or 'none'}"
+        )
     counts = canonical_counts(adata.X, require_integers=True, cell_names=adata.obs_names, gene_names=adata.var_names)
     if counts.data.size and counts.data.max() > _LARGEST:
         raise ValueError(f"counts above 2^24 cannot be stored in single precision, got {counts.data.max():g}")

@@ -32,6 +32,7 @@ def test_a_sound_installation_is_described_in_80_columns(tmp_path):
         assert f"ok               {backend}" in result.stdout
 
 
+@pytest.mark.json_of("doctor")
 def test_what_is_wrong_is_named_with_its_remedy_and_exits_with_1(tmp_path, monkeypatch):
     (tmp_path / "file").touch()
     for name, value in {

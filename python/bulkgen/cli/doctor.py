@@ -82,7 +82,7 @@ def _topics(found: Diagnosis) -> Iterator[tuple[str, list[tuple[str, str]]]]:
     ]
     yield "known answer", answered
     quota = "no quota" if found.cpu_quota is None else f"a quota of {found.cpu_quota:g}"
-    yield "threads", [(f"{found.threads or '-'}", f"in use; {found.threads_available} CPUs to run on, {quota}")]
+    yield "threads", [(f"{found.threads or '-'}", f"in use; {found.threads_available} CPUs to use, {quota}")]
     if found.memory is not None:
         yield "memory", [(size_text(found.memory), "available")]
     right = sum(package.serves for package in found.packages)
