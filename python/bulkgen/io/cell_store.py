@@ -16,11 +16,13 @@ import scipy.sparse as sp
 from bulkgen.arguments import checked
 from bulkgen.errors import CountsError
 from bulkgen.io.checks import compressed_counts
-from bulkgen.io.count_rows import CountRows, LazyRows, MatrixRows, SelectedRows, StoredRows, open_group
+from bulkgen.io.count_rows import CountRows, MatrixRows, SelectedRows
 from bulkgen.io.hdf5_chunks import check_filters
+from bulkgen.io.lazy_rows import LazyRows
 from bulkgen.io.provenance import ContentDigest
 from bulkgen.io.resources import available_memory, size_text
 from bulkgen.io.storage import check_storage
+from bulkgen.io.stored_rows import StoredRows, open_group
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Mapping, Sequence
