@@ -11,6 +11,7 @@ import numpy as np
 
 from bulkgen.arguments import checked
 from bulkgen.io.atomic import atomic_directory, atomic_file, check_output
+from bulkgen.io.cell_files import check_cell_file, check_cell_names, no_such_layer, unreadable
 from bulkgen.io.checks import canonical_counts
 from bulkgen.io.provenance import provenance_of
 from bulkgen.io.storage import check_storage
@@ -66,10 +67,7 @@ def read(
         If `layer` does not exist (or is asked of a backed file), or cell names are not unique.
     """
     path = Path(path)
-    if not path.exists():
-        raise FileNotFoundError(f"there is no file {path}")
-    if path.suffix not in (".h5ad", ".h5", ".zarr"):
-        raise ValueError(f"{path} must end in .h5ad or .zarr; convert it with anndata first")
+    check_cell_file(path)
     if backed and path.suffix == ".zarr":
         raise ValueError("backed=True needs an .h5ad file, got a .zarr store")
     if backed and layer is not None:
@@ -82,12 +80,10 @@ def read(
             adata = ad.read_zarr(path) if path.suffix == ".zarr" else ad.read_h5ad(path, backed="r" if backed else None)
     # what anndata, h5py and zarr raise differs with what is wrong and with their version
     except Exception as error:
-        reason = next(iter(str(error).splitlines()), type(error).__name__)
-        raise OSError(f"{path} cannot be read as an AnnData ({path.suffix}): {reason}") from error
+        raise unreadable(path, error) from error
     if layer is not None:
         if layer not in adata.layers:
-            found = ", ".join(map(repr, adata.layers)) or "none"
-            raise ValueError(f"{path} has no layer {layer!r}; layers: {found}")
+            raise ValueError(no_such_layer(path, layer, adata.layers, raw=adata.raw is not None))
         adata.X = adata.layers[layer]
     if not backed:
         check_anndata(adata, counts=counts)
@@ -96,11 +92,7 @@ def read(
 
 def check_anndata(adata: ad.AnnData, *, counts: Literal["auto", "integer", "any"] = "auto") -> None:
     """Check an AnnData as :func:`read` does, and raise the same errors."""
-    if not adata.obs_names.is_unique:
-        twice = adata.obs_names[adata.obs_names.duplicated()][0]
-        raise ValueError(
-            f"cell names must be unique, but {twice!r} occurs more than once; mend with adata.obs_names_make_unique()"
-        )
+    check_cell_names(adata.obs_names)
     if adata.X is None:
         raise ValueError("the AnnData has no matrix X; name a layer: bulkgen.read(path, layer='counts')")
     integers = counts == "integer" or (counts == "auto" and provenance_of(adata) is None)

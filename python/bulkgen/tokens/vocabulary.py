@@ -142,7 +142,7 @@ class Vocabulary:
         raise VocabularyMismatchError(
             f"{this} and {that} use different vocabularies: {self.name!r} ({self.fingerprint[:12]}) against "
             f"{other.name!r} ({other.fingerprint[:12]}); different: {', '.join(differences)}. Tokenize again "
-            f"with the vocabulary of {that} (vocabulary=<path of its {VOCABULARY_FILE}>)"
+            f"with the vocabulary of {that}: vocabulary=FOLDER of it (--vocabulary FOLDER)"
         )
 
     @classmethod
