@@ -84,13 +84,57 @@ class FinetuneResult:
         )
 
     def predict(self, tokens: TokenDataset | str | Path, *, batch_size: int | None = None) -> Predictions:
-        """Predict the labels of cells; see :func:`bulkgen.training.predict`."""
+        """Predict the labels of cells, as :func:`bulkgen.training.predict` does.
+
+        Parameters
+        ----------
+        tokens
+            The cells, or the folder of their token data set.
+        batch_size
+            Cells per batch; by default the run's ``evaluation_batch_size``.
+
+        Returns
+        -------
+        Predictions
+            A probability for each cell and class.
+
+        Raises
+        ------
+        VocabularyMismatchError
+            If the tokens were made with another vocabulary than the model's.
+        ValueError
+            If the cells are longer than the model's positions.
+        """
         return predict(self.run, tokens, batch_size=batch_size)
 
     def evaluate(
         self, tokens: TokenDataset | str | Path, *, label: str | None = None, batch_size: int | None = None
     ) -> Scores:
-        """Score the model on labelled cells; see :func:`bulkgen.evaluate`."""
+        """Score the model on labelled cells, as :func:`bulkgen.evaluate` does.
+
+        Parameters
+        ----------
+        tokens
+            The cells, or the folder of their token data set.
+        label
+            Column with the true labels; by default the label of the tokens.
+        batch_size
+            Cells per batch; by default the run's ``evaluation_batch_size``.
+
+        Returns
+        -------
+        Scores
+            Scores beside those of the majority baseline.
+
+        Raises
+        ------
+        LabelError
+            If cells have no label, or a label that training never saw.
+        VocabularyMismatchError
+            If the tokens were made with another vocabulary than the model's.
+        ValueError
+            If the cells are longer than the model's positions, or there are none.
+        """
         return evaluate(self.run, tokens, label=label, batch_size=batch_size)
 
 
