@@ -28,6 +28,9 @@ extensions = [
 templates_path = ["_templates"]
 exclude_patterns = ["_build", "_extensions", "_templates"]
 
+# quotes and ellipses, not dashes: "--thin" is an option
+smartquotes_action = "qe"
+
 html_theme = "sphinx_book_theme"
 html_title = "bulkgen"
 html_static_path = ["_static"]

@@ -1,5 +1,6 @@
 #include <cmath>
 #include <cstdint>
+#include <limits>
 
 #include "bulkgen/discrete.hpp"
 #include "check.hpp"
@@ -7,6 +8,9 @@
 using namespace bulkgen;
 
 namespace {
+
+/// With MSVC, and on Macs with Apple's processors, a long double is a double: no truth where terms cancel.
+constexpr bool long_double_is_wider = std::numeric_limits<long double>::digits > 53;
 
 double relative(double value, double truth) { return std::abs(value - truth) / std::abs(truth); }
 
@@ -39,7 +43,7 @@ void test_stirling_error() {
             std::lgamma(x + 1.0L) - ((x + 0.5L) * std::log(x) - x + 0.5L * std::log(2.0L * std::acos(-1.0L)));
         worst = std::fmax(worst, std::abs(stirling_error(k) - static_cast<double>(truth)));
     }
-    CHECK(worst < 1e-15);
+    if constexpr (long_double_is_wider) CHECK(worst < 1e-15);
 }
 
 void test_deviance() {
@@ -64,7 +68,7 @@ void test_deviance() {
         }
     }
     CHECK(worst < 1e-9);  // of log_positive, away from the mean
-    CHECK(worst_near < 1e-14);
+    if constexpr (long_double_is_wider) CHECK(worst_near < 1e-14);
     CHECK(relative(deviance(1.0 + 1e-9, 1.0, 1e-9), 0.5e-18) < 1e-8);
 }
 

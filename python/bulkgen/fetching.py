@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
+from bulkgen.arguments import checked
 from bulkgen.datasets import SCIPLEX2_CITATION
 from bulkgen.errors import DownloadError, MissingExtraError
 from bulkgen.io.waiting import held
@@ -87,6 +88,7 @@ def cache_folder() -> Path:
     return Path(pooch.os_cache("bulkgen"))
 
 
+@checked
 def fetch(name: str, *, cache: str | Path | None = None, progress: bool = True) -> Path:
     """Download a public data set, unless it is in the cache already.
 

@@ -98,6 +98,8 @@ def main() -> None:
     """
     from bulkgen.errors import BulkgenError, StoppedError
 
+    # torch's threads else wait in loops for what others still compute: on processors that are shared, twice the time
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     warnings.showwarning = _show_warning
     sys.unraisablehook = _show_unraisable
     to_terminal = logging.StreamHandler()

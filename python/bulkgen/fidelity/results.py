@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import pandas as pd
 
+from bulkgen.arguments import checked
+from bulkgen.display import with_table
 from bulkgen.fidelity.measure import MACRO
 from bulkgen.fidelity.methods import BASELINE, CEILING, FLOOR
 from bulkgen.fidelity.metrics import METRICS
@@ -38,7 +40,7 @@ _SETTINGS = "settings.json"
 _TABLES = ("results", "few_cells", "genes", "projection")
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class BenchmarkResults:
     """What a benchmark found.
 
@@ -64,6 +66,22 @@ class BenchmarkResults:
     few_cells: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=list(FEW_CELLS_COLUMNS)))
     genes: pd.DataFrame = field(default_factory=pd.DataFrame)
     projection: pd.DataFrame = field(default_factory=pd.DataFrame)
+
+    def __repr__(self) -> str:
+        said = self.not_measured
+        cells = "" if said is None else f"; {said['what'].upper()}"
+        failed = f"; {len(self.failures)} failed" if self.failures else ""
+        return (
+            f"BenchmarkResults({', '.join(self.methods)}; {self.results['metric'].nunique()} metrics, "
+            f"{self.seeds} seed{'s' if self.seeds > 1 else ''}{cells}{failed})"
+        )
+
+    def _repr_html_(self) -> str:
+        summary = self.summary()
+        of_all = summary[(summary["label"] == MACRO) & (summary["role"] != "majority")]
+        keys = ["group", "metric", "model"]
+        means = of_all.pivot_table(index=keys, columns="method", values="mean", sort=False)
+        return with_table(self, means)
 
     @property
     def failures(self) -> list[dict[str, Any]]:
@@ -105,6 +123,7 @@ class BenchmarkResults:
         found = grouped.agg(mean="mean", sd="std", seeds="count").reset_index()
         return pd.DataFrame(found)
 
+    @checked
     def value(self, method: str, metric: str, *, model: str = "", label: str = MACRO) -> tuple[float, float]:
         """Return one number over the seeds.
 
@@ -137,6 +156,7 @@ class BenchmarkResults:
             return float("nan"), float("nan")
         return float(values.mean()), float(values.std(ddof=1)) if values.size > 1 else float("nan")
 
+    @checked
     def save(self, folder: str | Path, *, overwrite: bool = False) -> Path:
         """Write ``results.parquet`` and ``.csv``, ``summary.csv``, ``settings.json`` and the further tables.
 
@@ -172,6 +192,7 @@ class BenchmarkResults:
         return Path(folder)
 
     @classmethod
+    @checked
     def load(cls, folder: str | Path) -> BenchmarkResults:
         """Read what :meth:`save` wrote.
 

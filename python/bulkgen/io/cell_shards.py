@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 
+from bulkgen.arguments import checked
 from bulkgen.errors import MissingExtraError
 from bulkgen.io.h5ad import write
 from bulkgen.io.shards import MANIFEST_FILE, ShardFolder, size_of
@@ -82,6 +83,7 @@ def manifest_text(
     return json.dumps(manifest, indent=2, allow_nan=False) + "\n"
 
 
+@checked
 def open_shards(path: str | Path) -> ad.AnnData:
     """Open the shards of cells in a folder as one AnnData.
 

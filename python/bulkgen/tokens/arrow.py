@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, cast
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 import xxhash
 
 from bulkgen.errors import VocabularyMismatchError
@@ -39,6 +40,7 @@ __all__ = [
     "CLASS_COLUMN",
     "MANIFEST_FILE",
     "ROWS_PER_BATCH",
+    "SHARD_BYTES",
     "Layout",
     "bulkgen_version",
     "load_dataset",
@@ -148,13 +150,22 @@ class Layout:
             features[CLASS_COLUMN] = {"names": list(self.label_names), "_type": "ClassLabel"}
         return schema.with_metadata({"huggingface": json.dumps({"info": {"features": features}})}), features
 
+    @property
+    def stored_schema(self) -> pa.Schema:
+        """Columns as they are stored, with what `datasets` needs to know of them."""
+        return self._stored[0]
+
+    def stored(self, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        """Yield the batches as they are stored."""
+        for batch in batches:
+            stored = batch if self.label is None else _with_classes(batch, self.label, self.label_names)
+            yield stored.replace_schema_metadata(self.stored_schema.metadata)
+
     def write(self, sink: pa.NativeFile, batches: Iterable[pa.RecordBatch]) -> None:
         """Write batches of at most :data:`ROWS_PER_BATCH` rows to one Arrow stream."""
-        schema, _ = self._stored
-        with pa.ipc.new_stream(sink, schema) as writer:
-            for batch in batches:
-                stored = batch if self.label is None else _with_classes(batch, self.label, self.label_names)
-                writer.write_batch(stored.replace_schema_metadata(schema.metadata))
+        with pa.ipc.new_stream(sink, self.stored_schema) as writer:
+            for batch in self.stored(batches):
+                writer.write_batch(batch)
 
     def files(
         self,
@@ -262,8 +273,7 @@ def _loaded(folder: Path, manifest: Mapping[str, object], vocabulary: Vocabulary
             raise ValueError(f"{place} is not the shard that was made; mend the folder with resume=True (--resume)")
     if any(Path(name).is_absolute() or ".." in Path(name).parts for name in files):
         raise _FORMAT.damaged(folder, f"its {MANIFEST_FILE} names files elsewhere")
-    tables = [pa.ipc.open_stream(pa.memory_map(str(folder / name))).read_all() for name in files]
-    table = pa.concat_tables(tables).replace_schema_metadata(None)
+    table = pa.concat_tables([_table(folder / name) for name in files]).replace_schema_metadata(None)
     _check_table(table, folder)
     if table.num_rows != manifest["rows"]:
         raise _FORMAT.damaged(folder, f"{table.num_rows} cells, but its {MANIFEST_FILE} says {manifest['rows']}")
@@ -277,6 +287,13 @@ def _loaded(folder: Path, manifest: Mapping[str, object], vocabulary: Vocabulary
         summary=TokenizeSummary.from_dict(cast("Mapping[str, object]", manifest["summary"])),
         provenance=cast("Mapping[str, object]", manifest["provenance"]),
     )
+
+
+def _table(path: Path) -> pa.Table:
+    """Open a file of rows: an Arrow stream stays on disk, Parquet (as on the hub) is unpacked."""
+    if path.suffix == ".parquet":
+        return pq.ParquetFile(path).read()
+    return pa.ipc.open_stream(pa.memory_map(str(path))).read_all()
 
 
 def _check_table(table: pa.Table, folder: Path) -> None:

@@ -9,6 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bulkgen.arguments import checked
 from bulkgen.errors import VocabularyError, VocabularyMismatchError
 from bulkgen.json_format import JsonFormat
 from bulkgen.tokens.consistency import first_problem
@@ -111,6 +112,7 @@ class Vocabulary:
         content = ",".join(f'"{part}":{text}' for part, text in sorted(self._content.items()))
         return hashlib.sha256(f"{{{content}}}".encode("ascii")).hexdigest()
 
+    @checked
     def check_same(self, other: Vocabulary, *, this: str = "the tokens", that: str = "the model") -> None:
         """Refuse a pairing of things that were made with different vocabularies.
 
@@ -140,10 +142,11 @@ class Vocabulary:
         raise VocabularyMismatchError(
             f"{this} and {that} use different vocabularies: {self.name!r} ({self.fingerprint[:12]}) against "
             f"{other.name!r} ({other.fingerprint[:12]}); different: {', '.join(differences)}. Tokenize again "
-            f"with the vocabulary of {that} (vocabulary=<path of its {VOCABULARY_FILE}>)"
+            f"with the vocabulary of {that}: vocabulary=FOLDER of it (--vocabulary FOLDER)"
         )
 
     @classmethod
+    @checked
     def load(
         cls, name_or_path: str | Path, *, path: VocabularyPath | Sequence[VocabularyPath] | None = None
     ) -> Vocabulary:
@@ -201,6 +204,7 @@ class Vocabulary:
         return cls.from_json(text, source=str(place))
 
     @classmethod
+    @checked
     def fit(
         cls,
         adata: Cells,
@@ -247,6 +251,7 @@ class Vocabulary:
 
         return fit_vocabulary(adata, context=context, gene_ids=gene_ids, name=name, allow_fractional=allow_fractional)
 
+    @checked
     def save(self, path: str | Path, *, overwrite: bool = False) -> Path:
         """Write the vocabulary as JSON, whole or not at all.
 
@@ -289,6 +294,7 @@ class Vocabulary:
         return "{\n" + ",\n".join(f'"{part}": {text}' for part, text in parts.items()) + "\n}\n"
 
     @classmethod
+    @checked
     def from_json(cls, text: str, *, source: str = "the text") -> Vocabulary:
         """Make a vocabulary from what :meth:`to_json` gave.
 
