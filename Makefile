@@ -22,11 +22,15 @@ demo: $(VENV)/installed
 
 test: lint types ctest pytest
 
-lint: $(VENV)/installed
+lint: $(VENV)/dependencies
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/clang-format --dry-run --Werror $$(git ls-files 'cpp/**.hpp' 'cpp/**.cpp')
 	PYTHONPATH=python $(BIN)/lint-imports
+	$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	$(BIN)/check-jsonschema --builtin-schema vendor.dependabot .github/dependabot.yml
+	$(BIN)/zizmor --offline --quiet --no-progress .github
+	$(BIN)/check-added-large-files --enforce-all --maxkb=1000 $$(git ls-files)
 
 types: $(VENV)/installed
 	$(BIN)/mypy
