@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -117,3 +118,18 @@ def test_the_hook_before_a_commit_runs():
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert "zizmor" in done.stdout
+
+
+def results(name: str) -> dict[str, dict[str, object]]:
+    path = max((ROOT / "benchmarks" / "results" / "wheels").glob(name))
+    return json.loads(path.read_text(encoding="utf-8"))["results"]
+
+
+def test_the_page_of_wheels_says_which_dependencies_have_none():
+    found = results("*-dependencies.json")
+    page = (ROOT / "docs" / "design" / "wheels.md").read_text(encoding="utf-8")
+    (table,) = re.findall(r"## Wheels of the dependencies\n(.*?)\n## ", page, re.DOTALL)
+    assert f"for each of the {len(found)} wheels" in table
+    for wheel, dependencies in found.items():
+        assert f"Numba {dependencies['numba']}" in table
+        assert dependencies["without a wheel"] == (["google-crc32c"] if wheel.startswith("cp314t-") else [])
