@@ -108,14 +108,13 @@ def test_tools_of_every_group_are_pinned():
     not (Path(sys.prefix) / "dependencies").exists() or not (ROOT / ".git").exists(),
     reason="runs in a clone, with the environment that `make` made",
 )
-def test_the_hook_before_a_commit_runs():
+def test_the_hook_before_a_commit_runs(tmp_path):
     environment = {
         name: value for name, value in os.environ.items() if name not in {"MAKEFLAGS", "MAKELEVEL", "MFLAGS"}
     }
+    environment |= {"VENV": sys.prefix, "PRE_COMMIT_HOME": str(tmp_path)}
     command = [sys.executable, "-m", "pre_commit", "run", "--all-files", "--verbose"]
-    done = subprocess.run(
-        command, cwd=ROOT, env={**environment, "VENV": sys.prefix}, capture_output=True, text=True, check=False
-    )
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "zizmor" in done.stdout
 
