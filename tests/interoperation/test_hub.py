@@ -1,4 +1,4 @@
-"""Token data sets on the Hugging Face hub: the layout that `datasets` loads, and a card that says what the cells are."""
+"""Token data sets for the Hugging Face hub: what `datasets` loads, and a card that says what the cells are."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import shutil
 from pathlib import Path
 
 import pytest
-from datasets import ClassLabel, load_dataset
 from huggingface_hub import DatasetCard, HfApi
 
 import bulkgen as bg
 from bulkgen.errors import OutputExistsError
 from bulkgen.tokens import arrow, hub
+from datasets import ClassLabel, load_dataset
 
 pytestmark = pytest.mark.filterwarnings("ignore:not the files that Geneformer published")
 
