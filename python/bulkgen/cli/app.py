@@ -43,6 +43,7 @@ COMMANDS = (
     "fit",
     "synthesize",
     "tokenize",
+    "publish",
     "finetune",
     "evaluate",
     "benchmark",
