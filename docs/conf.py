@@ -74,5 +74,6 @@ nitpicky = True
 nitpick_ignore_regex = [
     # other projects, whose pages a build without a network cannot look up
     (r"py:.*", r"(anndata|numpy|np|pandas|pd|scipy|sp|torch|datasets|transformers|dask|distributed|concurrent)\..*"),
+    (r"py:.*", r"huggingface_hub\..*"),
     (r"py:.*", r"(ValueError|TypeError|FileNotFoundError|MemoryError|KeyError|IndexError|OSError|UserWarning)"),
 ]

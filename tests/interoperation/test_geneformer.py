@@ -11,9 +11,9 @@ from importlib.util import find_spec
 
 import numpy as np
 import pytest
-from datasets import ClassLabel, Dataset, concatenate_datasets, load_from_disk
 
 import bulkgen as bg
+from datasets import ClassLabel, Dataset, concatenate_datasets, load_from_disk
 
 torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")

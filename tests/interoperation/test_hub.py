@@ -1,17 +1,19 @@
-"""Token data sets on the Hugging Face hub: the layout that `datasets` loads, and a card that says what the cells are."""
+"""Token data sets for the Hugging Face hub: what `datasets` loads, and a card that says what the cells are."""
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
 import pytest
-from datasets import ClassLabel, load_dataset
 from huggingface_hub import DatasetCard, HfApi
 
 import bulkgen as bg
 from bulkgen.errors import OutputExistsError
 from bulkgen.tokens import arrow, hub
+from command_line import run
+from datasets import ClassLabel, load_dataset
 
 pytestmark = pytest.mark.filterwarnings("ignore:not the files that Geneformer published")
 
@@ -152,3 +154,15 @@ def test_pushing_makes_the_repository_and_uploads_the_folder(tokens, tmp_path, m
     assert {path.name for path in Path(tmp_path / "uploaded").iterdir()} == {
         "README.md", "bulkgen.json", "data", arrow.VOCABULARY_FILE
     }  # fmt: skip
+
+
+def test_the_command_writes_the_folder_and_uploads_only_where_it_is_told(tokens, tmp_path):
+    tokens.save(tmp_path / "made.dataset")
+    done = run("publish", "made.dataset", "--license", "cc-by-4.0", "-o", "hub", "--json", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == {"cells": len(tokens), "license": "cc-by-4.0", "split": "train", "out": "hub"}
+    assert bg.TokenDataset.load(tmp_path / "hub").table.equals(tokens.table)
+    for place in ([], ["-o", "other", "--repository", "user/name"]):
+        wrong = run("publish", "made.dataset", "--license", "cc-by-4.0", *place, cwd=tmp_path)
+        assert wrong.returncode == 2
+        assert "give one of them" in wrong.stderr

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 from functools import cache
@@ -11,8 +12,10 @@ import numpy as np
 import pytest
 
 import bulkgen as bg
+from conftest import ROOT
 
 SCRIPT = Path(__file__).parent / "read_h5ad.R"
+KINDS = ("synthetic", "gaussian", "pseudobulk", "means", "pseudobulk_by_rows", "profiles")
 
 
 @cache
@@ -25,18 +28,23 @@ def missing(package: str) -> str | None:
     return f"the R package {package} or Matrix is not installed" if done.returncode else None
 
 
+@pytest.fixture(scope="module", params=["rhdf5", "hdf5r"])
+def read_in_r(request, files) -> dict[str, list[list[str]]]:
+    """What R found in each file, as words of lines."""
+    if (reason := missing(request.param)) is not None:
+        pytest.skip(reason)
+    command = ["Rscript", SCRIPT, request.param, *(files[kind] for kind in KINDS)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    parts = re.split(r"^file .*\n", done.stdout, flags=re.MULTILINE)[1:]
+    return {kind: [line.split() for line in part.splitlines()] for kind, part in zip(KINDS, parts, strict=True)}
+
+
 # zellkonverter and anndataR read with rhdf5, Seurat's readers with hdf5r, which has no filter but HDF5's own
 @pytest.mark.slow
-@pytest.mark.parametrize("package", ["rhdf5", "hdf5r"])
-@pytest.mark.parametrize("kind", ["synthetic", "gaussian", "pseudobulk", "means", "pseudobulk_by_rows", "profiles"])
-def test_r_reads_counts_annotation_layers_and_provenance(package, kind, files):
-    if (reason := missing(package)) is not None:
-        pytest.skip(reason)
-    done = subprocess.run(
-        ["Rscript", SCRIPT, package, files[kind]], capture_output=True, text=True, timeout=120, check=False
-    )
-    assert done.returncode == 0, done.stderr[-2000:]
-    found = [line.split() for line in done.stdout.splitlines()]
+@pytest.mark.parametrize("kind", KINDS)
+def test_r_reads_counts_annotation_layers_and_provenance(kind, files, read_in_r):
+    found = read_in_r[kind]
     facts = {words[0]: words[1:] for words in found if words[0] != "layer"}
     adata = bg.read(files[kind], counts="any")
     values = np.asarray(adata.to_df(), dtype=np.float64)
@@ -54,3 +62,19 @@ def test_r_reads_counts_annotation_layers_and_provenance(package, kind, files):
     for _, name, total in (words for words in found if words[0] == "layer"):
         np.testing.assert_allclose(float(total), np.asarray(adata.layers[name], dtype=np.float64).sum(), rtol=1e-6)
     assert facts["kind"] == [adata.uns["bulkgen"]["kind"]]
+
+
+@pytest.mark.slow
+def test_the_block_of_the_how_to_page_runs(files, tmp_path):
+    if (reason := missing("rhdf5")) is not None:
+        pytest.skip(reason)
+    page = (ROOT / "docs" / "how_to" / "interoperation.md").read_text(encoding="utf-8")
+    (block,) = re.findall(r"^```r\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    shutil.copy(files["pseudobulk"], tmp_path / "pb.h5ad")
+    (tmp_path / "block.R").write_text(block + 'cat(dim(counts), length(drug), "\\n")\n', encoding="utf-8")
+    done = subprocess.run(
+        ["Rscript", "block.R"], cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    n, genes = bg.read(files["pseudobulk"]).shape
+    assert done.stdout.split() == [str(genes), str(n), str(n)]

@@ -118,7 +118,5 @@ def test_profiles_are_scanpy_s_sums_under_its_name_for_the_number_of_cells(made)
 
 def test_generated_cells_stay_marked_beside_real_ones(made):
     both = ad.concat({"real": made.cells, "synthetic": made.synthetic}, label="origin", join="outer", index_unique="-")
-    marked = both.obs["synthetic"].eq(True)  # noqa: FBT003 - a column that real cells lack
+    marked = both.obs["synthetic"].eq(True)
     assert (marked == (both.obs["origin"] == "synthetic")).all()
-
-

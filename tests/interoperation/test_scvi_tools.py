@@ -32,3 +32,9 @@ def test_scvi_trains_on_counts_in_a_layer_with_batches_and_labels(files):
     assert np.isfinite(latent).all()
     registry = model.adata_manager.get_state_registry("labels")
     assert set(registry.categorical_mapping) == set(cells.obs["drug"].astype(str))
+
+
+def test_scvi_says_that_fractional_cells_are_no_counts(files):
+    """What the how-to page says of truncated Gaussian cells."""
+    with pytest.warns(UserWarning, match="unnormalized count data"):
+        scvi.model.SCVI.setup_anndata(bg.read(files["gaussian"]))

@@ -44,6 +44,7 @@ COMMANDS = (
     "fit",
     "synthesize",
     "tokenize",
+    "publish",
     "finetune",
     "evaluate",
     "benchmark",
