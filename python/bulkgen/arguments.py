@@ -1,7 +1,7 @@
 """Arguments of another type than a public function takes, refused in plain words.
 
-Annotations already say what an argument is, to type checkers; :func:`checked` says it to everyone else, in one message for
-all functions, before any work starts. What values an argument may have is for its function to say.
+Annotations already say what an argument is, to type checkers; :func:`checked` says it to everyone else, alike for all
+functions and before any work starts. What values an argument may have is for its function to say.
 """
 
 from __future__ import annotations
