@@ -174,7 +174,7 @@ def test_references_that_are_no_counts_are_refused(cells, profiles):
 
 
 def test_unknown_methods_and_parameters_are_named_before_any_work():
-    broken = object()  # nothing may be read of it
+    broken = "nothing.h5ad"  # nothing may be read of it
     for options, words in (
         ({"method": "donor_swap"}, "method must be one of 'truncated_gaussian', 'thin', .*, got 'donor_swap'"),
         ({"sigma": 3}, r"'sigma' of method 'truncated_gaussian'.*parameters: variance_from, control, sampler"),
