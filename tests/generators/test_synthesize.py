@@ -142,7 +142,7 @@ def test_cells_per_stratum_may_be_named(cells, profiles):
         (-4, ValueError, "at least 1, got -4"),
         ({"A": 0}, ValueError, "at least 1"),
         ({"A": 5, "B": -1}, ValueError, "at least 1"),
-        (2.0, TypeError, "an integer, or a mapping from stratum to integer, got 2.0"),
+        (2.0, TypeError, "a whole number or a mapping, got 2.0"),
         ("many", TypeError, "got 'many'"),
     ],
 )
