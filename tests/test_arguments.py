@@ -22,6 +22,7 @@ LEFT_TO_FUNCTIONS = {
     "Executor | object | None",
     "RandomState",
     "object | None",
+    "tuple[int, int]",
     "Unpack[FinetuneOptions]",
     # a CellStore is made by open_cells, and used by bulkgen itself
     "Iterable[tuple[int, int]] | None",

@@ -25,8 +25,8 @@ def draw(name: str, *, n_cells: int = 1) -> tuple[str, int]:
 
 
 def test_a_deprecated_function_works_and_names_what_takes_its_place():
+    line = inspect.currentframe().f_lineno + 2
     with pytest.warns(FutureWarning) as caught:
-        line = inspect.currentframe().f_lineno + 1
         assert sample(3) == 3
     (warning,) = caught
     assert str(warning.message) == (
@@ -38,8 +38,8 @@ def test_a_deprecated_function_works_and_names_what_takes_its_place():
 
 
 def test_a_parameter_is_taken_under_its_old_name_and_the_new_one_is_named():
+    line = inspect.currentframe().f_lineno + 2
     with pytest.warns(FutureWarning) as caught:
-        line = inspect.currentframe().f_lineno + 1
         assert draw("a", n=3) == ("a", 3)
     (warning,) = caught
     assert str(warning.message) == "draw(n=) is deprecated since bulkgen 0.2 and goes in 0.3; use n_cells="

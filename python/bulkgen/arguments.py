@@ -1,7 +1,7 @@
 """Arguments of another type than a public function takes, refused in plain words.
 
-Annotations already say what an argument is, to type checkers; :func:`checked` says it to everyone else, in one message
-for all functions, before any work starts. What values an argument may have is for its function to say.
+Annotations already say what an argument is, to type checkers; :func:`checked` says it to everyone else, alike for all
+functions and before any work starts. What values an argument may have is for its function to say.
 """
 
 from __future__ import annotations
@@ -108,6 +108,11 @@ def _in_memory(value: object) -> bool:
     return _is_a("AnnData")(value) and _is_a("DataFrame")(cast("Any", value).obs)
 
 
+def _has_cells(value: object) -> bool:
+    """Whether a value is an AnnData or like one: it may be read by rows."""
+    return hasattr(value, "obs_names")
+
+
 _PATH = (_Kind("a string", lambda value: isinstance(value, str)), _Kind("a path", lambda v: isinstance(v, os.PathLike)))
 _KINDS: dict[str, tuple[_Kind, ...]] = {
     "None": (_Kind("None", lambda value: value is None),),
@@ -118,11 +123,10 @@ _KINDS: dict[str, tuple[_Kind, ...]] = {
     "Path": _PATH[1:],
     "VocabularyPath": _PATH,
     "ndarray": (_Kind("an array", lambda value: isinstance(value, np.ndarray)),),
-    "tuple": (_Kind("a tuple", lambda value: isinstance(value, tuple)),),
     "Mapping": (_Kind("a mapping", lambda value: isinstance(value, Mapping)),),
     "Callable": (_Kind("a function", callable),),
     "AnnData": (_Kind("an AnnData", _in_memory),),
-    "Cells": (_Kind("an AnnData", _is_a("AnnData")), _Kind("bulkgen.open_cells(...)", _is_a("CellStore")), *_PATH),
+    "Cells": (_Kind("an AnnData", _has_cells), _Kind("bulkgen.open_cells(...)", _is_a("CellStore")), *_PATH),
     "DataFrame": (_Kind("a DataFrame", _is_a("DataFrame")),),
     # strings of which only their functions know which
     **dict.fromkeys(("Axis", "Device", "MetricGroup", "Remainder", "Strategy", "Unit"), _PATH[:1]),

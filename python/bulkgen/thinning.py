@@ -73,8 +73,8 @@ def thin(
     named = [name for name, value in given.items() if value is not None]
     if len(named) != 1:
         raise ValueError(
-            f"pass one of library_size, fraction and reference (--library-size, --fraction, --reference), got "
-            f"{' and '.join(named) or 'none'}"
+            f"pass one of library_size, fraction and reference, got {' and '.join(named) or 'none'} "
+            "(--library-size, --fraction, --reference)"
         )
     counts = canonical_counts(adata.X, require_integers=True, cell_names=adata.obs_names, gene_names=adata.var_names)
     if counts.data.size and counts.data.max() > _LARGEST:

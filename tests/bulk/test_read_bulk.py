@@ -250,7 +250,7 @@ def test_tables_that_cannot_be_understood_are_refused(counts, meta):
         ),
         ({"source": counts, "vocabulary_path": "x"}, ValueError, "pass vocabulary='V1' or 'V2' too"),
         ({"source": counts, "vocabulary": "gone.json"}, VocabularyError, "'gone.json' is neither 'V1' nor 'V2'"),
-        ({"source": 5}, TypeError, "source must be a path, an AnnData or a DataFrame, got int"),
+        ({"source": 5}, TypeError, "source must be a string, a path, an AnnData or a DataFrame, got 5"),
     ]
     for arguments, error, words in cases:
         with pytest.raises(error, match=cause(words)):

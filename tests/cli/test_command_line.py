@@ -123,3 +123,18 @@ def test_the_script_of_completion_is_for_the_program():
     script = complete("source_bash")
     assert "_BULKGEN_COMPLETE=complete_bash" in script
     assert re.search(r"complete .* bulkgen$", script.strip())
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("pseudobulk x.h5ad --by a -o y.h5ad -k many", "-k': must be a number, got 'many'"),
+        ("synthesize x.h5ad --by a -o y.h5ad -n 0", "-n': must be at least 1, got '0'"),
+        ("pseudobulk x.h5ad --by a -o y.h5ad --strategy most", "'most' is not one of 'sum', 'mean_k', 'mean'"),
+        ("tokenise x.h5ad", "No such command 'tokenise'. Did you mean 'tokenize'?"),
+    ],
+)
+def test_a_wrong_value_or_command_is_said_in_words_and_exits_with_2(words, said):
+    result = CliRunner().invoke(app, shlex.split(words), env={"COLUMNS": "200", "TERM": "dumb"})
+    assert result.exit_code == 2
+    assert said in result.output

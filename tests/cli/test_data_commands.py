@@ -250,7 +250,7 @@ def test_a_failure_is_one_line_that_exits_with_1_and_leaves_nothing(work, tmp_pa
         # an output that cannot be written is refused before the input is read
         ("pseudobulk", "gone.h5ad", "--by", "label", "-o", "x.csv"): r"x\.csv must end in \.h5ad",
         ("synthesize", cells, "--by", "label", "--set", "sigma=1", "-o", "x.h5ad"): "'sigma' of method",
-        ("synthesize", cells, "--by", "label", "-n", 10**13, "-o", "x.h5ad"): "TB of memory.*--shard-size",
+        ("synthesize", cells, "--by", "label", "-n", 10**12, "-o", "x.h5ad"): "TB of memory.*--shard-size",
         ("split", cells, "--label", "partial", "--out", "p"): "1 of 150 cells have no value.*--drop-unlabelled",
     }
     for result, words in zip(run_all(*cases, cwd=tmp_path), cases.values(), strict=True):

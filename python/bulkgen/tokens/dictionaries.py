@@ -6,7 +6,6 @@ import hashlib
 import json
 import os
 import socket
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -19,6 +18,7 @@ from urllib.request import getproxies
 from bulkgen.errors import VocabularyError
 from bulkgen.tokens.pickles import read_bytes, read_pickle
 from bulkgen.tokens.vocabulary import Vocabulary
+from bulkgen.warning import warn
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -243,11 +243,9 @@ def _missing(files: Mapping[str, Path], release: Release) -> list[str]:
 def _warn_unknown(release: Release, files: Mapping[str, Path], pinned: Mapping[str, str | None]) -> None:
     unknown = [str(file) for kind, file in files.items() if pinned[kind] != f"{release.stems()[kind]}.pkl"]
     if unknown:
-        warnings.warn(
+        warn(
             f"not the files that Geneformer published for {release.name} (by SHA-256): {', '.join(unknown)}. "
             f"They are used, but models pretrained with {release.name} expect the published ones",
-            UserWarning,
-            stacklevel=4,
         )
 
 

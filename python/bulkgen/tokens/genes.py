@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -11,6 +10,7 @@ import numpy as np
 
 from bulkgen.ensembl import has_version, is_gene, strip_version
 from bulkgen.errors import GeneOverlapError
+from bulkgen.warning import warn
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -174,11 +174,9 @@ def map_genes(var: pd.DataFrame, vocabulary: Vocabulary, *, gene_ids: str | None
         gene_ids=gene_ids,
     )
     if genes.fraction < FEW_MAPPED:
-        warnings.warn(
+        warn(
             f"only {mapped} of {len(ids)} columns ({genes.fraction:.1%}) carry a gene of vocabulary "
             f"{vocabulary.name!r}; the counts of the others are not seen by the model",
-            UserWarning,
-            stacklevel=3,
         )
     return genes
 
