@@ -497,7 +497,10 @@ def test_real_symbols_are_found_with_v2_and_explained_with_v1(shared_data):
     v1, v2 = (bg.Vocabulary.load(name, path=shared_data / "geneformer") for name in ("V1", "V2"))
     with pytest.warns(UserWarning, match="14245 of 29652 gene ids"):
         assert bg.read_bulk(table, vocabulary=v2).n_vars == 15407
-    with pytest.raises(GeneOverlapError, match=cause("it maps no symbols, as Geneformer's 'V2' does?")):
+    with pytest.raises(
+        GeneOverlapError,
+        match=cause("if they are human symbols, Geneformer's V2 maps them (vocabulary='V2', --vocabulary V2)"),
+    ):
         bg.read_bulk(table, vocabulary=v1, genes="rows")
 
 

@@ -59,6 +59,7 @@ def test_a_table_becomes_profiles(work):
         ["left", f"out  1 ids with {share:.2%} of the counts"],
         ["unit", "counts"],
         ["written", "bulk.h5ad"],
+        ["next", "bulkgen synthesize bulk.h5ad --reference CELLS -o bulk_cells.h5ad"],
     ]
     profiles = bulkgen.read(work / "bulk.h5ad")
     assert list(profiles.var_names) == GENES

@@ -113,7 +113,14 @@ def main() -> None:
     except (BulkgenError, ValueError, TypeError, ImportError, OSError, MemoryError) as error:
         if os.environ.get("BULKGEN_DEBUG"):
             raise
-        _fail(str(error) or type(error).__name__, code=1)
+        _fail(_said(error), code=1)
+
+
+def _said(error: Exception) -> str:
+    """Return what an error says, without the number that Python puts before what the system says."""
+    if isinstance(error, OSError) and error.strerror and error.filename:
+        return f"{error.filename}: {error.strerror}"
+    return str(error) or type(error).__name__
 
 
 def _command_to_go_on() -> str:

@@ -13,7 +13,6 @@ import typer
 
 from bulkgen.cli.help import HelpAll
 from bulkgen.cli.options import GeneIds, InputCells, Json, Layer, Output, Overwrite, Rng, Threads, VocabularyPaths
-from bulkgen.label_columns import no_such_column
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -208,6 +207,8 @@ def _sizes(text: str) -> list[Any]:
 
 
 def _where(cells: AnnData, conditions: list[str]) -> AnnData:
+    from bulkgen.label_columns import no_such_column
+
     for condition in conditions:
         column, equals, value = condition.partition("=")
         if column not in cells.obs:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Annotated
 
@@ -67,9 +67,12 @@ def split(
     }
     indices = {part: result.indices[part].tolist() for part in paths}
     provenance = {name: value for name, value in result.test.uns["bulkgen_split"].items() if name != "part"}
+    made = not out.exists()
     out.mkdir(parents=True, exist_ok=True)
     # all parts or none: test cells of one split and training cells of another could be the same cells
     with ExitStack() as stack:
+        if made:
+            stack.callback(_remove_empty, out)
         manifest = stack.enter_context(atomic_file(record, overwrite=overwrite))
         for part, path in paths.items():
             write(getattr(result, part), stack.enter_context(atomic_file(path, overwrite=overwrite)), overwrite=True)
@@ -99,3 +102,9 @@ def split(
         as_json=False,
         then=("pseudobulk", paths["train"], "--by", label, "-o", out / "pseudobulk.h5ad"),
     )
+
+
+def _remove_empty(folder: Path) -> None:
+    """Remove a folder in which nothing was left, for example on a full disk."""
+    with suppress(OSError):
+        folder.rmdir()

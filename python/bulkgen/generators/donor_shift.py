@@ -105,7 +105,9 @@ class DonorShift(LearnsFromControls):
     def fit(self, bulk: Bulk, reference: Reference) -> FittedDonorShift:
         """Estimate how each stratum differs from its control, and keep the control cells as donors."""
         if self.control is None:
-            raise ValueError("donor_shift needs control=, the label of the cells that others are made from")
+            raise ValueError(
+                "donor_shift needs control=, the label of the cells that others are made from (--set control=LABEL)"
+            )
         learned = self.cells_of(bulk, reference)
         groups = list({id(cells): cells for cells in learned}.values())
         first = dict(zip(map(id, groups), np.cumsum([0, *(cells.rows.size for cells in groups)]), strict=False))

@@ -35,10 +35,8 @@ def check_cell_file(path: Path) -> None:
     ------
     FileNotFoundError
         If there is nothing at the path.
-    IsADirectoryError
-        If it is a folder with the name of a file.
     OSError
-        If its bytes are no HDF5.
+        If it is a folder with the name of a file, or its bytes are no HDF5.
     ValueError
         If it is called something else.
     """
@@ -49,7 +47,7 @@ def check_cell_file(path: Path) -> None:
     if path.suffix == ".zarr":
         return
     if path.is_dir():
-        raise IsADirectoryError(f"{path} is a folder, but an {path.suffix} is a file; a zarr store ends in .zarr")
+        raise unreadable(path, "it is a folder; a zarr store ends in .zarr")
     if h5py.is_hdf5(path):
         return
     with path.open("rb") as file:

@@ -73,7 +73,7 @@ def canonical_counts(
         column = int(matrix.indices[entry])
         cell = row if cell_names is None else repr(str(cell_names[row]))
         gene = column if gene_names is None else repr(str(gene_names[column]))
-        return f"cell {cell}, gene {gene} holds {matrix.data[entry]:.9g}"
+        return f"cell {cell}, gene {gene} holds {matrix.data[entry]}"
 
     if report.not_finite >= 0:
         raise CountsError(f"counts must be finite, but {where(report.not_finite)}")
