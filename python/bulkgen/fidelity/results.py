@@ -78,9 +78,8 @@ class BenchmarkResults:
     def _repr_html_(self) -> str:
         summary = self.summary()
         of_all = summary[(summary["label"] == MACRO) & (summary["role"] != "majority")]
-        keys = ["group", "metric", "model"]
-        means = of_all.pivot_table(index=keys, columns="method", values="mean", sort=False)
-        return with_table(self, means)
+        of_all = of_all.assign(mean_of=(of_all["metric"] + ", " + of_all["model"]).str.removesuffix(", "))
+        return with_table(self, of_all.pivot_table(index="mean_of", columns="method", values="mean", sort=False))
 
     @property
     def failures(self) -> list[dict[str, Any]]:
