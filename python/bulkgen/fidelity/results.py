@@ -78,8 +78,9 @@ class BenchmarkResults:
     def _repr_html_(self) -> str:
         summary = self.summary()
         of_all = summary[(summary["label"] == MACRO) & (summary["role"] != "majority")]
-        of_all = of_all.assign(mean_of=(of_all["metric"] + ", " + of_all["model"]).str.removesuffix(", "))
-        return with_table(self, of_all.pivot_table(index="mean_of", columns="method", values="mean", sort=False))
+        # a metric of utility is of a model
+        named = of_all.assign(metric=(of_all["metric"] + ", " + of_all["model"]).str.removesuffix(", "))
+        return with_table(self, named.pivot_table(index="metric", columns="method", values="mean", sort=False))
 
     @property
     def failures(self) -> list[dict[str, Any]]:
