@@ -54,7 +54,7 @@ laws: $(VENV)/installed
 dieharder: $(VENV)/installed
 	$(BIN)/python benchmarks/reliability/dieharder.py
 
-bench: $(VENV)/installed $(VENV)/peers
+bench: $(VENV)/installed
 	PATH=$(CURDIR)/$(BIN):$$PATH $(BIN)/python benchmarks/run.py $(ARGS)
 
 docs: $(VENV)/installed $(VENV)/docs
@@ -72,10 +72,6 @@ $(VENV)/dependencies: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(PIP) install --quiet --constraint constraints.txt --upgrade pip
 	$(PIP) install --quiet --constraint constraints.txt --group dev
-	touch $@
-
-$(VENV)/peers: $(VENV)/dependencies
-	$(PIP) install --quiet --constraint constraints.txt --group bench
 	touch $@
 
 $(VENV)/docs: $(VENV)/dependencies

@@ -1,5 +1,6 @@
 #include <cmath>
 #include <cstdint>
+#include <limits>
 
 #include "bulkgen/discrete.hpp"
 #include "check.hpp"
@@ -7,6 +8,9 @@
 using namespace bulkgen;
 
 namespace {
+
+/// With MSVC, and on Macs with Apple's processors, a long double is a double: no truth where terms cancel.
+constexpr bool long_double_is_wider = std::numeric_limits<long double>::digits > 53;
 
 double relative(double value, double truth) { return std::abs(value - truth) / std::abs(truth); }
 
@@ -43,7 +47,7 @@ void test_factorial() {
         worst_error = std::fmax(worst_error, std::abs(stirling_error(k) - static_cast<double>(truth)));
     }
     CHECK(worst < 1e-11);
-    CHECK(worst_error < 1e-15);
+    if constexpr (long_double_is_wider) CHECK(worst_error < 1e-15);
     CHECK(log_factorial(0.0) == 0.0);
     CHECK(log_factorial(1.0) == 0.0);
 }
@@ -70,7 +74,7 @@ void test_deviance() {
         }
     }
     CHECK(worst < 1e-9);  // of log_positive, away from the mean
-    CHECK(worst_near < 1e-14);
+    if constexpr (long_double_is_wider) CHECK(worst_near < 1e-14);
     CHECK(relative(deviance(1.0 + 1e-9, 1.0, 1e-9), 0.5e-18) < 1e-8);
 }
 

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 
+from bulkgen.arguments import checked
 from bulkgen.gathering import (
     Bucket,
     alone_in,
@@ -215,6 +216,7 @@ def pseudobulk(
 ) -> CellStore: ...
 
 
+@checked
 def pseudobulk(
     adata: Cells,
     *,

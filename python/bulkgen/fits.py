@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 
+from bulkgen.arguments import checked
 from bulkgen.display import with_table
 from bulkgen.errors import GeneOverlapError
 from bulkgen.generators.base import Bulk, FittedGenerator, Generator, Reference, Sampled
@@ -82,6 +83,7 @@ class Fit:
         _add_to_digest(digest, self.fitted.state())
         return digest.hexdigest()
 
+    @checked
     def save(self, path: str | Path, *, overwrite: bool = False) -> None:
         """Write to ``.h5ad`` or ``.zarr``: strata x genes without values, and what was learned in ``uns``.
 
@@ -130,6 +132,7 @@ def _add_to_digest(digest: hashlib._Hash, state: object) -> None:
     digest.update(values.data)
 
 
+@checked
 def load_fit(path: str | Path) -> Fit:
     """Read what :meth:`Fit.save` wrote.
 
@@ -168,6 +171,7 @@ def load_fit(path: str | Path) -> Fit:
     return Fit(method, generator, fitted, stored.obs, stored.var, record)
 
 
+@checked
 def fit_generator(
     bulk: Cells,
     *,

@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 import pandas as pd
 
+from bulkgen.arguments import checked
 from bulkgen.display import with_table
 from bulkgen.errors import LabelError
 from bulkgen.io import provenance
 from bulkgen.kernels import get_kernels
 from bulkgen.kernels.truncated_gaussian import draw_truncated_gaussian, plan_truncated_gaussian
+from bulkgen.label_columns import check_classes, no_such_column
 from bulkgen.rng import Purpose, key_from_rng
 
 if TYPE_CHECKING:
@@ -65,15 +67,15 @@ def strata_of(obs: pd.DataFrame, by: str | Sequence[str]) -> Strata:
     Raises
     ------
     LabelError
-        If a column is missing, or a cell has no value in it.
+        If a column is missing or holds measured numbers, or a cell has no value in it.
     """
     columns = [by] if isinstance(by, str) else list(dict.fromkeys(by))
     if not columns:
         raise LabelError("at least one column is needed to group cells by")
     for column in columns:
         if column not in obs:
-            found = ", ".join(map(repr, obs.columns)) or "none"
-            raise LabelError(f"obs has no column {column!r}; columns: {found}")
+            raise LabelError(no_such_column(obs.columns, column))
+        check_classes(obs[column], column)
         missing = int(obs[column].isna().sum())
         if missing:
             raise LabelError(
@@ -138,6 +140,7 @@ class BenchmarkSplit:
         return pd.DataFrame(counts).fillna(0).astype(int).sort_index()
 
 
+@checked
 def split_benchmark(
     adata: AnnData,
     *,
@@ -192,7 +195,8 @@ def split_benchmark(
         if rows.size < parts_needed:
             raise LabelError(
                 f"label {name!r} of column {label!r} has {rows.size} cell(s), but a split needs at least "
-                f"{parts_needed}, one for each part; drop the label or merge it with another"
+                f"{parts_needed}, one for each part; merge the label with another, or "
+                f"leave it out: adata[adata.obs[{label!r}] != {name!r}].copy()"
             )
         order = shuffled(rows, key=key, purpose=Purpose.SPLIT, stratum=number)
         order = order[np.argsort(finer.codes[order], kind="stable")]

@@ -65,6 +65,7 @@ def test_a_table_becomes_profiles(work):
     np.testing.assert_array_equal(profiles.X, [(table["S2"] + table["S4"])[:6], (table["S1"] + table["S3"])[:6]])
 
 
+@pytest.mark.json_of("bulk")
 def test_without_by_the_samples_stay_and_json_reports_everything(work):
     how = ("--samples", "meta.tsv", "--vocabulary", "vocabulary.json", "--json")
     result = run("bulk", "counts.csv.gz", *how, "-o", "samples.h5ad", cwd=work)

@@ -87,13 +87,15 @@ def test_the_help_of_the_program_names_every_command_whole_and_the_exit_codes(tm
     assert re.findall(r"^  (\d+) ", result.stdout, re.MULTILINE) == re.findall(r"^\| (\d+) \|", page, re.MULTILINE)
 
 
-def test_every_command_with_json_has_a_schema():
+def test_every_command_with_json_has_a_schema_and_a_test_of_it():
     with_json = {
         name.replace(" ", "-")
         for name, command in COMMANDS.items()
         if any("--json" in parameter.opts for parameter in command.params)
     }
     assert set(schemas()) == with_json
+    tests = "".join(file.read_text(encoding="utf-8") for file in (ROOT / "tests").rglob("test_*.py"))
+    assert set(re.findall(r'^@pytest\.mark\.json_of\("([\w-]+)"\)$', tests, re.MULTILINE)) == with_json
     for schema in schemas().values():
         Draft202012Validator.check_schema(schema)
     # what a schema refers to is there, and something does not fit it

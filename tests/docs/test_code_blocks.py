@@ -23,7 +23,9 @@ PAGES = sorted(
 #: Blocks that cannot run here, by page: they need a network, a GPU, a cluster or another program.
 NOT_RUN = {
     "automation.md": 1,
+    "interoperation.md": 1,
     "README.md": 1,
+    "fine_tune.md": 1,
     "pipelines.md": 2,
     "score_a_model.md": 2,
     "ten_million.md": 1,

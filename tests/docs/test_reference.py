@@ -43,7 +43,6 @@ RAISE_NOTHING = {
     "StudyConfig.points",
     "StudyResults.progress",
     "SyntheticTokens.batched",
-    "SyntheticTokens.materialize",
     "SyntheticTokens.facts",
     "Vocabulary.to_json",
 }

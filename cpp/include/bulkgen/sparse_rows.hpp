@@ -1,6 +1,7 @@
 // What every kernel that draws sparse cells fills.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <span>
 

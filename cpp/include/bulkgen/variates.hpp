@@ -1,6 +1,7 @@
 // Single variates of the laws of discrete.hpp: what their acceptance tests draw.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <span>
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import shlex
 import sys
@@ -97,8 +98,13 @@ def main() -> None:
     """
     from bulkgen.errors import BulkgenError, StoppedError
 
+    # torch's threads else wait in loops for what others still compute: on processors that are shared, twice the time
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     warnings.showwarning = _show_warning
     sys.unraisablehook = _show_unraisable
+    to_terminal = logging.StreamHandler()
+    to_terminal.setFormatter(logging.Formatter("bulkgen: %(message)s"))
+    logging.getLogger("bulkgen").addHandler(to_terminal)
     try:
         app(prog_name="bulkgen")
     except StoppedError as stopped:

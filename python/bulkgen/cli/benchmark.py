@@ -13,6 +13,7 @@ import typer
 
 from bulkgen.cli.help import HelpAll
 from bulkgen.cli.options import GeneIds, InputCells, Json, Layer, Output, Overwrite, Rng, Threads, VocabularyPaths
+from bulkgen.label_columns import no_such_column
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -210,7 +211,7 @@ def _where(cells: AnnData, conditions: list[str]) -> AnnData:
     for condition in conditions:
         column, equals, value = condition.partition("=")
         if column not in cells.obs:
-            raise typer.BadParameter(f"obs has no column {column!r}", param_hint="--where")
+            raise typer.BadParameter(no_such_column(cells.obs.columns, column), param_hint="--where")
         values = cells.obs[column].astype(str)
         kept = (values == (value if equals else "True")).to_numpy()
         if not kept.any():

@@ -90,6 +90,12 @@ def split(
         table.add_row(str(name), *(str(row[part]) for part in paths))
     table.add_row("all", *(str(result.indices[part].size) for part in paths), style="bold")
     Console(width=80).print(table)
+    if len(result.summary()) == 1:
+        typer.echo(f"note: {label!r} has one label only, so there is nothing to predict", err=True)
     if dropped:
         typer.echo(f"{dropped} cells without a label were left out")
-    typer.echo(f"written to {out}: {', '.join(path.name for path in paths.values())}, {record.name}")
+    print_result(
+        {"out": f"{out}: {', '.join(path.name for path in (*paths.values(), record))}"},
+        as_json=False,
+        then=("pseudobulk", paths["train"], "--by", label, "-o", out / "pseudobulk.h5ad"),
+    )

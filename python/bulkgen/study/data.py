@@ -18,6 +18,7 @@ from bulkgen.datasets import SCIPLEX2_CITATION, sciplex2_twin
 from bulkgen.errors import LabelError
 from bulkgen.generators.registry import generator_package
 from bulkgen.io import canonical_counts, library_sizes, make_anndata, provenance_of, qc_table, read, read_sciplex2
+from bulkgen.label_columns import no_such_column
 from bulkgen.rng import STREAM_VERSION
 from bulkgen.splits import split_benchmark
 from bulkgen.study.models import settled_model
@@ -443,9 +444,7 @@ def _check_columns(cells: AnnData, settings: DataSettings) -> None:
     named = {"label": settings.label, "dose": settings.dose, **{f"where.{column}": column for column in settings.where}}
     for key, column in named.items():
         if column is not None and column not in cells.obs:
-            raise LabelError(
-                f"[data] {key}: obs has no column {column!r}; it has {', '.join(map(repr, cells.obs.columns))}"
-            )
+            raise LabelError(f"[data] {key}: {no_such_column(cells.obs.columns, column)}")
     if settings.label in (CELL_ID, *RESERVED):
         raise LabelError(
             f"[data] label: tokens have a column {settings.label!r} of their own; rename the one of obs, such as to "

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from bulkgen.arguments import checked
 from bulkgen.display import with_table
 from bulkgen.study.config import StudyConfig
 from bulkgen.study.data import DataFacts
@@ -70,6 +71,7 @@ class StudyResults:
         return with_table(self, self.progress().set_index("part"))
 
     @classmethod
+    @checked
     def load(cls, folder: str | Path) -> StudyResults:
         """Read the folder of a study, also while it runs.
 

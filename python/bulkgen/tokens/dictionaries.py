@@ -124,8 +124,9 @@ def _search(release: Release) -> dict[str, Path]:
     wanted = " ".join(release.hub_files().values())
     raise VocabularyError(
         f"the dictionaries of vocabulary {release.name} were not found in {'; '.join(tried)}. Where there is "
-        f"a network, fetch them: hf download {REPOSITORY} {wanted}\nor say where they are: "
-        f"--vocabulary-path FOLDER (path=), or the environment variable {ENVIRONMENT}"
+        f"a network, fetch them:\n  hf download {REPOSITORY} {wanted}\n"
+        f"or name their folder: --vocabulary-path FOLDER (path=), {ENVIRONMENT}=FOLDER; or fit a vocabulary to your "
+        f"cells: --vocabulary fit"
     )
 
 

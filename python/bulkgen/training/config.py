@@ -76,7 +76,7 @@ class FinetuneConfig(BaseModel):
     seed
         Seed of everything random, from the public ``rng``: initial weights and order of the cells.
     threads
-        Threads of the numerical libraries; ``None`` leaves them as they are.
+        Threads of the numerical libraries; ``None``: their own number, and no more than the CPUs available.
     class_weights
         What a cell of each class weighs in the loss: ``"none"`` for 1, ``"balanced"`` for the same sum over every
         class, or a weight for every label. Weights are scaled so that the training cells weigh 1 on average.

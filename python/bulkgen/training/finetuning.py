@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, TypeGuard, Unpack, cast
 
 import numpy as np
 
+from bulkgen.arguments import checked
 from bulkgen.errors import LabelError
 from bulkgen.io.atomic import atomic_directory, check_output
 from bulkgen.rng import key_from_rng
@@ -166,6 +167,7 @@ class _Session:
     checkpoint_steps: int | None
 
 
+@checked
 def finetune(
     tokens: TokenDataset | SyntheticTokens | str | Path,
     *,

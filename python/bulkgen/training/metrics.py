@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, TypedDict, cast
 import numpy as np
 import pandas as pd
 
+from bulkgen.arguments import checked
 from bulkgen.display import with_table
 
 if TYPE_CHECKING:
@@ -128,6 +129,7 @@ class Scores:
         }
 
     @classmethod
+    @checked
     def from_dict(cls, values: Mapping[str, object]) -> Scores:
         """Make scores from what :meth:`to_dict` gave.
 
@@ -145,6 +147,9 @@ class Scores:
         KeyError
             If something is missing from it.
         """
+        missing = [name for name in ("majority", "confusion", "labels") if name not in values]
+        if missing:
+            raise KeyError(f"these are no scores: {missing[0]!r} is missing")
         majority = cast("MajorityScores", values["majority"])
         confusion = np.asarray(values["confusion"], dtype=np.int64)
         return _from_confusion(confusion, cast("Sequence[str]", values["labels"]), majority["label"])
