@@ -67,7 +67,7 @@ def two_responses(n_cells: int = 200_000) -> dict[str, dict[str, float]]:
 def page_tables(results: dict[str, object]) -> tuple[str, str]:
     """Return the two tables of the page, as Markdown."""
     found = pd.DataFrame(results["false_positives"])
-    first = ["| rows that are tested | genes called different | standard deviation |", "|---|--:|--:|"]
+    first = ["| rows that are tested | genes called different | standard deviation over repeats |", "|---|--:|--:|"]
     first += [f"| {name} | {found[name].mean():.1%} | {found[name].std():.1%} |" for name in found]
     second = ["| who responds | mean: what bulk sees | variance: what it does not |", "|---|--:|--:|"]
     second += [f"| {name} | {x['mean']:.1f} | {x['variance']:.1f} |" for name, x in results["responses"].items()]

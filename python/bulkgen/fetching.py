@@ -102,7 +102,7 @@ def fetch(name: str, *, cache: str | Path | None = None, progress: bool = True) 
     cache
         Folder to keep it in (default: the environment variable ``BULKGEN_CACHE``, else the user's cache).
     progress
-        Show a bar on a terminal.
+        Show how far it is, in a terminal or a notebook.
 
     Returns
     -------

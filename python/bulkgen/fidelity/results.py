@@ -79,9 +79,9 @@ class BenchmarkResults:
     def _repr_html_(self) -> str:
         summary = self.summary()
         of_all = summary[(summary["label"] == MACRO) & (summary["role"] != "majority")]
-        keys = ["group", "metric", "model"]
-        means = of_all.pivot_table(index=keys, columns="method", values="mean", sort=False)
-        return with_table(self, means)
+        # a metric of utility is of a model
+        named = of_all.assign(metric=(of_all["metric"] + ", " + of_all["model"]).str.removesuffix(", "))
+        return with_table(self, named.pivot_table(index="metric", columns="method", values="mean", sort=False))
 
     @property
     def failures(self) -> list[dict[str, Any]]:
