@@ -210,7 +210,7 @@ def test_a_failure_while_writing_leaves_nothing_but_the_old_output(tmp_path, suf
 
 def test_outputs_of_other_kinds_are_refused_before_any_work(tmp_path, cells):
     for call in (lambda path: write(cells, path), lambda path: check_cells_output(path, overwrite=False)):
-        with pytest.raises(ValueError, match=r"cells\.csv is no \.h5ad file or \.zarr store; .*: bulkgen bulk "):
+        with pytest.raises(ValueError, match=r"cells\.csv must end in \.h5ad or \.zarr"):
             call(tmp_path / "cells.csv")
     assert names(tmp_path) == []
 

@@ -27,7 +27,7 @@ Names: TypeAlias = "Sequence[str] | pd.Index[str]"
 
 _KERNEL_TYPES = (np.float32, np.float64, np.int32, np.int64)
 _ENTRIES_WORTH_THREADS = 1 << 20
-_RAW = "pass raw counts, often a layer (layer='counts', --layer counts) or adata.raw.to_adata()"
+_RAW = "pass raw counts, often a layer (bulkgen.read(path, layer='counts'), --layer counts) or adata.raw.to_adata()"
 _LOG_HINT = f"; the matrix looks log-normalised: {_RAW}"
 _SCALED_HINT = f"; if it is normalised (CPM), {_RAW}; expected counts (RSEM, salmon) are to be rounded first"
 
