@@ -7,13 +7,14 @@
 # make bench   run the benchmarks (ARGS="--scale 0.01", ARGS="--only tokenize")
 # make docs    build the site into docs/_build/html, its notebooks run, warnings as errors
 # make wheel-check  build what a release publishes into dist, and prove of it what one machine can
+# make dependency-wheels  which dependencies have no wheel where a release has one
 PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 PIP = $(BIN)/python -m pip --disable-pip-version-check
 SOURCES = $(shell find cpp python -type f -not -name '*.pyc' -not -name '*.so') CMakeLists.txt pyproject.toml
 
-.PHONY: demo test lint types ctest pytest fuzz tsan laws dieharder bench docs wheel-check format clean
+.PHONY: demo test lint types ctest pytest fuzz tsan laws dieharder bench docs wheel-check dependency-wheels format clean
 FUZZ_SECONDS ?= 600
 LAWS_DRAWS ?= 1
 
@@ -22,11 +23,15 @@ demo: $(VENV)/installed
 
 test: lint types ctest pytest
 
-lint: $(VENV)/installed
+lint: $(VENV)/dependencies
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/clang-format --dry-run --Werror $$(git ls-files 'cpp/**.hpp' 'cpp/**.cpp')
 	PYTHONPATH=python $(BIN)/lint-imports
+	$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	$(BIN)/check-jsonschema --builtin-schema vendor.dependabot .github/dependabot.yml
+	$(BIN)/zizmor --offline --quiet --no-progress .github
+	$(BIN)/check-added-large-files --enforce-all --maxkb=1000 $$(git ls-files)
 
 types: $(VENV)/installed
 	$(BIN)/mypy
@@ -54,7 +59,7 @@ laws: $(VENV)/installed
 dieharder: $(VENV)/installed
 	$(BIN)/python benchmarks/reliability/dieharder.py
 
-bench: $(VENV)/installed $(VENV)/peers
+bench: $(VENV)/installed
 	PATH=$(CURDIR)/$(BIN):$$PATH $(BIN)/python benchmarks/run.py $(ARGS)
 
 docs: $(VENV)/installed $(VENV)/docs
@@ -62,6 +67,9 @@ docs: $(VENV)/installed $(VENV)/docs
 
 wheel-check: $(VENV)/release
 	PATH=$(CURDIR)/$(BIN):$$PATH $(BIN)/python tools/wheel_check.py $(ARGS)
+
+dependency-wheels: $(VENV)/release
+	$(BIN)/python tools/dependency_wheels.py
 
 format: $(VENV)/dependencies
 	$(BIN)/ruff check --fix .
@@ -72,10 +80,6 @@ $(VENV)/dependencies: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(PIP) install --quiet --constraint constraints.txt --upgrade pip
 	$(PIP) install --quiet --constraint constraints.txt --group dev
-	touch $@
-
-$(VENV)/peers: $(VENV)/dependencies
-	$(PIP) install --quiet --constraint constraints.txt --group bench
 	touch $@
 
 $(VENV)/docs: $(VENV)/dependencies

@@ -17,12 +17,12 @@ import scipy.sparse as sp
 from anndata import AnnData
 
 import bulkgen
-from bulkgen.aggregate import group_sums as bulkgen_group_sums
 from bulkgen.generators import SparseGenerator
 from bulkgen.generators.copula import FittedCopula
 from bulkgen.generators.donor_shift import FittedDonorShift
 from bulkgen.generators.multinomial import FittedMultinomial, FittedPoisson
 from bulkgen.generators.negative_binomial import FittedNegativeBinomial
+from bulkgen.group_sums import group_sums as bulkgen_group_sums
 from bulkgen.kernels import get_kernels, parallel_ranges
 from bulkgen.kernels.copula import CopulaPlan
 from bulkgen.kernels.donor_shift import Donors, DonorShiftPlan

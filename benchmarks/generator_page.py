@@ -90,7 +90,7 @@ def table(summary: pd.DataFrame) -> str:
     models = list(accuracy["model"].dropna().unique())
     shown = [column for column in COLUMNS if macro.loc[macro["metric"] == column[1], "mean"].notna().any()]
     heads = ["method", *(f"balanced accuracy, `{model}`" for model in models), *(head for head, _, _ in shown)]
-    lines = ["| " + " | ".join(heads) + " |", "|" + "---|" * len(heads)]
+    lines = ["| " + " | ".join(heads) + " |", "|---|" + "--:|" * (len(heads) - 1)]
     roles = accuracy.drop_duplicates("method").set_index("method")["role"]
     first = accuracy[accuracy["model"] == models[0]].set_index("method")["mean"]
     order = sorted(roles.index, key=lambda method: (_RANK[roles[method]], -first.get(method, 0.0)))
@@ -122,7 +122,7 @@ def few_cells_table(curve: pd.DataFrame) -> str:
     )
     sizes = list(dict.fromkeys(curve["size"]))
     methods = list(dict.fromkeys(curve["synthetic"]))
-    lines = ["| training cells | " + " | ".join(sizes) + " |", "|" + "---|" * (len(sizes) + 1)]
+    lines = ["| training cells | " + " | ".join(sizes) + " |", "|---|" + "--:|" * len(sizes)]
     for method in methods:
         cells = []
         for size in sizes:
@@ -147,7 +147,7 @@ def mixture_parts(record: dict, name: str) -> list[str]:
     """Say what `mixture` makes of wells of known composition."""
     rows = pd.DataFrame(record["results"]["rows"])
     heads = ("fractions by", "mean absolute error", "largest", "generated cells", "TSTR, real", "TSTR", "AUROC forest")
-    lines = ["| " + " | ".join(heads) + " |", "|" + "---|" * len(heads)]
+    lines = ["| " + " | ".join(heads) + " |", "|---|" + "--:|" * (len(heads) - 1)]
     for fractions, group in rows.groupby("fractions"):
         score = pd.json_normalize(group["scores"].tolist()).mean()
         cells = (
@@ -200,7 +200,7 @@ def _spread(rows: pd.DataFrame, digits: int, *, sd: bool = True) -> str:
     if rows.empty or rows["mean"].isna().all():
         return "–"
     row = rows.iloc[0]
-    mean = f"{row['mean']:,.{digits}f}"
+    mean = f"{row['mean']:z,.{digits}f}"
     return f"{mean} ± {row['sd']:.{digits}f}" if sd and pd.notna(row["sd"]) else mean
 
 

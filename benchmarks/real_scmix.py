@@ -3,8 +3,8 @@
     python benchmarks/real_scmix.py [--data FOLDER] [--seeds 3] [--models linear tiny]
 
 Every seed splits the cells anew; the test cells are real, and no training set sees them. Writes
-``results/<date>-real_scmix.json`` and prints the table of the README. The five lines are nearly trivially separable at
-full depth: this is a smoke test of the whole way, not a ranking of generators.
+``results/<date>-real_scmix.json`` and prints the table of ``docs/studies.md``. The five lines are nearly trivially
+separable at full depth: this is a smoke test of the whole way, not a ranking of generators.
 """
 
 from __future__ import annotations

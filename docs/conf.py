@@ -28,6 +28,9 @@ extensions = [
 templates_path = ["_templates"]
 exclude_patterns = ["_build", "_extensions", "_templates"]
 
+# quotes and ellipses, not dashes: "--thin" is an option
+smartquotes_action = "qe"
+
 html_theme = "sphinx_book_theme"
 html_title = "bulkgen"
 html_static_path = ["_static"]
@@ -71,5 +74,6 @@ nitpicky = True
 nitpick_ignore_regex = [
     # other projects, whose pages a build without a network cannot look up
     (r"py:.*", r"(anndata|numpy|np|pandas|pd|scipy|sp|torch|datasets|transformers|dask|distributed|concurrent)\..*"),
+    (r"py:.*", r"huggingface_hub\..*"),
     (r"py:.*", r"(ValueError|TypeError|FileNotFoundError|MemoryError|KeyError|IndexError|OSError|UserWarning)"),
 ]

@@ -23,3 +23,14 @@ def shared_data() -> Path:
         if place.is_dir():
             return place
     pytest.skip("the shared real data is not here: set BULKGEN_SHARED_DATA to its folder")
+
+
+@pytest.fixture(autouse=True)
+def json_was_checked(request):
+    """A test that is marked ``json_of`` checked the JSON of that command."""
+    yield
+    commands = {mark.args[0] for mark in request.node.iter_markers("json_of")}
+    if commands:
+        from json_schemas import CHECKED
+
+        assert commands <= CHECKED

@@ -11,6 +11,8 @@ from referencing import Registry, Resource
 
 from conftest import ROOT
 
+#: Commands whose JSON was checked in this process.
+CHECKED: set[str] = set()
 SCHEMAS = ROOT / "docs" / "schemas"
 
 
@@ -31,3 +33,4 @@ def check_json(arguments: Sequence[object], printed: str) -> None:
     if "--json" in words and printed:
         command = "-".join(words[:2]) if words[0] == "study" else words[0]
         validator(command).validate(json.loads(printed))
+        CHECKED.add(command)

@@ -10,8 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import bulkgen
-from bulkgen.aggregate import group_sums, pseudobulk
+from bulkgen.aggregate import pseudobulk
 from bulkgen.errors import CountsError, LabelError
+from bulkgen.group_sums import group_sums
 from bulkgen.kernels import backend_names
 from bulkgen.splits import Groups, k_groups, strata_of
 from count_cases import labelled_cells, make_cells, matrix_bytes, random_counts
@@ -284,7 +285,7 @@ def test_dense_pseudo_bulk_is_the_sparse_one(strategy, round_means):
 @pytest.mark.parametrize("limit", [0, 1 << 22])
 @pytest.mark.parametrize("threads", [1, 2, 5])
 def test_sums_made_sparse_or_dense_of_any_counts_are_the_same(monkeypatch, limit, threads):
-    monkeypatch.setattr("bulkgen.aggregate._SMALL_DENSE", limit)
+    monkeypatch.setattr("bulkgen.group_sums._SMALL_DENSE", limit)
     matrix = random_counts(3, 90, 31)
     matrix.data[::5] = 0  # explicit zeros
     unsorted = matrix.copy()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import signal
 import sys
@@ -14,7 +15,7 @@ import pytest
 
 import bulkgen
 from bulkgen import gathering
-from bulkgen.io import cell_ranges
+from bulkgen.io import cell_ranges, waiting
 from bulkgen.io.executors import active_executor, dask_scheduler, map_units
 from bulkgen.io.shards import sha256_of
 from command_line import run
@@ -151,3 +152,17 @@ def test_a_scheduler_that_does_not_answer_is_an_error_in_one_line(file, monkeypa
             pass
     # and stays behind as nobody's default
     assert active_executor(None) is None
+
+
+def test_a_cluster_without_workers_is_waited_for_and_that_is_said(monkeypatch, caplog):
+    monkeypatch.setattr(waiting, "PATIENCE", 0.1)
+    how = {"n_workers": 0, "threads_per_worker": 1, "processes": False, "dashboard_address": ":0"}
+    with distributed.LocalCluster(**how) as empty, distributed.Client(empty) as client:
+        # what is said ends the wait
+        handler = logging.Handler()
+        handler.emit = lambda record: empty.scale(1)
+        monkeypatch.setattr(logging.getLogger("bulkgen"), "handlers", [handler])
+        found = dict(map_units(str, range(3), executor=active_executor(client)))
+        said = f"the Dask scheduler at {empty.scheduler_address} has no workers yet; start some with: dask worker"
+    assert found == {0: "0", 1: "1", 2: "2"}
+    assert [record.message for record in caplog.records if record.name == "bulkgen"] == [f"waiting: {said}"]

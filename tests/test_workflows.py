@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import json
+import os
 import re
+import subprocess
+import sys
 import tomllib
+from pathlib import Path
 
 import pytest
 import yaml
@@ -32,7 +37,7 @@ def test_what_a_workflow_calls_is_there(path):
     for step in steps(workflow):
         assert ("run" in step) != ("uses" in step)
         if "uses" in step:
-            assert re.fullmatch(r"[\w.-]+/[\w.-]+@(v\d+(\.\d+)*|release/v\d+)", step["uses"]), "not pinned"
+            assert re.fullmatch(r"[\w.-]+/[\w.-]+@[0-9a-f]{40}", step["uses"]), "not pinned"
         command = step.get("run", "")
         assert set(re.findall(r"\bmake ([\w-]+)", command)) <= targets
         named = re.findall(r"(?:(?<=\s)|^)(?:tests|tools|docs|benchmarks)/[\w./-]+", command)
@@ -40,6 +45,12 @@ def test_what_a_workflow_calls_is_there(path):
         named += [value for value in settings if re.fullmatch(r"[\w./-]+", value) and ("/" in value or ".txt" in value)]
         for name in set(named) - MADE:
             assert (ROOT / name).exists(), name
+
+
+def test_one_action_has_one_version():
+    lines = [line for path in WORKFLOWS for line in path.read_text().splitlines() if "uses: " in line]
+    pins = {re.search(r"uses: (\S+)@([0-9a-f]{40}) # v(\d+\.\d+\.\d+)$", line).groups() for line in lines}
+    assert len(pins) == len({action for action, _, _ in pins})
 
 
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
@@ -59,8 +70,8 @@ def test_a_release_is_what_the_source_distribution_gave_and_what_was_tested():
     assert jobs["wheels"]["needs"] == "sdist"
     assert jobs["test"]["needs"] == "wheels"
     assert jobs["publish"]["needs"] == ["sdist", "wheels", "test"]
-    (build,) = (step for step in jobs["wheels"]["steps"] if step.get("uses", "").startswith("pypa/cibuildwheel@"))
-    assert "sdist" in build["with"]["package-dir"]
+    (build,) = (step for step in jobs["wheels"]["steps"] if "-m cibuildwheel" in step.get("run", ""))
+    assert "bulkgen-*.tar.gz" in build["run"]
     assert not [step for step in jobs["wheels"]["steps"] if "checkout" in step.get("uses", "")]
     built = {entry["platform"]: entry["runner"] for entry in jobs["wheels"]["strategy"]["matrix"]["include"]}
     assert set(built) == {"manylinux_x86_64", "manylinux_aarch64", "macosx_arm64", "macosx_x86_64", "win_amd64"}
@@ -91,3 +102,33 @@ def test_tools_of_every_group_are_pinned():
         for requirement in group:
             name = re.match(r"[\w.-]+", requirement)[0].lower().replace("_", "-")
             assert name in pinned, f"{name} has no known-good version in constraints.txt"
+
+
+@pytest.mark.skipif(
+    not (Path(sys.prefix) / "dependencies").exists() or not (ROOT / ".git").exists(),
+    reason="runs in a clone, with the environment that `make` made",
+)
+def test_the_hook_before_a_commit_runs(tmp_path):
+    environment = {
+        name: value for name, value in os.environ.items() if name not in {"MAKEFLAGS", "MAKELEVEL", "MFLAGS"}
+    }
+    environment |= {"VENV": sys.prefix, "PRE_COMMIT_HOME": str(tmp_path)}
+    command = [sys.executable, "-m", "pre_commit", "run", "--all-files", "--verbose"]
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "zizmor" in done.stdout
+
+
+def results(name: str) -> dict[str, dict[str, object]]:
+    path = max((ROOT / "benchmarks" / "results" / "wheels").glob(name))
+    return json.loads(path.read_text(encoding="utf-8"))["results"]
+
+
+def test_the_page_of_wheels_says_which_dependencies_have_none():
+    found = results("*-dependencies.json")
+    page = (ROOT / "docs" / "design" / "wheels.md").read_text(encoding="utf-8")
+    (table,) = re.findall(r"## Wheels of the dependencies\n(.*?)\n## ", page, re.DOTALL)
+    assert f"for each of the {len(found)} wheels" in table
+    for wheel, dependencies in found.items():
+        assert f"Numba {dependencies['numba']}" in table
+        assert dependencies["without a wheel"] == (["google-crc32c"] if wheel.startswith("cp314t-") else [])

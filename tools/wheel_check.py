@@ -1,7 +1,8 @@
 """Build what a release publishes, and prove of it what one Linux machine can prove.
 
 Run by ``make wheel-check``. It needs g++, clang++ and objdump, and an index to install bulkgen's dependencies from. The
-source distribution, the repaired wheel and the pure wheel stay in the folder ``--out``.
+source distribution, the repaired wheel and the pure wheel stay in the folder ``--out``; what each check found is
+written to ``benchmarks/results/wheels/``.
 """
 
 from __future__ import annotations
@@ -21,13 +22,22 @@ import tempfile
 import time
 import zipfile
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
+sys.path.append(str(ROOT / "benchmarks"))
+
+import machine  # noqa: E402
+
 MOST_BYTES = 2_000_000
 #: Time of every file in the archives: 14 November 2023. Any would do, as long as it is the same.
 EPOCH = "1700000000"
 INFO_FILES = {"METADATA", "RECORD", "WHEEL", "entry_points.txt", "licenses/LICENSE"}
+#: Packages of extras, which nobody needs who did not ask for them.
+OF_EXTRAS = {"torch", "transformers", "accelerate", "peft", "tensorboard", "matplotlib", "dask", "pooch", "scvi-tools"}
+#: What a check found: figures by name.
+Found = dict[str, object]
 
 
 def main() -> None:
@@ -36,7 +46,11 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=ROOT / "dist", help="folder for what a release publishes")
     out = parser.parse_args().out.absolute()
     with tempfile.TemporaryDirectory(prefix="bulkgen-wheel-check-") as folder:
-        Check(Path(folder), out).run()
+        results = Check(Path(folder), out).run()
+    written = machine.write_results(
+        machine.name(), results, folder=machine.RESULTS / "wheels", command="make wheel-check"
+    )
+    print(f"what was found is in {written}")
 
 
 class Check:
@@ -45,26 +59,31 @@ class Check:
     def __init__(self, work: Path, out: Path) -> None:
         self.work, self.out = work, out
 
-    def run(self) -> None:
-        """Run the checks one after the other."""
-        steps: list[Callable[[], str]] = [
+    def run(self) -> dict[str, Found]:
+        """Run the checks one after the other, and return what each found."""
+        steps: list[Callable[[], Found]] = [
             self.source_distribution,
+            self.compiled_wheels,
             self.wheel_of_gcc,
             self.same_bytes_from_another_folder,
             self.no_contraction,
             self.contents,
             self.tags,
             self.bare_installation,
+            self.an_extra,
             self.pure_wheel,
             self.wheel_of_clang,
             self.keep,
         ]
+        results = {}
         for step in steps:
             started = time.perf_counter()
-            said = step()
-            print(f"ok  {step.__name__.replace('_', ' ')}: {said} ({time.perf_counter() - started:.0f} s)", flush=True)
+            name = step.__name__.replace("_", " ")
+            results[name] = step()
+            print(f"ok  {name}: {said(results[name])} ({time.perf_counter() - started:.0f} s)", flush=True)
+        return results
 
-    def source_distribution(self) -> str:
+    def source_distribution(self) -> Found:
         """Build it from the checkout and from a copy elsewhere: the same bytes, and no file but those meant."""
         tracked = set(run("git", "ls-files", cwd=ROOT).split())
         copy = self.work / "copy" / "of-the-checkout"
@@ -82,28 +101,46 @@ class Check:
         require(meant <= names, f"the source distribution lacks {sorted(meant - names)}")
         require(names <= tracked | {"PKG-INFO"}, f"the source distribution holds {sorted(names - tracked)}")
         self.package = {name.removeprefix("python/") for name in meant if name.startswith("python/")}
-        return f"{self.sdist.name}, {len(names)} files, {self.sdist.stat().st_size:,} bytes"
+        return {
+            "file": self.sdist.name,
+            "files": len(names),
+            "bytes": size_of(self.sdist),
+            "SHA-256": digest(self.sdist),
+        }
 
-    def wheel_of_gcc(self) -> str:
-        """Build the wheel from the source distribution alone, with g++'s warnings as errors."""
-        self.wheel = build("--wheel", self.unpacked("first"), self.work / "gcc", CXX="g++")
+    def compiled_wheels(self) -> Found:
+        """Build three wheels from the source distribution alone, each in a folder of its own, warnings as errors."""
+        tests = ("cmake.define.BULKGEN_TESTS=ON",)
+        builds = (("first", "g++", ()), ("a/second/time", "g++", ()), ("third", newest_clang(), tests))
+        sources = [self.unpacked(name) for name, _, _ in builds]
+
+        def wheel(number: int) -> Path:
+            _, compiler, settings = builds[number]
+            return build("--wheel", sources[number], self.work / f"wheel-{number}", settings=settings, CXX=compiler)
+
+        with ThreadPoolExecutor() as pool:
+            self.wheel, self.again, self.of_clang = pool.map(wheel, range(len(builds)))
+        versions = [run(compiler, "--version").splitlines()[0] for compiler in ("g++", newest_clang())]
+        return {"compilers": versions, "warnings": 0}
+
+    def wheel_of_gcc(self) -> Found:
+        """Look at the options that its kernels were compiled with, and at its size."""
         commands = json.loads((self.work / "first" / "cmake" / "compile_commands.json").read_text())
         sources = [command for command in commands if "/cpp/src/" in command["file"]]
         require(bool(sources), "no kernel was compiled")
         for command in sources:
             flags = re.findall(r"-ffp-contract=\S+|-ffast-math|-Ofast", command["command"])
             require(flags == ["-ffp-contract=off"], f"{command['file']} was compiled with {flags}")
-        size = self.wheel.stat().st_size
+        size = size_of(self.wheel)
         require(size < MOST_BYTES, f"{self.wheel.name} has {size:,} bytes, more than {MOST_BYTES:,}")
-        return f"{self.wheel.name}, {size:,} bytes, {len(sources)} kernel objects without contraction, no warning"
+        return {"file": self.wheel.name, "bytes": size, "kernel objects with -ffp-contract=off": len(sources)}
 
-    def same_bytes_from_another_folder(self) -> str:
-        """Build it again, in a folder with another name."""
-        again = build("--wheel", self.unpacked("a/second/time"), self.work / "again", CXX="g++")
-        require(digest(self.wheel) == digest(again), f"{again.name} differs when it is built again")
-        return digest(self.wheel)
+    def same_bytes_from_another_folder(self) -> Found:
+        """Compare it with the one of a folder of another name and depth."""
+        require(digest(self.wheel) == digest(self.again), f"{self.again.name} differs when it is built again")
+        return {"SHA-256": digest(self.wheel)}
 
-    def no_contraction(self) -> str:
+    def no_contraction(self) -> Found:
         """Look for fused multiply-add among the instructions of every level."""
         code = run("objdump", "-d", "--no-show-raw-insn", self.core(self.wheel))
         fused = re.findall(r"\bvfn?m(?:add|sub)\w*|\bfn?m(?:add|sub|la|ls)\b", code)
@@ -111,16 +148,16 @@ class Check:
         widest = len(re.findall("%zmm", code))
         # otherwise nothing would have been looked at
         require(platform.machine() != "x86_64" or widest > 0, "the level x86-64-v4 is not in the compiled core")
-        return f"none in {code.count(chr(10)):,} instructions, {widest:,} of them 512 bits wide"
+        return {"fused": len(fused), "instructions": code.count("\n"), "512 bits wide": widest}
 
-    def contents(self) -> str:
+    def contents(self) -> Found:
         """Look at the metadata and at the list of files."""
         tool("twine", "check", "--strict", self.sdist, self.wheel)
         tool("check_wheel_contents", self.wheel)
         self.check_files(self.wheel, compiled=1)
-        return f"{len(self.package)} files of the package, one compiled core, metadata"
+        return {"files of the package": len(self.package), "compiled": 1, "of metadata": len(INFO_FILES)}
 
-    def tags(self) -> str:
+    def tags(self) -> Found:
         """Repair the wheel: no library is added, and its tag asks for no more than this machine's C library."""
         folder = self.work / "repaired"
         tool("auditwheel", "repair", "--wheel-dir", folder, self.wheel)
@@ -130,22 +167,41 @@ class Check:
         require(tag is not None, f"{self.repaired.name} has no tag of manylinux")
         here = int(platform.libc_ver()[1].split(".")[1])
         require(int(tag[1]) <= here, f"{self.repaired.name} needs a newer C library than this machine's 2.{here}")
-        return f"{self.repaired.name}, no library added"
+        return {"file": self.repaired.name, "bytes": size_of(self.repaired), "libraries added": 0}
 
-    def bare_installation(self) -> str:
-        """Install it where there is no compiler, and let the doctor ask every backend."""
+    def bare_installation(self) -> Found:
+        """Install it where there is no compiler and no package, and let the doctor ask every backend."""
         run(sys.executable, "-m", "venv", self.work / "bare")
+        there = set(self.installed()) - {"pip", "setuptools"}
+        require(not there, f"the environment is not bare: {sorted(there)}")
         install(self.bin("python"), self.repaired)
-        answers = self.doctor()
+        sizes = self.installed()
+        require(not OF_EXTRAS & set(sizes), f"installed without being asked for: {sorted(OF_EXTRAS & set(sizes))}")
+        answers, extras = self.doctor()
         require("native" in {name for name, _ in answers}, "the compiled core did not answer")
+        require(not extras, f"bulkgen doctor sees the extras {extras}, which nobody asked for")
         self.bare("python", "-c", "import bulkgen._core", LD_BIND_NOW="1")
-        return f"{', '.join(f'{name} {level or str()}'.strip() for name, level in answers)}; LD_BIND_NOW=1 import"
+        largest = dict(sorted(sizes.items(), key=lambda item: -item[1])[:12])
+        return {
+            "answers": [" ".join(filter(None, answer)) for answer in answers],
+            "extras": extras,
+            "packages": len(sizes),
+            "megabytes": sum(sizes.values()) // 10**6,
+            "largest in bytes": largest,
+        }
 
-    def pure_wheel(self) -> str:
+    def an_extra(self) -> Found:
+        """Install the lightest extra: the doctor sees it, and no other."""
+        install(self.bin("python"), f"bulkgen[fetch] @ {self.repaired.as_uri()}")
+        _, extras = self.doctor()
+        require(extras == ["fetch"], f"with the extra fetch, bulkgen doctor sees {extras}")
+        return {"extras": extras}
+
+    def pure_wheel(self) -> Found:
         """Build the wheel for every platform, twice alike; it gives the same answer."""
         pure, again = (
             build("--wheel", self.unpacked(name), self.work / name / "pure", BULKGEN_PURE="1")
-            for name in ("third", "fourth/folder")
+            for name in ("fourth", "fifth/folder")
         )
         require(digest(pure) == digest(again), f"{pure.name} differs when it is built again")
         require(pure.name.endswith("-py3-none-any.whl"), f"{pure.name} is not for every platform")
@@ -153,26 +209,27 @@ class Check:
         tool("check_wheel_contents", pure)
         self.check_files(pure, compiled=0)
         install(self.bin("python"), "--force-reinstall", "--no-deps", pure)
-        require(self.doctor() == [("numba", None)], "the pure wheel has another backend than Numba")
+        answers, _ = self.doctor()
+        require(answers == [("numba", None)], "the pure wheel has another backend than Numba")
         self.pure = pure
-        return f"{pure.name}, {pure.stat().st_size:,} bytes, the same answer"
+        return {"file": pure.name, "bytes": size_of(pure), "answers": ["numba"]}
 
-    def wheel_of_clang(self) -> str:
-        """Build with clang++'s warnings as errors, the C++ tests too; another compiler gives the same answer."""
-        compiler = newest_clang()
-        tests = ("cmake.define.BULKGEN_TESTS=ON",)
-        wheel = build("--wheel", self.unpacked("fifth"), self.work / "clang", settings=tests, CXX=compiler)
-        run("ctest", "--output-on-failure", cwd=self.work / "fifth" / "cmake")
-        install(self.bin("python"), "--force-reinstall", "--no-deps", wheel)
-        answers = [level for name, level in self.doctor() if name == "native"]
-        return f"{compiler}, no warning, C++ tests, the same answer at {', '.join(map(str, answers))}"
+    def wheel_of_clang(self) -> Found:
+        """Run the C++ tests that clang++ compiled; its wheel gives the same answer."""
+        tests = run("ctest", "--output-on-failure", cwd=self.work / "third" / "cmake")
+        passed = re.search(r"100% tests passed.* out of (\d+)", tests)
+        require(passed is not None, tests)
+        install(self.bin("python"), "--force-reinstall", "--no-deps", self.of_clang)
+        answers, _ = self.doctor()
+        require("native" in {name for name, _ in answers}, "the core that clang++ compiled did not answer")
+        return {"C++ tests": int(passed[1]), "answers": [" ".join(filter(None, answer)) for answer in answers]}
 
-    def keep(self) -> str:
+    def keep(self) -> Found:
         """Copy what a release publishes."""
         self.out.mkdir(parents=True, exist_ok=True)
         for path in (self.sdist, self.repaired, self.pure):
             shutil.copy(path, self.out)
-        return f"{self.sdist.name}, {self.repaired.name} and {self.pure.name} are in {self.out}"
+        return {"files": sorted(path.name for path in self.out.iterdir())}
 
     def unpacked(self, name: str) -> Path:
         """Unpack the source distribution in an empty folder."""
@@ -212,11 +269,23 @@ class Check:
         environment = {"PATH": path, "HOME": str(self.work / "home"), **variables}
         return run(self.bin(name), *arguments, cwd=self.work, environment=environment)
 
-    def doctor(self) -> list[tuple[str, str | None]]:
-        """Return the backends and levels that gave the known answer; any other result fails."""
+    def installed(self) -> dict[str, int]:
+        """Return the packages of the bare installation, and how many bytes each takes."""
+        code = (
+            "import json; from importlib.metadata import distributions\n"
+            "paths = lambda found: [found.locate_file(file) for file in found.files or []]\n"
+            "sizes = {found.name.lower(): sum(path.stat().st_size for path in paths(found) if path.is_file())"
+            " for found in distributions()}\n"
+            "print(json.dumps(sizes))"
+        )
+        return json.loads(self.bare("python", "-c", code))
+
+    def doctor(self) -> tuple[list[tuple[str, str | None]], list[str]]:
+        """Return the backends and levels that gave the known answer, and the extras; any other result fails."""
         found = json.loads(self.bare("bulkgen", "doctor", "--json"))
         require(not found["problems"], f"bulkgen doctor: {found['problems']}")
-        return [(answer["backend"], answer["level"]) for answer in found["answers"]]
+        extras = [name for name, packages in found["extras"].items() if all(one["serves"] for one in packages)]
+        return [(answer["backend"], answer["level"]) for answer in found["answers"]], extras
 
 
 def build(kind: str, source: Path, out: Path, *, settings: tuple[str, ...] = (), **variables: str) -> Path:
@@ -261,6 +330,18 @@ def run(*command: object, cwd: Path = ROOT, environment: dict[str, str] | None =
     done = subprocess.run([*map(str, command)], cwd=cwd, env=environment, capture_output=True, text=True, check=False)
     require(done.returncode == 0, f"{' '.join(map(str, command))}\n{done.stdout}{done.stderr}")
     return done.stdout
+
+
+def said(found: Found) -> str:
+    """Return figures as a line."""
+    return "; ".join(
+        f"{name}: {value:,}" if isinstance(value, int) else f"{name}: {value}" for name, value in found.items()
+    )
+
+
+def size_of(path: Path) -> int:
+    """Return how many bytes a file has."""
+    return path.stat().st_size
 
 
 def digest(path: Path) -> str:

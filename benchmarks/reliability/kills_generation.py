@@ -12,6 +12,7 @@ import argparse
 import sys
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 
 import anndata as ad
@@ -19,8 +20,7 @@ import numpy as np
 import pandas as pd
 
 import bulkgen
-from bulkgen.io.shards import MANIFEST_FILE, ShardFolder, sha256_of
-from kills import campaign, run
+from kills_shards import campaign_of_shards
 from record import write_rows
 
 KINDS = {
@@ -42,18 +42,12 @@ def inputs(folder: Path) -> None:
     bulkgen.Vocabulary.fit(cells, context=300).save(folder / "vocabulary.json")
 
 
-def half_written(out: Path) -> str | None:
-    """Say which shard has a record and is not what that says, or has a name and cannot be whole."""
-    if not (out / "request").is_dir():
-        return None
-    folder = ShardFolder.open(out)
-    for number, record in enumerate(folder.records()):
-        shard = out / folder.plan.name(number)
-        if record is not None and (not shard.exists() or sha256_of(shard) != record.sha256):
-            return "a shard is not what its record says"
-    if (out / MANIFEST_FILE).exists() and None in folder.records():
-        return "there is a manifest, and not all shards"
-    return None
+def command(place: Path, kind: str, out: Path) -> list[str]:
+    """Return the command that begins such shards, or goes on with them."""
+    cells, shard_size = SIZES[kind]
+    options = [str(place / word) if word.endswith(".json") else word for word in KINDS[kind]]
+    return [sys.executable, "-m", "bulkgen", "synthesize", "--fitted", str(place / "fit.h5ad"), *options,
+            "--n-cells", str(cells), "--shard-size", str(shard_size), "--out", str(out), "--resume"]  # fmt: skip
 
 
 def main() -> None:
@@ -62,36 +56,20 @@ def main() -> None:
     parser.add_argument("--kills", type=int, default=20, help="of each kind of shards")
     kills = parser.parse_args().kills
     started = time.monotonic()
-    rows = []
     with tempfile.TemporaryDirectory() as name:
         place = Path(name)
         inputs(place)
-        for seed, (kind, options) in enumerate(KINDS.items()):
-            cells, shard_size = SIZES[kind]
-            here = place / kind.replace(", ", "-")
-            here.mkdir()
-
-            def command(
-                out: Path, options: list[str] = options, cells: int = cells, shard_size: int = shard_size
-            ) -> list[str]:
-                of = [str(place / word) if word.endswith(".json") else word for word in options]
-                size = ["--n-cells", str(cells), "--shard-size", str(shard_size)]
-                return [sys.executable, "-m", "bulkgen", "synthesize", "--fitted", str(place / "fit.h5ad"), *of, *size,
-                        "--out", str(out), "--resume"]  # fmt: skip
-
-            run(command(here / "whole"))
-            whole = sha256_of(here / "whole")
-
-            def difference(out: Path, whole: str = whole) -> str | None:
-                return None if sha256_of(out) == whole else "other bytes than without interruption"
-
-            rows.append(
-                campaign(f"SIGKILL while {kind} are generated in shards", command, here, kills=kills,
-                         fault=half_written, difference=difference, seed=seed)
-            )  # fmt: skip
-            print(rows[-1])
-    title = "Sharded generation killed at random moments"
-    print(write_rows("kills_generation", title, rows, started=started))
+        rows = [
+            campaign_of_shards(
+                f"SIGKILL while {kind} are generated in shards",
+                partial(command, place, kind),
+                place / kind.replace(", ", "-"),
+                kills=kills,
+                seed=seed,
+            )
+            for seed, kind in enumerate(KINDS)
+        ]
+    print(write_rows("kills_generation", "Sharded generation killed at random moments", rows, started=started))
 
 
 if __name__ == "__main__":

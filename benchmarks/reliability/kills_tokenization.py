@@ -12,6 +12,7 @@ import argparse
 import sys
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 
 import anndata as ad
@@ -20,9 +21,7 @@ import pandas as pd
 import scipy.sparse as sp
 
 import bulkgen
-from bulkgen.io.shards import sha256_of
-from kills import campaign, run
-from kills_generation import half_written
+from kills_shards import campaign_of_shards
 from record import write_rows
 
 #: Cells of the file and of a shard, so that shards take about as long as the rest of a run.
@@ -39,36 +38,32 @@ def inputs(folder: Path) -> None:
     bulkgen.Vocabulary.fit(cells, context=300).save(folder / "vocabulary.json")
 
 
+def command(place: Path, suffix: str, out: Path) -> list[str]:
+    """Return the command that begins shards of tokens of a kind of file, or goes on with them."""
+    return [sys.executable, "-m", "bulkgen", "tokenize", str(place / f"cells.{suffix}"),
+            "--vocabulary", str(place / "vocabulary.json"), "--label", "label",
+            "--shard-size", str(SHARD_SIZE), "--out", str(out), "--resume"]  # fmt: skip
+
+
 def main() -> None:
     """Run the campaign."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--kills", type=int, default=25, help="of each kind of file")
     kills = parser.parse_args().kills
     started = time.monotonic()
-    rows = []
     with tempfile.TemporaryDirectory() as name:
         place = Path(name)
         inputs(place)
-        for seed, suffix in enumerate(("h5ad", "zarr")):
-            here = place / f"of-{suffix}"
-            here.mkdir()
-
-            def command(out: Path, suffix: str = suffix) -> list[str]:
-                return [sys.executable, "-m", "bulkgen", "tokenize", str(place / f"cells.{suffix}"),
-                        "--vocabulary", str(place / "vocabulary.json"), "--label", "label",
-                        "--shard-size", str(SHARD_SIZE), "--out", str(out), "--resume"]  # fmt: skip
-
-            run(command(here / "whole"))
-            whole = sha256_of(here / "whole")
-
-            def difference(out: Path, whole: str = whole) -> str | None:
-                return None if sha256_of(out) == whole else "other bytes than without interruption"
-
-            rows.append(
-                campaign(f"SIGKILL while cells of {suffix} are tokenized in shards", command, here, kills=kills,
-                         fault=half_written, difference=difference, seed=seed)
-            )  # fmt: skip
-            print(rows[-1])
+        rows = [
+            campaign_of_shards(
+                f"SIGKILL while cells of {suffix} are tokenized in shards",
+                partial(command, place, suffix),
+                place / f"of-{suffix}",
+                kills=kills,
+                seed=seed,
+            )
+            for seed, suffix in enumerate(("h5ad", "zarr"))
+        ]
     print(write_rows("kills_tokenization", "Tokenization in shards killed at random moments", rows, started=started))
 
 

@@ -34,22 +34,16 @@ void test_exponential() {
     CHECK(expm1_of(-1e9) == -1.0);
 }
 
-void test_factorial() {
-    double worst = 0, worst_error = 0;
-    for (double k = 2.0; k < 1e15; k = std::floor(k * 1.07 + 1.0)) {
-        worst = std::fmax(worst, relative(log_factorial(k), std::lgamma(k + 1.0)));
-    }
-    // the rest of Stirling's formula, against long doubles where its cancellation leaves digits
+void test_stirling_error() {
+    double worst = 0;
+    // against long doubles where their cancellation leaves digits
     for (double k = 1.0; k < 200.0; k += 1.0) {
         const long double x = k;
         const long double truth =
             std::lgamma(x + 1.0L) - ((x + 0.5L) * std::log(x) - x + 0.5L * std::log(2.0L * std::acos(-1.0L)));
-        worst_error = std::fmax(worst_error, std::abs(stirling_error(k) - static_cast<double>(truth)));
+        worst = std::fmax(worst, std::abs(stirling_error(k) - static_cast<double>(truth)));
     }
-    CHECK(worst < 1e-11);
-    if constexpr (long_double_is_wider) CHECK(worst_error < 1e-15);
-    CHECK(log_factorial(0.0) == 0.0);
-    CHECK(log_factorial(1.0) == 0.0);
+    if constexpr (long_double_is_wider) CHECK(worst < 1e-15);
 }
 
 void test_deviance() {
@@ -126,7 +120,7 @@ void test_stream() {
 
 int main() {
     test_exponential();
-    test_factorial();
+    test_stirling_error();
     test_deviance();
     test_edges();
     test_stream();

@@ -1,7 +1,7 @@
 """Pages that are made from results, as GitHub shows them, on the site.
 
 They name places by ``<a id="..."></a>``, which Sphinx does not know as targets, link to files of the repository beside
-the documentation, and hold hundreds of figures.
+the documentation, and hold hundreds of figures and thousands of numbers with their deviations.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 REPOSITORY = "https://github.com/bulkgen/bulkgen/blob/main/"
 ANCHOR = re.compile(r'^<a id="([\w-]+)"></a>$', re.MULTILINE)
+DEVIATION = re.compile(r"(?<=\d) ([±–]) (?=\d)")
 OUTSIDE = re.compile(r"\]\((?:\.\./)+((?:benchmarks|examples|python|tests|cpp)/[^)]*)\)")
 
 
@@ -25,14 +26,15 @@ def adapt(_: Sphinx, page: str, source: list[str]) -> None:
     source[0] = OUTSIDE.sub(rf"]({REPOSITORY}\1)", text)
 
 
-def load_figures_when_seen(_: Sphinx, page: str, template: str, context: dict[str, Any], doctree: object) -> None:
-    """Let the browser fetch figures when they come into view: the page of results has some hundred."""
+def finish(_: Sphinx, page: str, template: str, context: dict[str, Any], doctree: object) -> None:
+    """Fetch figures when they come into view, of which there are some hundred; keep numbers with their deviations."""
     if "body" in context:
-        context["body"] = context["body"].replace("<img ", '<img loading="lazy" ')
+        body = context["body"].replace("<img ", '<img loading="lazy" ')
+        context["body"] = DEVIATION.sub("&nbsp;\\1&nbsp;", body)
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
     """Connect to the build."""
     app.connect("source-read", adapt)
-    app.connect("html-page-context", load_figures_when_seen)
+    app.connect("html-page-context", finish)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,7 +1,6 @@
 // Which synthetic cells train the best classifier? One branch per method, all scored on the same real test cells.
 //
 //   nextflow run examples/pipelines/main.nf -params-file examples/pipelines/config.yaml
-nextflow.enable.dsl = 2
 
 process split {
     input:
@@ -80,11 +79,11 @@ process evaluate {
 
 workflow {
     split(file(params.cells))
-    drawn = Channel.fromList(params.methods.collect { method, options -> [method, options] })
+    drawn = channel.fromList(params.methods.collect { method, options -> [method, options] })
     made = synthesize(drawn.combine(split.out.train))
 
-    parts = split.out.train.map { ['train', it] }
-        .mix(split.out.validation.map { ['val', it] }, split.out.test.map { ['test', it] })
+    parts = split.out.train.map { cells -> ['train', cells] }
+        .mix(split.out.validation.map { cells -> ['val', cells] }, split.out.test.map { cells -> ['test', cells] })
     tokens = tokenize(parts.mix(made))
 
     training = tokens.filter { name, _ -> !(name in ['val', 'test']) }

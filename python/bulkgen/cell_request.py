@@ -23,7 +23,10 @@ if TYPE_CHECKING:
     from bulkgen.kernels.row_encoding import RowEncoding
     from bulkgen.tokens.encoder import Draw
 
-__all__ = ["CellRequest", "cell_name", "cells_per_stratum"]
+__all__ = ["MOST_NUMBERS", "CellRequest", "cell_name", "cells_per_stratum"]
+
+#: Of the cells of a stratum: a cell's number has 40 bits.
+MOST_NUMBERS = 2**40
 
 #: What a fit's record says of the reference.
 _SOURCE = ("input_hash", "history", "simulated")
@@ -138,6 +141,8 @@ def cells_per_stratum(n_cells: int | Mapping[str, int], names: Sequence[str]) ->
         numbers = [int(n_cells.get(name, 0)) for name in names]
     if min(numbers) < 0 or sum(numbers) < 1:
         raise ValueError(f"n_cells must be at least 1, got {n_cells}")
+    if max(numbers) > MOST_NUMBERS:
+        raise ValueError(f"n_cells must be at most {MOST_NUMBERS} of a stratum, got {max(numbers)}")
     return numbers
 
 

@@ -12,8 +12,9 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bulkgen.control_groups import cpu_quota
 from bulkgen.errors import BulkgenError
-from bulkgen.io.resources import available_memory, cpu_quota, free_space, size_text
+from bulkgen.io.resources import available_memory, free_space, size_text
 from bulkgen.kernels import available_threads, backend_names, get_kernels, resolve_threads
 from bulkgen.kernels.known_answer import answers
 from bulkgen.rng import STREAM_VERSION
@@ -104,7 +105,7 @@ class Diagnosis:
     answers
         What each backend answered to a question with a known answer.
     threads, threads_available, cpu_quota
-        Threads in use, CPUs that this process may run on, and the CPUs' worth of time that it is granted.
+        Threads in use, CPUs that this process may use, and the CPUs' worth of time that it is granted.
     memory
         Bytes that it can still take.
     packages, extras
@@ -167,8 +168,9 @@ def _look_at_packages(found: Diagnosis) -> None:
     from packaging.requirements import Requirement
 
     for requirement in map(Requirement, requirements):
-        extras = [extra for extra in _extras() if _asked_for(requirement, extra)]
-        if requirement.name == "bulkgen" or not (extras or _asked_for(requirement, "")):
+        needed = _asked_for(requirement, "")
+        extras = [extra for extra in _extras() if not needed and _asked_for(requirement, extra)]
+        if requirement.name == "bulkgen" or not (needed or extras):
             continue
         try:
             version = metadata.version(requirement.name)
@@ -176,13 +178,12 @@ def _look_at_packages(found: Diagnosis) -> None:
             version = None
         serves = version is not None and requirement.specifier.contains(version, prereleases=True)
         package = Package(requirement.name, str(requirement.specifier), version, serves)
-        if requirement.marker is None:
+        if needed:
             found.packages.append(package)
             if not serves:
                 has = "is not installed" if version is None else f"{version} does not serve"
                 remedy = f"pip install '{package.name}{package.needs}'"
                 found.problems.append(Problem(f"the package {package.name} {has}", remedy))
-            continue
         for extra in extras:
             found.extras.setdefault(extra, []).append(package)
 

@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
+from bulkgen.arguments import checked
 from bulkgen.datasets import SCIPLEX2_CITATION
 from bulkgen.errors import DownloadError, MissingExtraError
+from bulkgen.io.waiting import held
 from bulkgen.progress import progress_bar
 
 if TYPE_CHECKING:
@@ -86,6 +88,7 @@ def cache_folder() -> Path:
     return Path(pooch.os_cache("bulkgen"))
 
 
+@checked
 def fetch(name: str, *, cache: str | Path | None = None, progress: bool = True) -> Path:
     """Download a public data set, unless it is in the cache already.
 
@@ -99,7 +102,7 @@ def fetch(name: str, *, cache: str | Path | None = None, progress: bool = True) 
     cache
         Folder to keep it in (default: the environment variable ``BULKGEN_CACHE``, else the user's cache).
     progress
-        Show a bar on a terminal.
+        Show how far it is, in a terminal or a notebook.
 
     Returns
     -------
@@ -120,7 +123,6 @@ def fetch(name: str, *, cache: str | Path | None = None, progress: bool = True) 
     try:
         import pooch
         import requests
-        from filelock import FileLock
     except ImportError as error:
         raise MissingExtraError("pooch", "fetch") from error
 
@@ -144,7 +146,7 @@ def fetch(name: str, *, cache: str | Path | None = None, progress: bool = True) 
 
     # one process downloads, others wait for it
     pooch.get_logger().setLevel("WARNING")
-    with FileLock(folder / f".{wanted.file}.lock"):
+    with held(folder / f".{wanted.file}.lock", by_others=f"another process downloads {target}"):
         try:
             return Path(files.fetch(wanted.file, downloader=download))
         except (requests.RequestException, OSError) as error:

@@ -13,6 +13,8 @@ import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 
+from bulkgen.arguments import checked
+from bulkgen.display import with_table
 from bulkgen.errors import GeneOverlapError
 from bulkgen.generators.base import Bulk, FittedGenerator, Generator, Reference, Sampled
 from bulkgen.generators.registry import DEFAULT_METHOD, fitted_type_of, make_generator
@@ -35,7 +37,7 @@ __all__ = ["Fit", "fit_generator", "load_fit"]
 _LEARNED = "bulkgen_fit"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Fit:
     """What :func:`fit_generator` learned; draw from it with ``bulkgen.synthesize(fitted=...)``.
 
@@ -62,6 +64,12 @@ class Fit:
     var: pd.DataFrame
     record: Mapping[str, str | int]
 
+    def __repr__(self) -> str:
+        return f"Fit({self.generator!r}, {len(self.strata):,} strata × {len(self.var):,} genes)"
+
+    def _repr_html_(self) -> str:
+        return with_table(self, self.strata)
+
     @property
     def parameters(self) -> dict[str, Any]:
         """Name of the generator and its parameters."""
@@ -75,6 +83,7 @@ class Fit:
         _add_to_digest(digest, self.fitted.state())
         return digest.hexdigest()
 
+    @checked
     def save(self, path: str | Path, *, overwrite: bool = False) -> None:
         """Write to ``.h5ad`` or ``.zarr``: strata x genes without values, and what was learned in ``uns``.
 
@@ -123,6 +132,7 @@ def _add_to_digest(digest: hashlib._Hash, state: object) -> None:
     digest.update(values.data)
 
 
+@checked
 def load_fit(path: str | Path) -> Fit:
     """Read what :meth:`Fit.save` wrote.
 
@@ -161,6 +171,7 @@ def load_fit(path: str | Path) -> Fit:
     return Fit(method, generator, fitted, stored.obs, stored.var, record)
 
 
+@checked
 def fit_generator(
     bulk: Cells,
     *,

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 import pandas as pd
 
+from bulkgen.arguments import checked
 from bulkgen.grouped import GroupedRows, aggregate_counts
 from bulkgen.io import CellStore, make_anndata, open_cells, provenance, provenance_of
 from bulkgen.io.cell_ranges import SharedFolder, executor_for, map_ranges
@@ -313,6 +314,7 @@ def _multiply(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return x1 * y1 + (middle >> shift) + (other >> shift), x * y
 
 
+@checked
 def bulk_profiles(
     adata: Cells,
     *,

@@ -8,10 +8,13 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 import pandas as pd
 
+from bulkgen.arguments import checked
+from bulkgen.display import with_table
 from bulkgen.errors import LabelError
 from bulkgen.io import provenance
 from bulkgen.kernels import get_kernels
 from bulkgen.kernels.truncated_gaussian import draw_truncated_gaussian, plan_truncated_gaussian
+from bulkgen.label_columns import check_classes, no_such_column
 from bulkgen.rng import Purpose, key_from_rng
 
 if TYPE_CHECKING:
@@ -64,15 +67,15 @@ def strata_of(obs: pd.DataFrame, by: str | Sequence[str]) -> Strata:
     Raises
     ------
     LabelError
-        If a column is missing, or a cell has no value in it.
+        If a column is missing or holds measured numbers, or a cell has no value in it.
     """
     columns = [by] if isinstance(by, str) else list(dict.fromkeys(by))
     if not columns:
         raise LabelError("at least one column is needed to group cells by")
     for column in columns:
         if column not in obs:
-            found = ", ".join(map(repr, obs.columns)) or "none"
-            raise LabelError(f"obs has no column {column!r}; columns: {found}")
+            raise LabelError(no_such_column(obs.columns, column))
+        check_classes(obs[column], column)
         missing = int(obs[column].isna().sum())
         if missing:
             raise LabelError(
@@ -95,7 +98,7 @@ def shuffled(rows: Int64Array, *, key: int, purpose: Purpose, stratum: int) -> I
     return rows[_orders(np.array([rows.size]), key=key, purpose=purpose, first_stratum=stratum)]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class BenchmarkSplit:
     """Training, validation and test cells; nothing downstream may touch the test cells.
 
@@ -115,6 +118,15 @@ class BenchmarkSplit:
     label: str
     indices: dict[str, Int64Array]
 
+    def __repr__(self) -> str:
+        return (
+            f"BenchmarkSplit(label={self.label!r}, train: {self.train.n_obs:,} cells, "
+            f"validation: {self.validation.n_obs:,}, test: {self.test.n_obs:,})"
+        )
+
+    def _repr_html_(self) -> str:
+        return with_table(self, self.summary())
+
     def summary(self) -> pd.DataFrame:
         """Count the cells per label and part.
 
@@ -128,6 +140,7 @@ class BenchmarkSplit:
         return pd.DataFrame(counts).fillna(0).astype(int).sort_index()
 
 
+@checked
 def split_benchmark(
     adata: AnnData,
     *,
@@ -182,7 +195,8 @@ def split_benchmark(
         if rows.size < parts_needed:
             raise LabelError(
                 f"label {name!r} of column {label!r} has {rows.size} cell(s), but a split needs at least "
-                f"{parts_needed}, one for each part; drop the label or merge it with another"
+                f"{parts_needed}, one for each part; merge the label with another, or "
+                f"leave it out: adata[adata.obs[{label!r}] != {name!r}].copy()"
             )
         order = shuffled(rows, key=key, purpose=Purpose.SPLIT, stratum=number)
         order = order[np.argsort(finer.codes[order], kind="stable")]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal, cast, overload
 
+from bulkgen.arguments import checked
 from bulkgen.cell_request import CellRequest, cell_name, cells_per_stratum
 from bulkgen.fits import Fit, fit_made, load_fit
 from bulkgen.generators.registry import DEFAULT_METHOD, make_generator
@@ -103,6 +104,7 @@ def synthesize(
 ) -> TokenDataset: ...
 
 
+@checked
 def synthesize(
     bulk: Cells | None = None,
     *,

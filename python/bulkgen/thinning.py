@@ -6,12 +6,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from bulkgen.arguments import checked
 from bulkgen.io import canonical_counts, library_sizes, make_anndata, provenance
 from bulkgen.kernels import get_kernels
 from bulkgen.kernels.sampling import thin_matrix
 from bulkgen.rng import Purpose, key_from_rng
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import scipy.sparse as sp
     from anndata import AnnData
 
@@ -24,10 +27,11 @@ __all__ = ["bootstrap_sizes", "keep_probability", "thin"]
 _LARGEST = 2**24
 
 
+@checked
 def thin(
     adata: AnnData,
     *,
-    library_size: float | np.ndarray | None = None,
+    library_size: float | np.ndarray | Sequence[float] | None = None,
     fraction: float | None = None,
     reference: AnnData | None = None,
     rng: RandomState = 0,
@@ -68,7 +72,10 @@ def thin(
     given = {"library_size": library_size, "fraction": fraction, "reference": reference}
     named = [name for name, value in given.items() if value is not None]
     if len(named) != 1:
-        raise ValueError(f"pass one of library_size, fraction and reference, got {' and '.join(named) or 'none'}")
+        raise ValueError(
+            f"pass one of library_size, fraction and reference, got {' and '.join(named) or 'none'} "
+            "(--library-size, --fraction, --reference)"
+        )
     counts = canonical_counts(adata.X, require_integers=True, cell_names=adata.obs_names, gene_names=adata.var_names)
     if counts.data.size and counts.data.max() > _LARGEST:
         raise ValueError(f"counts above 2^24 cannot be stored in single precision, got {counts.data.max():g}")

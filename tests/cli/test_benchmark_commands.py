@@ -10,7 +10,7 @@ import pytest
 
 from bulkgen.io import write
 from command_line import run
-from fidelity.benchmark_cases import made_up_cells
+from fidelity.drug_cells import made_up_cells
 
 QUICK = ("--metrics", "tokens,cells", "--seeds", 1, "--threads", 1)
 
@@ -74,6 +74,15 @@ def test_benchmark_writes_tables_settings_and_report(work, ran):
     assert [path.name for path in work.iterdir() if path.name.startswith(".")] == []
 
 
+@pytest.mark.json_of("benchmark")
+def test_benchmark_as_json_is_its_summary(work):
+    arguments = ("cells.h5ad", "--label", "drug", "-m", "poisson", "--metrics", "cells", "--seeds", 1, "--threads", 1)
+    result = run("benchmark", *arguments, "--out", "summary", "--json", cwd=work)
+    assert result.returncode == 0, result.stderr
+    assert {"real", "poisson", "poisson_floor"} <= {row["method"] for row in json.loads(result.stdout)["summary"]}
+
+
+@pytest.mark.json_of("score")
 def test_score_of_real_cells_is_that_of_the_ceiling(work):
     cells = made_up_cells(1, per_label=100)
     write(cells[:150].copy(), work / "held_out.h5ad")

@@ -59,12 +59,14 @@ def test_a_table_becomes_profiles(work):
         ["left", f"out  1 ids with {share:.2%} of the counts"],
         ["unit", "counts"],
         ["written", "bulk.h5ad"],
+        ["next", "bulkgen synthesize bulk.h5ad --reference CELLS -o bulk_cells.h5ad"],
     ]
     profiles = bulkgen.read(work / "bulk.h5ad")
     assert list(profiles.var_names) == GENES
     np.testing.assert_array_equal(profiles.X, [(table["S2"] + table["S4"])[:6], (table["S1"] + table["S3"])[:6]])
 
 
+@pytest.mark.json_of("bulk")
 def test_without_by_the_samples_stay_and_json_reports_everything(work):
     how = ("--samples", "meta.tsv", "--vocabulary", "vocabulary.json", "--json")
     result = run("bulk", "counts.csv.gz", *how, "-o", "samples.h5ad", cwd=work)

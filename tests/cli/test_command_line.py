@@ -87,13 +87,15 @@ def test_the_help_of_the_program_names_every_command_whole_and_the_exit_codes(tm
     assert re.findall(r"^  (\d+) ", result.stdout, re.MULTILINE) == re.findall(r"^\| (\d+) \|", page, re.MULTILINE)
 
 
-def test_every_command_with_json_has_a_schema():
+def test_every_command_with_json_has_a_schema_and_a_test_of_it():
     with_json = {
         name.replace(" ", "-")
         for name, command in COMMANDS.items()
         if any("--json" in parameter.opts for parameter in command.params)
     }
     assert set(schemas()) == with_json
+    tests = "".join(file.read_text(encoding="utf-8") for file in (ROOT / "tests").rglob("test_*.py"))
+    assert set(re.findall(r'^@pytest\.mark\.json_of\("([\w-]+)"\)$', tests, re.MULTILINE)) == with_json
     for schema in schemas().values():
         Draft202012Validator.check_schema(schema)
     # what a schema refers to is there, and something does not fit it
@@ -121,3 +123,18 @@ def test_the_script_of_completion_is_for_the_program():
     script = complete("source_bash")
     assert "_BULKGEN_COMPLETE=complete_bash" in script
     assert re.search(r"complete .* bulkgen$", script.strip())
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("pseudobulk x.h5ad --by a -o y.h5ad -k many", "-k': must be a number, got 'many'"),
+        ("synthesize x.h5ad --by a -o y.h5ad -n 0", "-n': must be at least 1, got '0'"),
+        ("pseudobulk x.h5ad --by a -o y.h5ad --strategy most", "'most' is not one of 'sum', 'mean_k', 'mean'"),
+        ("tokenise x.h5ad", "No such command 'tokenise'. Did you mean 'tokenize'?"),
+    ],
+)
+def test_a_wrong_value_or_command_is_said_in_words_and_exits_with_2(words, said):
+    result = CliRunner().invoke(app, shlex.split(words), env={"COLUMNS": "200", "TERM": "dumb"})
+    assert result.exit_code == 2
+    assert said in result.output

@@ -32,6 +32,7 @@ def test_a_sound_installation_is_described_in_80_columns(tmp_path):
         assert f"ok               {backend}" in result.stdout
 
 
+@pytest.mark.json_of("doctor")
 def test_what_is_wrong_is_named_with_its_remedy_and_exits_with_1(tmp_path, monkeypatch):
     (tmp_path / "file").touch()
     for name, value in {
@@ -92,6 +93,17 @@ def test_packages_that_do_not_serve_are_broken_and_those_of_extras_are_not(monke
     assert found.problems[0].remedy.startswith("pip install 'numpy>=")
     (torch,) = (package for package in found.extras["train"] if package.name == "torch")
     assert (torch.version, torch.serves) == ("0.1", False)
+
+
+def test_a_dependency_of_some_platforms_is_no_part_of_an_extra(monkeypatch):
+    needs = ["isal>=1.7; python_version > '3'", "winonly>=1; python_version < '3'", "pooch>=1.8; extra == 'fetch'"]
+    monkeypatch.setattr(metadata, "requires", lambda name: needs)
+    monkeypatch.setattr(diagnosis, "_extras", lambda: ["fetch", "report"])
+    found = diagnosis.diagnose()
+    assert [package.name for package in found.packages] == ["isal"]
+    assert [(extra, [package.name for package in packages]) for extra, packages in found.extras.items()] == [
+        ("fetch", ["pooch"])
+    ]
 
 
 @pytest.mark.parametrize("free, broken", [(10**6, True), (10**10, False)])

@@ -70,3 +70,18 @@ def test_an_interrupt_leaves_no_partial_output_and_says_so(tmp_path, cells, phas
     assert out == ""
     assert [path.name for path in tmp_path.iterdir()] == (["tg.h5ad"] if old else [])
     assert not old or (tmp_path / "tg.h5ad").read_text() == "old"
+
+
+def test_an_interrupt_while_the_command_line_is_loaded_is_one_line():
+    code = """
+import sys
+class Interrupting:
+    def find_spec(self, name, path=None, target=None):
+        if name == "bulkgen.cli.app":
+            raise KeyboardInterrupt
+sys.meta_path.insert(0, Interrupting())
+from bulkgen.cli import main
+main()
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stderr) == (130, "bulkgen: error: interrupted; nothing was begun\n")

@@ -55,6 +55,7 @@ def test_sciplex2_prints_what_each_step_left(file, tmp_path):
     assert set(clean.obs["dose"]) == {0.0, 10.0}
 
 
+@pytest.mark.json_of("sciplex2")
 def test_sciplex2_as_json(file, tmp_path):
     result = json.loads(run("sciplex2", file, "--out", tmp_path / "clean.h5ad", "--confident-hashes", "--json").stdout)
     clean = read_sciplex2(file, confident_hashes=True)
@@ -62,6 +63,7 @@ def test_sciplex2_as_json(file, tmp_path):
     assert result["qc"] == qc_table(clean).to_dict("records")
 
 
+@pytest.mark.json_of("fetch")
 def test_fetch_says_where_the_file_is_its_licence_and_what_to_cite(cached):
     result = run("fetch", "sciplex2")
     assert result.stdout.split() == ["file", str(cached)]

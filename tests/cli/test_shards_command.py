@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from filelock import FileLock
 
 import bulkgen
 from bulkgen.io.shards import sha256_of
@@ -138,3 +139,15 @@ def test_cells_in_zarr_shards_and_wrong_usage(work, tmp_path):
         assert refused.returncode == code
         assert says in refused.stderr
     assert [path.name for path in tmp_path.iterdir()] == ["cells"]
+
+
+def test_who_waits_for_another_process_says_so(work, tmp_path):
+    out = tmp_path / "out"
+    out.mkdir()
+    with FileLock(out / ".lock"):
+        process = start(work, tmp_path)
+        said = process.stderr.readline()
+    process.communicate(timeout=120)
+    assert said == f"bulkgen: waiting: another process is at work in {out}\n"
+    assert process.returncode == 0
+    assert sha256_of(out) == sha256_of(work / "whole")

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import re
-
 import pytest
 import yaml
 
 import bulkgen
 from conftest import ROOT
-
-PINS = dict(re.findall(r"^([\w.-]+)==(\S+)$", (ROOT / "constraints.txt").read_text(), re.MULTILINE))
 
 
 def read(path: str):
@@ -22,13 +18,6 @@ def test_the_citation_is_of_this_version():
     assert {"cff-version", "message", "title", "authors"} <= set(citation)
     assert citation["version"] == bulkgen.__version__
     assert all("title" in reference and "authors" in reference for reference in citation["references"])
-
-
-@pytest.mark.parametrize(("hook", "pin"), [("ruff-check", "ruff"), ("ruff-format", "ruff"), ("clang-format",) * 2])
-def test_hooks_have_the_versions_of_the_checks(hook, pin):
-    repositories = read(".pre-commit-config.yaml")["repos"]
-    (of_hook,) = (repo for repo in repositories if hook in [entry["id"] for entry in repo["hooks"]])
-    assert of_hook["rev"] == f"v{PINS[pin]}"
 
 
 @pytest.mark.parametrize("template", sorted((ROOT / ".github" / "ISSUE_TEMPLATE").glob("*.yml")), ids=lambda p: p.stem)

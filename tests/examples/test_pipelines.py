@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -12,6 +13,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import typer
+import yaml
+from typer.testing import CliRunner
 
 from bulkgen.cli.app import app
 from conftest import ROOT
@@ -46,6 +49,55 @@ def snakemake() -> str:
     if program is None:
         pytest.skip("Snakemake is not installed: pip install snakemake, or set BULKGEN_SNAKEMAKE to the program")
     return program
+
+
+PROCESS = re.compile(
+    r"^process (\w+) \{.*?^    input:\n(.*?)^    output:\n(.*?)^    script:\n    \"{3}\n(.*?)^    \"{3}\n\}",
+    re.MULTILINE | re.DOTALL,
+)
+
+
+def filled_in(text: str, values: dict[str, object]) -> str:
+    """Put values for ``$name``, ``$params.name`` and ``${name}``, as Nextflow does."""
+    return re.sub(r"\$\{?(\w+(?:\.\w+)?)\}?", lambda found: str(values[found[1]]), text)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:not the files that Geneformer published")
+def test_processes_of_nextflow_make_the_files_that_they_declare(tmp_path, monkeypatch):
+    """Nextflow is on no package index: its processes are run here, each on what those before made."""
+    write_small_data(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("BULKGEN_VOCABULARY_PATH", str(tmp_path / "dictionaries"))
+    config = yaml.safe_load((PIPELINES / "config.yaml").read_text(encoding="utf-8")) | {"cells_per_label": 40}
+    given = {f"params.{name}": value for name, value in config.items()} | {"task.cpus": 1}
+    text = (PIPELINES / "main.nf").read_text(encoding="utf-8")
+    processes = {name: rest for name, *rest in PROCESS.findall(text)}
+    assert list(processes) == STEPS
+    workflow = text[text.index("workflow {") :]
+    assert all(re.search(rf"\b{step}\(", workflow) for step in STEPS)
+
+    def run(step: str, *arguments: object) -> list[str]:
+        inputs, outputs, script = processes[step]
+        names = re.findall(r"(?:val|path)[( ](\w+)", inputs)
+        values = given | dict(zip(names, arguments, strict=True))
+        (words,) = commands(filled_in(script, values))
+        done = CliRunner().invoke(app, words)
+        assert done.exit_code == 0, (step, done.output, done.exception)
+        declared = [filled_in(name, values) for name in re.findall(r"path[( ]['\"](.+?)['\"]", outputs)]
+        assert all((tmp_path / name).exists() for name in declared), step
+        return declared
+
+    train, validation, test = run("split", "cells.h5ad")
+    method = "donor_shift"
+    (made,) = run("synthesize", method, config["methods"][method], train)
+    of_validation, of_test, of_made = (
+        run("tokenize", name, cells)[0] for name, cells in (("val", validation), ("test", test), (method, made))
+    )
+    (trained,) = run("finetune", method, of_made, of_validation)
+    (scores,) = run("evaluate", method, trained, of_test)
+    found = json.loads((tmp_path / scores).read_text(encoding="utf-8"))
+    assert found["balanced_accuracy"] > found["majority"]["balanced_accuracy"]
 
 
 @pytest.mark.slow

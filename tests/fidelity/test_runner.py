@@ -14,7 +14,7 @@ from bulkgen.fidelity import METRICS, drawing
 from bulkgen.fidelity.methods import Method
 from bulkgen.fidelity.results import COLUMNS, BenchmarkResults
 from bulkgen.fidelity.tasks import LabelControlTask
-from fidelity.benchmark_cases import LABELS, made_up_cells, poisoned
+from fidelity.drug_cells import LABELS, made_up_cells, poisoned
 
 BROKEN = {"name": "truncated_gaussian", "parameters": {"variance_from": "stratum"}, "as_": "broken"}
 MASKED = {"name": "truncated_gaussian", "parameters": {"round": True, "zero_mask": True}, "as_": "masked"}

@@ -7,7 +7,7 @@ import pytest
 
 import bulkgen
 from bulkgen.errors import GeneOverlapError, LabelError
-from fidelity.benchmark_cases import LABELS, made_up_cells
+from fidelity.drug_cells import LABELS, made_up_cells
 
 
 @pytest.fixture(scope="module")

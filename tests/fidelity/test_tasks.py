@@ -11,7 +11,7 @@ import scipy.sparse as sp
 from bulkgen.errors import LabelError
 from bulkgen.fidelity.few_cells import FOLDS
 from bulkgen.fidelity.tasks import LabelControlTask, LabelTask, VirtualDrugs, make_task
-from fidelity.benchmark_cases import made_up_cells, poisoned
+from fidelity.drug_cells import made_up_cells, poisoned
 
 
 def seed(number: int = 0) -> np.random.SeedSequence:

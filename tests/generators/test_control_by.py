@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 import bulkgen
-from fidelity.benchmark_cases import made_up_cells
+from fidelity.drug_cells import made_up_cells
 
 
 def test_one_column_of_controls_needs_no_list():

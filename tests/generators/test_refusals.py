@@ -187,12 +187,12 @@ def test_donors_must_be_whole_counts(cells, profiles):
 def test_parameters_out_of_range_are_named(method, parameters):
     name = list(parameters)[-1]
     with pytest.raises(ValueError, match=rf"^'{name}' of method '{method}' must be .*, got .* \(parameters: "):
-        bulkgen.synthesize(object(), by="label", method=method, **parameters)
+        bulkgen.synthesize("nothing.h5ad", by="label", method=method, **parameters)
 
 
 def test_mixture_needs_its_states():
     with pytest.raises(ValueError, match=r"^'states' of method 'mixture' must be given"):
-        bulkgen.synthesize(object(), by="label", method="mixture")
+        bulkgen.synthesize("nothing.h5ad", by="label", method="mixture")
 
 
 def test_a_reference_without_any_counts(profiles, cells):

@@ -142,7 +142,7 @@ def test_cells_per_stratum_may_be_named(cells, profiles):
         (-4, ValueError, "at least 1, got -4"),
         ({"A": 0}, ValueError, "at least 1"),
         ({"A": 5, "B": -1}, ValueError, "at least 1"),
-        (2.0, TypeError, "an integer, or a mapping from stratum to integer, got 2.0"),
+        (2.0, TypeError, "a whole number or a mapping, got 2.0"),
         ("many", TypeError, "got 'many'"),
     ],
 )
@@ -174,7 +174,7 @@ def test_references_that_are_no_counts_are_refused(cells, profiles):
 
 
 def test_unknown_methods_and_parameters_are_named_before_any_work():
-    broken = object()  # nothing may be read of it
+    broken = "nothing.h5ad"  # nothing may be read of it
     for options, words in (
         ({"method": "donor_swap"}, "method must be one of 'truncated_gaussian', 'thin', .*, got 'donor_swap'"),
         ({"sigma": 3}, r"'sigma' of method 'truncated_gaussian'.*parameters: variance_from, control, sampler"),

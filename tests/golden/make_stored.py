@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 sys.path.append(str(Path(__file__).parents[1]))
 
@@ -22,9 +23,14 @@ from bulkgen.study import StudyResults
 from count_cases import labelled_cells, matrix_bytes
 from small_study import run_command, write_small_study
 
+if TYPE_CHECKING:
+    from anndata import AnnData
+
 HERE = Path(__file__).parent
 #: Generators whose stored forms differ in kind: arrays, tables of cells, nested parts.
 METHODS = {"truncated_gaussian": {}, "negative_binomial": {}, "donor_shift": {"control": "A"}, "pseudobulk": {"k": 3}}
+#: Cells and tokens that are drawn in shards.
+DRAWN = {"n_cells": 4, "shard_size": 5, "rng": 0, "threads": 1}
 STUDY = """
 name = "two runs"
 seeds = [0]
@@ -68,11 +74,35 @@ def described(folder: Path) -> dict[str, object]:
         found[method] = {"fingerprint": fit.fingerprint, "drawn": digest(matrix_bytes(drawn.X))}
     # from the second format on
     if (folder / "shards_cells").is_dir():
-        shards = bulkgen.open_shards(folder / "shards_cells").to_memory()
-        tokens = bulkgen.TokenDataset.load(folder / "shards_tokens")
-        found["shards_cells"] = [digest(matrix_bytes(shards.X)), list(shards.obs_names)]
-        found["shards_tokens"] = [part.tolist() for part in tokens.flat()]
+        found["shards_cells"] = described_cells(bulkgen.open_shards(folder / "shards_cells"))
+        found["shards_tokens"] = described_tokens(bulkgen.TokenDataset.load(folder / "shards_tokens"))
     return found
+
+
+def described_cells(shards: AnnData) -> list[object]:
+    cells = shards.to_memory()
+    return [digest(matrix_bytes(cells.X)), list(cells.obs_names)]
+
+
+def described_tokens(tokens: bulkgen.TokenDataset) -> list[object]:
+    return [part.tolist() for part in tokens.flat()]
+
+
+def go_on(folder: Path, **how: object) -> dict[str, object]:
+    """Make a share of some folders of shards, or go on with them; what those hold that are whole then."""
+    fit, vocabulary = folder / "negative_binomial.h5ad", folder / "vocabulary.json"
+    cells = bulkgen.synthesize(fitted=fit, out=folder / "half_cells", **DRAWN, **how)
+    drawn = bulkgen.synthesize(
+        fitted=fit, to="tokens", vocabulary=vocabulary, out=folder / "half_drawn_tokens", **DRAWN, **how
+    )
+    tokens = bulkgen.tokenize(
+        folder / "cells.h5ad", vocabulary=vocabulary, label="label", shard_size=12, out=folder / "half_tokens", **how
+    )
+    return {
+        "half_cells": described_cells(cells.open()) if cells.complete else None,
+        "half_drawn_tokens": described_tokens(drawn.open()) if drawn.complete else None,
+        "half_tokens": described_tokens(tokens.open()) if tokens.complete else None,
+    }
 
 
 def digest(content: object) -> str:
@@ -91,9 +121,11 @@ def make(folder: Path) -> None:
     for method, parameters in METHODS.items():
         bulkgen.fit_generator(cells, by="label", method=method, **parameters).save(folder / f"{method}.h5ad")
     fit = bulkgen.load_fit(folder / "negative_binomial.h5ad")
-    shards = {"n_cells": 4, "shard_size": 5, "rng": 0, "threads": 1}
-    bulkgen.synthesize(fitted=fit, out=folder / "shards_cells", **shards)
-    bulkgen.synthesize(fitted=fit, out=folder / "shards_tokens", to="tokens", vocabulary=vocabulary, **shards)
+    bulkgen.synthesize(fitted=fit, out=folder / "shards_cells", **DRAWN)
+    bulkgen.synthesize(fitted=fit, out=folder / "shards_tokens", to="tokens", vocabulary=vocabulary, **DRAWN)
+    assert go_on(folder, shard=(1, 2)) == {"half_cells": None, "half_drawn_tokens": None, "half_tokens": None}
+    for lock in folder.glob("*/.lock"):
+        lock.unlink()
     with tempfile.TemporaryDirectory() as name:
         place = write_small_study(Path(name), STUDY)
         done = run_command("run", place, "--out", Path(name) / "study")
@@ -113,7 +145,10 @@ def make(folder: Path) -> None:
             if source.suffix in (".toml", ".json"):
                 # where it was made says nothing
                 target.write_text(target.read_text().replace(name, "place"))
-    (folder / "expected.json").write_text(json.dumps(described(folder), indent=1) + "\n")
+    with tempfile.TemporaryDirectory() as name:
+        gone_on = go_on(Path(shutil.copytree(folder, Path(name) / "stored")), resume=True)
+    expected = {**described(folder), "gone_on_with": gone_on}
+    (folder / "expected.json").write_text(json.dumps(expected, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import anndata as ad
 import h5py
 import numpy as np
@@ -11,7 +13,9 @@ import scipy.sparse as sp
 import bulkgen
 from bulkgen.errors import CountsError, InvalidCsrError
 from bulkgen.io import count_rows, open_cells
-from bulkgen.io.count_rows import LazyRows, MatrixRows, StoredRows, reading_ahead
+from bulkgen.io.count_rows import MatrixRows, reading_ahead
+from bulkgen.io.lazy_rows import LazyRows
+from bulkgen.io.stored_rows import StoredRows, _Ahead
 from count_cases import labelled_cells
 
 
@@ -212,3 +216,22 @@ def test_places_that_are_no_whole_numbers_are_refused(cells, tmp_path, part):
         file[f"X/{part}"] = values
     with pytest.raises(InvalidCsrError, match=rf"{part} holds float64"):
         open_cells(path)
+
+
+def test_what_is_read_ahead_is_copied_a_few_times_and_not_held_for_long():
+    class Array:
+        """One chunk is the whole of it."""
+
+        dtype, shape, chunks = np.dtype(np.int64), (1024,), (1024,)
+
+        def __getitem__(self, where):
+            return np.arange(1024)[where]
+
+    with ThreadPoolExecutor(1) as pool:
+        ahead = _Ahead(Array(), pool)
+        slices = [ahead.read(first, first + 8) for first in range(0, 1024, 8)]
+    assert np.concatenate(slices).tolist() == list(range(1024))
+    held = {id(found.base): found.base for found in slices}.values()
+    # each is half of the one before
+    assert sorted((base.size for base in held), reverse=True)[:4] == [1024, 512, 256, 128]
+    assert len(held) <= 11

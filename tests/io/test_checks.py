@@ -205,7 +205,10 @@ def test_log_normalised_counts_are_recognised_and_the_remedy_named():
 
 
 def test_fractions_too_large_for_a_logarithm_are_not_called_log_normalised():
-    with pytest.raises(CountsError, match="pass raw counts, or round them first") as error:
+    with pytest.raises(
+        CountsError,
+        match=r"pass raw counts, often a layer .*; expected counts \(RSEM, salmon\) are to be rounded first",
+    ) as error:
         canonical(np.array([[1.5, 1e5]]))
     assert "log" not in str(error.value)
 

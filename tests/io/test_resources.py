@@ -6,8 +6,9 @@ import shutil
 
 import pytest
 
+from bulkgen.control_groups import cpu_quota
 from bulkgen.errors import ResourcesError
-from bulkgen.io.resources import available_memory, cpu_quota, free_space, require_memory, require_space, size_text
+from bulkgen.io.resources import available_memory, free_space, require_memory, require_space, size_text
 
 
 def files(folder, **texts: str):

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import logging
 import threading
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 from bulkgen.errors import OutputExistsError, ResumeError
+from bulkgen.io import waiting
 from bulkgen.io.shards import ShardFolder, ShardPlan
 
 ASKED = {"what": {"seed": 1}, "size": 4}
@@ -124,6 +127,19 @@ def test_going_on_needs_the_same_request_and_whole_inputs(tmp_path):
     folder.file("input.txt").write_text("other")
     with pytest.raises(ResumeError, match=r"input\.txt is damaged"):
         begin(tmp_path / "out", join=True)
+
+
+def test_who_waits_for_the_lock_of_another_says_so_once(tmp_path, monkeypatch, caplog):
+    monkeypatch.setattr(waiting, "PATIENCE", 0.05)
+    folder = begin(tmp_path / "out")
+    others = FileLock(folder.path / ".lock")
+    # what is said ends the wait
+    handler = logging.Handler()
+    handler.emit = lambda record: others.release()
+    monkeypatch.setattr(logging.getLogger("bulkgen"), "handlers", [handler])
+    others.acquire()
+    folder.finish({"bulkgen.json": "{}"})
+    assert caplog.messages == [f"waiting: another process is at work in {folder.path}"]
 
 
 def test_what_cannot_be_prepared_leaves_nothing(tmp_path):

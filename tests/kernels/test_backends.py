@@ -114,3 +114,11 @@ def test_an_ordered_map_raises_when_the_turn_comes_and_stops_when_it_is_left():
     some = ordered_map(lambda item: item, iter(int, 1), threads=2)  # without end
     assert next(some) == 0
     some.close()
+
+
+@pytest.mark.parametrize(("quota", "threads"), [(None, 8), (0.5, 1), (1.5, 2), (4.0, 4), (64.0, 8)])
+def test_the_threads_are_the_cpus_of_the_affinity_mask_within_the_quota(monkeypatch, quota, threads):
+    monkeypatch.delenv("BULKGEN_THREADS", raising=False)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(8)), raising=False)
+    monkeypatch.setattr("bulkgen.kernels.threads._granted_cpus", lambda: quota)
+    assert resolve_threads(None) == threads

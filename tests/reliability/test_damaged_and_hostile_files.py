@@ -18,6 +18,7 @@ from bulkgen.errors import StudyConfigError
 from bulkgen.io import count_rows, open_cells
 from bulkgen.study import StudyConfig, StudyResults
 from command_line import run
+from hostile_cases import CASES
 from outcomes import Isolated, judged, row
 
 
@@ -35,7 +36,7 @@ def test_a_damaged_file_is_refused_or_read_and_never_takes_the_interpreter_down(
     assert sum(found.failures for found in rows) == 0
 
 
-@pytest.mark.parametrize("name", sorted(set(hostile_files.CASES) - hostile_files.HEAVY))
+@pytest.mark.parametrize("name", sorted(name for name, case in CASES.items() if not case.heavy))
 def test_a_hostile_file_is_refused_for_what_it_is_and_opens_nothing_else(tmp_path, isolated, name):
     outcome = hostile_files.attempted(name, tmp_path, isolated)
     assert outcome.kind == "refused", outcome
@@ -105,7 +106,7 @@ def test_a_file_read_with_another_shape_is_a_failure():
 def test_the_command_line_says_it_in_one_line_and_leaves_nothing(tmp_path, name, arguments):
     folder = tmp_path / "hostile"
     folder.mkdir()
-    path = hostile_files.CASES[name][3](folder)
+    path = CASES[name].make(folder)
     if "cells.h5ad" in arguments:
         stored_things.make("h5ad", tmp_path)
     before = sorted(tmp_path.rglob("*"))

@@ -6,7 +6,7 @@ import dataclasses
 
 import pytest
 
-from benchmark_cases import make_results
+from benchmark_results import make_results
 from bulkgen.report import figures
 from bulkgen.report.study.html import write_html
 from study_cases import make_study

@@ -8,7 +8,7 @@ import re
 import pandas as pd
 import pytest
 
-from benchmark_cases import make_results
+from benchmark_results import make_results
 from bulkgen.errors import OutputExistsError
 from bulkgen.report import benchmark_figures as draw
 from bulkgen.report.benchmark import findings, ranked_methods, write_benchmark_report

@@ -12,6 +12,7 @@ from bulkgen.cli.study import progress_line
 from bulkgen.study import StudyEvent
 from small_study import SMALL, run_command, write_small_study
 
+CHANGES = ["--set", "parts.bulkiness.k=[1, 2]", "--set", "parts.bulkiness.strategies=['mean']", "--seeds", "3"]
 FAILING = SMALL + '[generators.mixture]\nparameters = { states = "nothing" }\n'
 
 
@@ -24,8 +25,7 @@ def place(tmp_path_factory):
 def first(place):
     """Part of the small study, with a setting and seeds of the command line's."""
     study = write_small_study(place)
-    changes = ["--set", "parts.bulkiness.k=[1, 2]", "--set", "parts.bulkiness.strategies=['mean']", "--seeds", "3"]
-    return run_command("run", study, "--out", place / "out", "--no-report", *changes)
+    return run_command("run", study, "--out", place / "out", "--no-report", *CHANGES)
 
 
 def test_a_run_says_what_it_does_and_how_far_it_is(first):
@@ -80,6 +80,7 @@ def test_reports_are_made_from_results_alone_one_by_one_or_as_one_page(place, fi
     assert "REAL DATA: cells" in (other / "report.html").read_text(encoding="utf-8")
 
 
+@pytest.mark.json_of("study-status")
 def test_status_of_a_study(place, first):
     found = json.loads(run_command("status", place / "out", "--json").stdout)
     assert {part["part"]: (part["done"], part["failed"], part["missing"]) for part in found["parts"]} == {
@@ -88,6 +89,15 @@ def test_status_of_a_study(place, first):
     }
     assert found["missing"] == 0
     assert found["failures"] == []
+
+
+@pytest.mark.json_of("study-run")
+def test_a_run_as_json_says_what_its_status_does_and_where_the_report_is(place, first):
+    done = run_command("run", place / "small.toml", "--out", place / "out", "--no-report", *CHANGES, "--json")
+    found = json.loads(done.stdout)
+    assert done.returncode == 0
+    assert "0 runs to do" in done.stderr
+    assert found.items() >= json.loads(run_command("status", place / "out", "--json").stdout).items()
 
 
 def test_a_failed_run_is_reported_and_is_a_failure_of_the_command(tmp_path):

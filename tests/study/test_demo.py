@@ -66,8 +66,9 @@ def test_every_run_is_done_and_tested_on_the_same_cells(results):
     assert seeds.to_dict() == {"linear": 3, "tiny": 1}
 
 
+@pytest.mark.json_of("demo")
 def test_the_same_command_does_nothing_twice_and_other_cells_need_another_folder(place, results):
-    again = _demo("--n-cells", str(N_CELLS), "--out", "first", cwd=place)
+    again = _demo("--n-cells", str(N_CELLS), "--out", "first", "--json", cwd=place)
     assert again.returncode == 0
     assert f"0 runs to do, {len(results.runs)} are there already" in again.stderr
     other = _demo("--n-cells", str(N_CELLS), "--rng", "1", "--out", "first", cwd=place)

@@ -271,7 +271,7 @@ def test_damaged_folders_are_refused(dataset, tmp_path):
         TokenDataset.load(broken(lambda folder: (folder / "bulkgen.json").unlink()))
     with pytest.raises(ValueError, match="is damaged"):
         TokenDataset.load(broken(lambda folder: (folder / "bulkgen.json").write_text("{")))
-    with pytest.raises(ValueError, match="something else"):
+    with pytest.raises(ValueError, match="not a manifest of tokens"):
         TokenDataset.load(broken(lambda folder: (folder / "bulkgen.json").write_text("{}")))
     with pytest.raises(ValueError, match="is damaged"):
         TokenDataset.load(broken(lambda folder: shard(folder).unlink()))

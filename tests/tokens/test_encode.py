@@ -412,14 +412,14 @@ def test_cells_without_a_label_are_refused_and_counted(values, missing, plain_vo
 
 def test_a_missing_label_column_says_what_there_is(plain_vocabulary, make_cells):
     cells = make_cells(np.ones((1, 2), dtype=np.int64), obs={"a": ["x"], "b": ["y"]})
-    with pytest.raises(LabelError, match=r"obs has no column 'kind'; it has 'a', 'b'"):
+    with pytest.raises(LabelError, match=r"obs has no column 'kind'; columns: 'a', 'b'"):
         tokenize(cells, vocabulary=plain_vocabulary, label="kind")
 
 
 @pytest.mark.parametrize(
     ("columns", "error", "message"),
     [
-        (["absent"], ValueError, "obs has no column 'absent'; it has 'kind', 'length', 'label', 'mixed'"),
+        (["absent"], ValueError, "obs has no column 'absent'; columns: 'kind', 'length', 'label', 'mixed'"),
         (["length"], ValueError, "has the name of a column of tokens"),
         (["label"], ValueError, "'label' would hide the class ids"),
         (["mixed"], ValueError, r"obs\['mixed'\].*several kinds.*astype\(str\)"),

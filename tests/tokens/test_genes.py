@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 
 import numpy as np
@@ -115,6 +116,20 @@ def test_var_names_are_suggested_where_they_do_better(plain_vocabulary):
 def test_no_better_column_is_said_plainly(plain_vocabulary):
     with pytest.raises(GeneOverlapError, match="no column of var does better"):
         map_genes(var(["Actb", "Gapdh"], note=["x", "y"]), plain_vocabulary)
+
+
+@pytest.mark.parametrize(
+    ("ids", "cause"),
+    [
+        (["ENSMUSG00000000001", "ENSMUSG00000000028"], "genes of another species; map them to their human orthologs"),
+        (["GRCh38_ENSG00000000901", "mm10___ENSMUSG00000000001"], "the name of a genome, as references of two species"),
+        (["GAPDH", "ACTB"], "Geneformer's V2 maps them (vocabulary='V2', --vocabulary V2)"),
+        (["ENSG00000999991", "ENSG00000999992"], "are the rows cells and the columns genes"),
+    ],
+)
+def test_the_form_of_unknown_ids_says_why_they_are_unknown(plain_vocabulary, ids, cause):
+    with pytest.raises(GeneOverlapError, match=re.escape(cause)):
+        map_genes(var(ids), plain_vocabulary)
 
 
 def test_the_limits_are_ten_and_fifty_percent(plain_vocabulary):

@@ -38,6 +38,7 @@ def file(make_cells, tmp_path):
     return tmp_path / "cells.h5ad"
 
 
+@pytest.mark.json_of("tokenize")
 def test_tokens_are_those_of_the_library_and_the_result_is_json(file, tmp_path, plain_vocabulary):
     vocabulary = plain_vocabulary.save(tmp_path / "vocabulary.json")
     out = tmp_path / "cells.dataset"

@@ -128,8 +128,8 @@ def test_contradictions_are_refused(plain_vocabulary, change, message):
         ("[]", "not a vocabulary of bulkgen"),
         ('{"model_type": "bert"}', "not a vocabulary of bulkgen"),
         ('{"format": "bulkgen-vocabulary", "version": 99}', "pip install --upgrade"),
-        ('{"format": "bulkgen-vocabulary", "version": 1}', "damaged vocabulary"),
-        ('{"format": "bulkgen-vocabulary", "version": 1, "special": 3}', "damaged vocabulary"),
+        ('{"format": "bulkgen-vocabulary", "version": 1}', "is damaged: KeyError"),
+        ('{"format": "bulkgen-vocabulary", "version": 1, "special": 3}', "is damaged: KeyError"),
     ],
 )
 def test_files_that_are_no_vocabulary_are_refused(tmp_path, text, message):

@@ -9,7 +9,7 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("transformers")
 
 from bulkgen.training import TinyConfig, finetune, predict  # noqa: E402
-from bulkgen.training.device import pick_precision  # noqa: E402
+from bulkgen.training.device import cpu_threads, pick_precision  # noqa: E402
 from bulkgen.training.model import activations_computed_again, check_attention, new_tiny  # noqa: E402
 
 cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
@@ -21,6 +21,16 @@ def weights(result):
 
 def same(first, second):
     return all(torch.equal(value, weights(second)[name]) for name, value in weights(first).items())
+
+
+def test_torch_keeps_within_the_cpus_available(monkeypatch):
+    before = torch.get_num_threads()
+    monkeypatch.setattr("bulkgen.training.device.available_threads", lambda: 1)
+    with cpu_threads(None) as threads:
+        assert threads == torch.get_num_threads() == 1
+    with cpu_threads(2) as threads:
+        assert threads == 2
+    assert torch.get_num_threads() == before
 
 
 def test_two_batches_of_16_train_as_one_of_32(training_cells, validation_cells, quick):

@@ -42,6 +42,8 @@ def folders(training_cells, validation_cells, test_cells, tmp_path_factory):
     return folder
 
 
+@pytest.mark.json_of("finetune")
+@pytest.mark.json_of("evaluate")
 def test_tiny_is_trained_and_evaluated(folders, tmp_path):
     pytest.importorskip("torch")
     out = tmp_path / "run"

@@ -30,7 +30,6 @@ inline constexpr double exp_coefficients[] = {1.0 / 2,       1.0 / 6,        1.0
 /// ln 2 in two parts; the first times a whole number below 2^11 is exact.
 inline constexpr double ln2_high = 0x1.62e42fefa0000p-1;
 inline constexpr double ln2_low = 0x1.cf79abc9e3b39p-40;
-inline constexpr double half_log_two_pi = 0.91893853320467274178;
 inline constexpr double two_pi = 6.283185307179586;
 
 /// log k! - ((k + 1/2) log k - k + log(2 pi) / 2), k = 1 ... 15; for k = 0 the value that no formula uses.
@@ -96,12 +95,6 @@ static inline double stirling_error(double k) noexcept {
     return (1.0 / 12 -
             (1.0 / 360 - (1.0 / 1260 - (1.0 / 1680 - 1.0 / 1188 / square) / square) / square) / square) /
            k;
-}
-
-/// log k! of a whole k >= 0; relative error below 1e-11.
-static inline double log_factorial(double k) noexcept {
-    if (k < 2.0) return 0.0;
-    return ((k + 0.5) * log_positive(k) - k) + (detail::half_log_two_pi + stirling_error(k));
 }
 
 /// x log(x / mean) + mean - x >= 0 for x, mean > 0, from x - mean as exactly as it is known. Where x is near

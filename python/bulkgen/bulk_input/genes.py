@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import scipy.sparse as sp
 
+from bulkgen.arguments import checked
 from bulkgen.ensembl import has_version, strip_version
 from bulkgen.errors import GeneOverlapError
 from bulkgen.io import canonical_counts, make_anndata
@@ -153,6 +154,7 @@ class MatchedGenes:
     overlap: GeneOverlap
 
 
+@checked
 def match_genes(
     bulk: AnnData,
     reference: AnnData,

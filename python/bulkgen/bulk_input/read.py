@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from bulkgen.arguments import checked
 from bulkgen.bulk_input.genes import gene_columns
 from bulkgen.bulk_input.report import EXAMPLES, BulkReport, shown
 from bulkgen.bulk_input.samples import read_sample_table, sample_rows, words_of
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 __all__ = ["read_bulk"]
 
 
+@checked
 def read_bulk(
     source: str | Path | AnnData | pd.DataFrame,
     *,

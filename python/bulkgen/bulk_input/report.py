@@ -67,12 +67,28 @@ class BulkReport:
     samples_left_out: tuple[str, ...]
 
     def to_dict(self) -> dict[str, object]:
-        """Return the report as plain values, for JSON."""
+        """Return the report as plain values, for JSON.
+
+        Returns
+        -------
+        dict
+            Name of the attribute → its value.
+        """
         return asdict(self)
 
 
 def bulk_report(adata: AnnData) -> BulkReport:
     """Return the report of bulk samples, or of profiles that were made from them.
+
+    Parameters
+    ----------
+    adata
+        Samples or profiles x genes.
+
+    Returns
+    -------
+    BulkReport
+        What was found and done when the samples were read.
 
     Raises
     ------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import shlex
 import sys
@@ -43,6 +44,7 @@ COMMANDS = (
     "fit",
     "synthesize",
     "tokenize",
+    "publish",
     "finetune",
     "evaluate",
     "benchmark",
@@ -97,8 +99,13 @@ def main() -> None:
     """
     from bulkgen.errors import BulkgenError, StoppedError
 
+    # torch's threads else wait in loops for what others still compute: on processors that are shared, twice the time
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     warnings.showwarning = _show_warning
     sys.unraisablehook = _show_unraisable
+    to_terminal = logging.StreamHandler()
+    to_terminal.setFormatter(logging.Formatter("bulkgen: %(message)s"))
+    logging.getLogger("bulkgen").addHandler(to_terminal)
     try:
         app(prog_name="bulkgen")
     except StoppedError as stopped:
@@ -106,7 +113,14 @@ def main() -> None:
     except (BulkgenError, ValueError, TypeError, ImportError, OSError, MemoryError) as error:
         if os.environ.get("BULKGEN_DEBUG"):
             raise
-        _fail(str(error) or type(error).__name__, code=1)
+        _fail(_said(error), code=1)
+
+
+def _said(error: Exception) -> str:
+    """Return what an error says, without the number that Python puts before what the system says."""
+    if isinstance(error, OSError) and error.strerror and error.filename:
+        return f"{error.filename}: {error.strerror}"
+    return str(error) or type(error).__name__
 
 
 def _command_to_go_on() -> str:

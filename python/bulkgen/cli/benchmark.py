@@ -207,10 +207,12 @@ def _sizes(text: str) -> list[Any]:
 
 
 def _where(cells: AnnData, conditions: list[str]) -> AnnData:
+    from bulkgen.label_columns import no_such_column
+
     for condition in conditions:
         column, equals, value = condition.partition("=")
         if column not in cells.obs:
-            raise typer.BadParameter(f"obs has no column {column!r}", param_hint="--where")
+            raise typer.BadParameter(no_such_column(cells.obs.columns, column), param_hint="--where")
         values = cells.obs[column].astype(str)
         kept = (values == (value if equals else "True")).to_numpy()
         if not kept.any():

@@ -93,4 +93,8 @@ def bulk(
         printed["versions_stripped"] = f"{report.versions_stripped:,} ids"
     if report.ids_summed:
         printed["ids_added"] = f"{report.ids_summed:,} (several ids of one gene)"
-    print_result(printed | {"unit": unit.value, "written": str(out)}, as_json=False)
+    print_result(
+        printed | {"unit": unit.value, "out": str(out)},
+        as_json=False,
+        then=("synthesize", out, "--reference", "CELLS", "-o", out.with_name(f"{out.stem}_cells.h5ad")),
+    )

@@ -82,12 +82,12 @@ def _topics(found: Diagnosis) -> Iterator[tuple[str, list[tuple[str, str]]]]:
     ]
     yield "known answer", answered
     quota = "no quota" if found.cpu_quota is None else f"a quota of {found.cpu_quota:g}"
-    yield "threads", [(f"{found.threads or '-'}", f"in use; {found.threads_available} CPUs to run on, {quota}")]
+    yield "threads", [(f"{found.threads or '-'}", f"in use; {found.threads_available} CPUs to use, {quota}")]
     if found.memory is not None:
         yield "memory", [(size_text(found.memory), "available")]
     right = sum(package.serves for package in found.packages)
     yield "packages", [(f"{right} of {len(found.packages)}", "as needed")]
-    yield "extras", [_extra(name, packages) for name, packages in found.extras.items() if name != "all"]
+    yield "extras", [_extra(name, packages) for name, packages in found.extras.items()]
     yield "CUDA", [(name, "") for name in found.cuda] or [(_ABSENT, escape(found.no_cuda))]
     yield (
         "vocabulary",

@@ -68,7 +68,7 @@ def evaluate(
     print_scores(scores)
     for path in (out, predictions):
         if path is not None:
-            typer.echo(f"written to {path}")
+            print_result({"out": path}, as_json=False)
 
 
 def print_scores(scores: Scores) -> None:

@@ -19,6 +19,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "bulkgen synthesize --fitted fit.h5ad -n 500 --tokens -o cells.dataset",
     ),
     "tokenize": ("bulkgen tokenize cells.h5ad --label treated_label -o cells.dataset",),
+    "publish": ("bulkgen publish cells.dataset --license cc-by-4.0 -o hub",),
     "finetune": (
         "bulkgen finetune cells.dataset --validation val.dataset --model tiny -o run",
         "bulkgen finetune --fitted fit.h5ad --n-cells 1000 --model linear -o run",

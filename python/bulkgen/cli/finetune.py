@@ -273,7 +273,7 @@ def finetune(
     if json_:
         print_result(_for_machines(result), as_json=True)
         return
-    print_result(_for_people(result), as_json=False)
+    print_result(_for_people(result), as_json=False, then=("evaluate", result.path, "TEST_TOKENS"))
     if result.validation is not None:
         typer.echo("\nvalidation, with the weights that are kept")
         print_scores(result.validation)
@@ -360,4 +360,4 @@ def _for_people(result: FinetuneResult) -> dict[str, object]:
         lines["kept_epoch"] = f"{facts['best_epoch']} of {len(result.history)}{stopped}"
     else:
         lines["iterations"] = f"{facts['iterations']}" + ("" if facts["converged"] else " (did not converge)")
-    return lines | {"seconds": facts["seconds"], "written": str(result.path)}
+    return lines | {"seconds": facts["seconds"], "out": str(result.path)}

@@ -54,4 +54,5 @@ def fit(
     print_result(
         {"method": fitted.method, "strata": len(fitted.strata), "genes": len(fitted.var), "out": str(out)},
         as_json=json_,
+        then=("synthesize", "--fitted", out, "-o", out.with_name(f"{out.stem}_cells.h5ad")),
     )

@@ -8,6 +8,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from bulkgen.cli.examples import EXAMPLES
+from bulkgen.parameters import wrong_parameters
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -44,6 +45,17 @@ HelpAll = Annotated[
 # the formatter and the context are Click's, which newer versions of Typer bring along under another name
 class Command(TyperCommand):
     """A command whose ``--help`` leaves out the options of other panels than the first; ``--help-all`` shows them."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:  # noqa: ANN401
+        """Read the arguments; what is wrong with one is said in our words where Typer leaves it to pydantic."""
+        try:
+            return super().parse_args(ctx, args)
+        except typer.BadParameter as wrong:
+            from pydantic import ValidationError
+
+            if isinstance(wrong.__cause__, ValidationError):
+                (wrong.message,) = wrong_parameters(wrong.__cause__).values()
+            raise
 
     def format_options(self, ctx: Any, formatter: Any) -> None:  # noqa: ANN401
         """Write the arguments and the options, in sections."""

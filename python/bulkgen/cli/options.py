@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 __all__ = [
     "By",
@@ -58,11 +59,17 @@ def split_columns(columns: str | None) -> list[str] | None:
     return [name.strip() for name in columns.split(",")] if columns else None
 
 
-def print_result(result: Mapping[str, object], *, as_json: bool) -> None:
-    """Print a result as JSON (one object, for machines) or as aligned `name  value` lines (for people)."""
+def print_result(result: Mapping[str, object], *, as_json: bool, then: Sequence[object] = ()) -> None:
+    """Print a result as JSON (one object, for machines) or as aligned `name  value` lines (for people).
+
+    People also read where the output is, and which command may come `then` (its words after ``bulkgen``).
+    """
     if as_json:
         typer.echo(json.dumps(result, default=str))
         return
-    width = max((len(name) for name in result), default=0)
-    for name, value in result.items():
-        typer.echo(f"{name.replace('_', ' '):<{width}}  {value}")
+    lines = {"written" if name == "out" else name.replace("_", " "): value for name, value in result.items()}
+    if then:
+        lines["next"] = shlex.join(["bulkgen", *map(str, then)])
+    width = max((len(name) for name in lines), default=0)
+    for name, value in lines.items():
+        typer.echo(f"{name:<{width}}  {value}")

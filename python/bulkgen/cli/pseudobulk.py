@@ -88,6 +88,7 @@ def pseudobulk(
             "out": str(out),
         },
         as_json=json_,
+        then=("tokenize", out, "--label", by[0], "-o", out.with_suffix(".dataset")),
     )
     if strategy is not StrategyName.sum and not round_ and not thin:
         typer.echo(

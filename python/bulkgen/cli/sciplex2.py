@@ -59,4 +59,5 @@ def clean_sciplex2(
         for axis, step, left, removed in table.to_numpy().tolist()
     }
     listed = ", ".join(f"{label} {n:,}" for label, n in labels.items())
-    print_result({**steps, "labels": listed, "written": out}, as_json=False)
+    then = ("split", out, "--label", "treated_label", "--out", out.with_name(f"{out.stem}_split"))
+    print_result({**steps, "labels": listed, "out": out}, as_json=False, then=then)

@@ -73,10 +73,8 @@ def shard_job(dask: str | None) -> Iterator[None]:
     """Let SIGTERM wait for the shard in flight, say on an interrupt how to go on, and show what the job will take."""
     from bulkgen.io.executors import dask_scheduler, finish_on_sigterm
 
-    log, to_terminal = logging.getLogger("bulkgen"), logging.StreamHandler()
-    to_terminal.setFormatter(logging.Formatter("bulkgen: %(message)s"))
+    log = logging.getLogger("bulkgen")
     level = log.level
-    log.addHandler(to_terminal)
     log.setLevel(logging.INFO)
     try:
         with dask_scheduler(dask), finish_on_sigterm():
@@ -85,4 +83,3 @@ def shard_job(dask: str | None) -> Iterator[None]:
         raise KeyboardInterrupt("shards that are done stay, go on with --resume") from None
     finally:
         log.setLevel(level)
-        log.removeHandler(to_terminal)

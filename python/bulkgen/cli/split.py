@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Annotated
 
@@ -67,9 +67,12 @@ def split(
     }
     indices = {part: result.indices[part].tolist() for part in paths}
     provenance = {name: value for name, value in result.test.uns["bulkgen_split"].items() if name != "part"}
+    made = not out.exists()
     out.mkdir(parents=True, exist_ok=True)
     # all parts or none: test cells of one split and training cells of another could be the same cells
     with ExitStack() as stack:
+        if made:
+            stack.callback(_remove_empty, out)
         manifest = stack.enter_context(atomic_file(record, overwrite=overwrite))
         for part, path in paths.items():
             write(getattr(result, part), stack.enter_context(atomic_file(path, overwrite=overwrite)), overwrite=True)
@@ -90,6 +93,18 @@ def split(
         table.add_row(str(name), *(str(row[part]) for part in paths))
     table.add_row("all", *(str(result.indices[part].size) for part in paths), style="bold")
     Console(width=80).print(table)
+    if len(result.summary()) == 1:
+        typer.echo(f"note: {label!r} has one label only, so there is nothing to predict", err=True)
     if dropped:
         typer.echo(f"{dropped} cells without a label were left out")
-    typer.echo(f"written to {out}: {', '.join(path.name for path in paths.values())}, {record.name}")
+    print_result(
+        {"out": f"{out}: {', '.join(path.name for path in (*paths.values(), record))}"},
+        as_json=False,
+        then=("pseudobulk", paths["train"], "--by", label, "-o", out / "pseudobulk.h5ad"),
+    )
+
+
+def _remove_empty(folder: Path) -> None:
+    """Remove a folder in which nothing was left, for example on a full disk."""
+    with suppress(OSError):
+        folder.rmdir()

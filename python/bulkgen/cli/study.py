@@ -60,7 +60,10 @@ def run(
     no_report: Annotated[bool, typer.Option("--no-report", help="Leave the report out.")] = False,
     json_: Json = False,
 ) -> None:
-    """Run what is missing of a study; stop it at any time, the same command goes on."""
+    """Run what is missing of a study.
+
+    It may be stopped at any time; the same command goes on.
+    """
     overrides = dict(map(_read_setting, settings or []))
     if seeds is not None:
         overrides["seeds"] = _numbers(seeds, "--seeds")

@@ -13,10 +13,15 @@ if TYPE_CHECKING:
 
 __all__ = ["print_tokens"]
 
+#: Labels that are listed.
+_MOST_LABELS = 12
+
 
 def print_tokens(tokens: TokenDataset, out: Path, *, as_json: bool) -> None:
     """Print what a token data set holds and where it is."""
-    print_result(_for_machines(tokens, out) if as_json else _for_people(tokens, out), as_json=as_json)
+    result = _for_machines(tokens, out) if as_json else _for_people(tokens, out)
+    then = () if tokens.label is None else ("finetune", out, "-o", out.with_suffix(".run"))
+    print_result(result, as_json=as_json, then=then)
 
 
 def _for_machines(tokens: TokenDataset, out: Path) -> dict[str, object]:
@@ -51,5 +56,7 @@ def _for_people(tokens: TokenDataset, out: Path) -> dict[str, object]:
     if summary.genes_collapsed:
         result["columns_added"] = f"{summary.genes_collapsed:,} (several columns of one gene)"
     if tokens.label is not None:
-        result["label"] = f"{tokens.label}: {', '.join(tokens.label_names)}"
-    return result | {"written": str(out)}
+        names = tokens.label_names
+        more = f" and {len(names) - _MOST_LABELS} more" if len(names) > _MOST_LABELS else ""
+        result["label"] = f"{tokens.label}: {', '.join(names[:_MOST_LABELS])}{more}"
+    return result | {"out": str(out)}

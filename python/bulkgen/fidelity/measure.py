@@ -99,7 +99,7 @@ def measure(space: Space, synthetic: Cells, *, groups: Collection[MetricGroup] |
             values = {label: found[metric.name] for label, found in classes.items()}
             rows += [_row(metric, label, value) for label, value in values.items()]
             rows.append(_macro(metric, values))
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows, columns=_Row._fields)
 
 
 class _Row(NamedTuple):

@@ -10,10 +10,13 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import pandas as pd
 
+from bulkgen.arguments import checked
+from bulkgen.display import with_table
 from bulkgen.fidelity.measure import MACRO
 from bulkgen.fidelity.methods import BASELINE, CEILING, FLOOR
 from bulkgen.fidelity.metrics import METRICS
 from bulkgen.io import atomic_directory
+from bulkgen.json_format import JsonFormat
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -32,13 +35,12 @@ FEW_CELLS_COLUMNS = ("seed", "size", "all", "synthetic", "weight", "balanced_acc
 #: A smaller difference of balanced accuracy between real cells and the truncated Gaussian is no gap to close.
 _LEAST_GAP = 0.02
 
-_FORMAT = "bulkgen-benchmark"
-_FORMAT_VERSION = 1
+_FORMAT = JsonFormat("bulkgen-benchmark", 1, what="the settings of a benchmark", remedy="run the benchmark again")
 _SETTINGS = "settings.json"
 _TABLES = ("results", "few_cells", "genes", "projection")
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class BenchmarkResults:
     """What a benchmark found.
 
@@ -64,6 +66,22 @@ class BenchmarkResults:
     few_cells: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=list(FEW_CELLS_COLUMNS)))
     genes: pd.DataFrame = field(default_factory=pd.DataFrame)
     projection: pd.DataFrame = field(default_factory=pd.DataFrame)
+
+    def __repr__(self) -> str:
+        said = self.not_measured
+        cells = "" if said is None else f"; {said['what'].upper()}"
+        failed = f"; {len(self.failures)} failed" if self.failures else ""
+        return (
+            f"BenchmarkResults({', '.join(self.methods)}; {self.results['metric'].nunique()} metrics, "
+            f"{self.seeds} seed{'s' if self.seeds > 1 else ''}{cells}{failed})"
+        )
+
+    def _repr_html_(self) -> str:
+        summary = self.summary()
+        of_all = summary[(summary["label"] == MACRO) & (summary["role"] != "majority")]
+        # a metric of utility is of a model
+        named = of_all.assign(metric=(of_all["metric"] + ", " + of_all["model"]).str.removesuffix(", "))
+        return with_table(self, named.pivot_table(index="metric", columns="method", values="mean", sort=False))
 
     @property
     def failures(self) -> list[dict[str, Any]]:
@@ -105,6 +123,7 @@ class BenchmarkResults:
         found = grouped.agg(mean="mean", sd="std", seeds="count").reset_index()
         return pd.DataFrame(found)
 
+    @checked
     def value(self, method: str, metric: str, *, model: str = "", label: str = MACRO) -> tuple[float, float]:
         """Return one number over the seeds.
 
@@ -137,6 +156,7 @@ class BenchmarkResults:
             return float("nan"), float("nan")
         return float(values.mean()), float(values.std(ddof=1)) if values.size > 1 else float("nan")
 
+    @checked
     def save(self, folder: str | Path, *, overwrite: bool = False) -> Path:
         """Write ``results.parquet`` and ``.csv``, ``summary.csv``, ``settings.json`` and the further tables.
 
@@ -166,13 +186,13 @@ class BenchmarkResults:
             self.summary().to_csv(temporary / "summary.csv", index=False)
             if len(self.few_cells):
                 self.few_cells.to_csv(temporary / "few_cells.csv", index=False)
-            head = {"format": _FORMAT, "version": _FORMAT_VERSION}
             # last, so that a folder with settings is a whole one
-            text = json.dumps({**head, **self.settings}, indent=2, default=_plain)
+            text = json.dumps({**_FORMAT.head, **self.settings}, indent=2, default=_plain)
             (temporary / _SETTINGS).write_text(text + "\n", encoding="utf-8")
         return Path(folder)
 
     @classmethod
+    @checked
     def load(cls, folder: str | Path) -> BenchmarkResults:
         """Read what :meth:`save` wrote.
 
@@ -195,19 +215,15 @@ class BenchmarkResults:
         place = Path(folder)
         if not place.is_dir():
             raise FileNotFoundError(f"there is no folder {place}; make one with: bulkgen benchmark")
-        try:
-            settings = json.loads((place / _SETTINGS).read_text(encoding="utf-8"))
-            known = settings.get("format") == _FORMAT and settings.get("version") == _FORMAT_VERSION
-        except (OSError, json.JSONDecodeError, AttributeError):
-            known = False
-        if not known:
-            raise ValueError(f"{place} holds no results of bulkgen benchmark (version {_FORMAT_VERSION})")
+        if not (place / _SETTINGS).is_file():
+            raise ValueError(f"{place} holds no results of bulkgen benchmark (no {_SETTINGS} in it)")
+        settings = _FORMAT.read(place / _SETTINGS)
         tables = {
             name: pd.read_parquet(place / f"{name}.parquet")
             for name in _TABLES
             if (place / f"{name}.parquet").is_file()
         }
-        settings = {name: value for name, value in settings.items() if name not in ("format", "version")}
+        settings = {name: value for name, value in settings.items() if name not in _FORMAT.head}
         return cls(settings=settings, **tables)
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from bulkgen.arguments import checked
 from bulkgen.fidelity.drawing import COST_NOTE, draw_cells, draw_with_cost, poisson_floor
 from bulkgen.fidelity.few_cells import FOLDS, WEIGHTS, Augmentation, Features, few_cells_curve
 from bulkgen.fidelity.measure import MACRO, check_groups
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
 __all__ = ["benchmark_generators"]
 
 
+@checked
 def benchmark_generators(
     real: AnnData,
     *,

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from bulkgen.arguments import checked
 from bulkgen.errors import GeneOverlapError
 from bulkgen.fidelity.drawing import DONOR, name_donors, poisson_floor
 from bulkgen.fidelity.measure import check_groups
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
 __all__ = ["score_cells"]
 
 
+@checked
 def score_cells(
     synthetic: AnnData,
     real: AnnData,

@@ -56,6 +56,18 @@ def cell_address(stratum: int, number: int) -> int:
     """Return the address of a cell in the random streams: 2^40 cells for each of 2^24 strata.
 
     A cell therefore does not depend on how many cells there are of other strata.
+
+    Parameters
+    ----------
+    stratum
+        Number of the stratum, below 2^24.
+    number
+        Number of the cell within it, below 2^40.
+
+    Returns
+    -------
+    int
+        The address, as kernels take it.
     """
     return stratum << 40 | number
 
@@ -97,9 +109,19 @@ class Bulk:
         return profile_of(self.counts)
 
     def mean(self, reference: Reference) -> Float64Array:
-        """Return the mean counts per cell, shape (n_strata, n_genes).
+        """Return the mean counts per cell.
 
         A profile without a number of cells is scaled to the mean library size of all reference cells.
+
+        Parameters
+        ----------
+        reference
+            The reference cells.
+
+        Returns
+        -------
+        numpy.ndarray
+            Shape (n_strata, n_genes), float64.
         """
         total = self.counts.sum(axis=1)
         typical = reference.library_sizes.mean() if reference.library_sizes.size else 0.0
@@ -110,6 +132,11 @@ class Bulk:
 
     def require_counts(self, why: str) -> None:
         """Refuse transcripts per million, which say nothing of how many molecules were counted.
+
+        Parameters
+        ----------
+        why
+            What needs counts, as the middle of a sentence: "thinning keeps molecules".
 
         Raises
         ------
@@ -181,11 +208,33 @@ class Reference:
         return library_sizes(self.counts)
 
     def rows(self, strata: Sequence[int] | Int64Array) -> Int64Array:
-        """Return the cells of some strata, ascending."""
+        """Return the cells of some strata.
+
+        Parameters
+        ----------
+        strata
+            Numbers of the strata.
+
+        Returns
+        -------
+        numpy.ndarray
+            Their rows of `counts`, ascending; int64.
+        """
         return np.flatnonzero(np.isin(self.codes, strata))
 
     def numbers(self, rows: Int64Array) -> Int64Array:
-        """Return the numbers of cells among all that there are."""
+        """Return the numbers of cells among all that there are.
+
+        Parameters
+        ----------
+        rows
+            Rows of `counts`.
+
+        Returns
+        -------
+        numpy.ndarray
+            Their rows in the reference as it was given, int64; shape of `rows`.
+        """
         return rows if self.sampled is None else self.sampled.rows[rows]
 
 
@@ -223,7 +272,22 @@ class FittedGenerator(ABC):
     def sample_segments(
         self, segments: Sequence[tuple[int, int, int]], *, n_genes: int, key: int, threads: int | None
     ) -> Float32Array | sp.csr_matrix:
-        """Draw cells of several strata, one after the other: stratum, first cell and number of cells of each."""
+        """Draw cells of several strata, one after the other.
+
+        Parameters
+        ----------
+        segments
+            Stratum, first cell and number of cells of each.
+        n_genes
+            Number of genes.
+        key, threads
+            As in :meth:`sample`.
+
+        Returns
+        -------
+        numpy.ndarray or scipy.sparse.csr_matrix
+            Cells x genes, float32.
+        """
         blocks = [
             self.sample(stratum, number, key=key, first_cell=first, threads=threads)
             for stratum, first, number in segments
@@ -277,17 +341,38 @@ class FittedGenerator(ABC):
         ----------
         stratum, n_cells, key, first_cell
             As in :meth:`sample`.
+
+        Returns
+        -------
+        dict
+            Name of the column → its values, shape (n_cells,); empty where nothing is known.
         """
         return {}
 
     def state(self) -> State:
-        """Return everything that was learned, as nested dictionaries of arrays, numbers and text."""
+        """Return everything that was learned.
+
+        Returns
+        -------
+        dict
+            Nested dictionaries of arrays, numbers and text; :meth:`from_state` gives the fitted generator back.
+        """
         state: State = to_state(self)
         return state
 
     @classmethod
     def from_state(cls, state: State) -> Self:
         """Rebuild a fitted generator.
+
+        Parameters
+        ----------
+        state
+            What :meth:`state` returned.
+
+        Returns
+        -------
+        FittedGenerator
+            One of this class.
 
         Raises
         ------
@@ -302,7 +387,15 @@ class DenseGenerator(FittedGenerator):
 
     @abstractmethod
     def fill(self, stratum: int, out: Float32Array, *, key: int, first_cell: int, threads: int | None) -> None:
-        """Fill `out` (cells x genes) with cells ``first_cell, first_cell + 1, …`` of a stratum."""
+        """Fill a matrix with cells ``first_cell, first_cell + 1, …`` of a stratum.
+
+        Parameters
+        ----------
+        stratum, key, first_cell, threads
+            As in :meth:`FittedGenerator.sample`.
+        out
+            Cells x genes, float32, contiguous; whatever is in it is overwritten.
+        """
 
     @property
     @abstractmethod
@@ -332,9 +425,19 @@ class SparseGenerator(FittedGenerator):
 
     @abstractmethod
     def draw_rows(self, stratum: int, rows: Rows, *, key: int, first_cell: int) -> int:
-        """Draw as many cells of a stratum as `rows` has room for, in one thread; return how many.
+        """Draw as many cells of a stratum as there is room for, in one thread.
 
-        Room for as many values as there are genes suffices for one cell.
+        Parameters
+        ----------
+        stratum, key, first_cell
+            As in :meth:`FittedGenerator.sample`.
+        rows
+            Room for compressed rows. Room for as many values as there are genes suffices for one cell.
+
+        Returns
+        -------
+        int
+            Cells that were drawn, at least one.
         """
 
     @property
@@ -428,11 +531,34 @@ class Generator(BaseModel):
     from_cells: ClassVar[bool] = False
 
     def reference_columns(self, grouping: Sequence[str]) -> list[str]:
-        """Return the columns of ``obs`` that tell strata of the reference apart: those of the bulk, as a rule."""
+        """Return the columns of ``obs`` that tell strata of the reference apart: those of the bulk, as a rule.
+
+        Parameters
+        ----------
+        grouping
+            Columns that the profiles were grouped by.
+
+        Returns
+        -------
+        list of str
+            Columns that the reference must have.
+        """
         return list(grouping)
 
     def fit(self, bulk: Bulk, reference: Reference) -> FittedGenerator:
         """Learn what is needed to draw cells of the bulk's strata.
+
+        Parameters
+        ----------
+        bulk
+            Profiles, strata x genes.
+        reference
+            Reference cells on the same genes; may have none.
+
+        Returns
+        -------
+        FittedGenerator
+            One of `fitted_type`.
 
         Raises
         ------

@@ -85,8 +85,9 @@ class DonorShift(LearnsFromControls):
         ``shared``: cells of the same number have the same donor in every stratum. ``disjoint``: every stratum has
         donors of its own, so that no two classes hold versions of one cell.
     renoise
-        Share of each donor's molecules that is drawn anew, in every stratum and the control alike: copies cannot be
-        memorised, and the noise of the generator is no cue to the class.
+        Share of each donor's molecules that is drawn anew, in every stratum and the control alike, so that the noise
+        of the generator is no cue to the class. Cells move away from their donors; at 0.2 nearly all can still be led
+        back to them.
     heterogeneity
         How unevenly cells respond, from 0 (alike) to 1: a cell is moved by r^w, w ~ Beta(2 / heterogeneity − 1, 1),
         of mean 1 − heterogeneity / 2 and uniform at 1; r is set so that the mean over cells stays the bulk's.
@@ -104,7 +105,9 @@ class DonorShift(LearnsFromControls):
     def fit(self, bulk: Bulk, reference: Reference) -> FittedDonorShift:
         """Estimate how each stratum differs from its control, and keep the control cells as donors."""
         if self.control is None:
-            raise ValueError("donor_shift needs control=, the label of the cells that others are made from")
+            raise ValueError(
+                "donor_shift needs control=, the label of the cells that others are made from (--set control=LABEL)"
+            )
         learned = self.cells_of(bulk, reference)
         groups = list({id(cells): cells for cells in learned}.values())
         first = dict(zip(map(id, groups), np.cumsum([0, *(cells.rows.size for cells in groups)]), strict=False))

@@ -9,9 +9,9 @@ import numpy as np
 import scipy.sparse as sp
 from pydantic import Field
 
-from bulkgen.aggregate import group_sums
 from bulkgen.generators.base import Bulk, FittedGenerator, Generator, Reference, cell_address
 from bulkgen.generators.control import same_stratum
+from bulkgen.group_sums import group_sums
 from bulkgen.io import library_sizes
 from bulkgen.kernels.sampling import thin_matrix
 from bulkgen.rng import Purpose

@@ -49,12 +49,30 @@ _BUILT_IN = {
 
 
 def generator_names() -> tuple[str, ...]:
-    """Return the names that ``synthesize(method=...)`` takes, those of other packages last."""
+    """Return the names that ``synthesize(method=...)`` takes.
+
+    Returns
+    -------
+    tuple of str
+        Those of other packages last.
+    """
     return (*_BUILT_IN, *_third_party())
 
 
 def make_generator(name: str, parameters: Mapping[str, object]) -> Generator:
     """Build a generator from its name and parameters.
+
+    Parameters
+    ----------
+    name
+        One of :func:`generator_names`.
+    parameters
+        Values of its fields; those left out have their defaults.
+
+    Returns
+    -------
+    Generator
+        The generator, not fitted.
 
     Raises
     ------
@@ -79,6 +97,16 @@ def make_generator(name: str, parameters: Mapping[str, object]) -> Generator:
 
 def generator_class(name: str) -> type[Generator]:
     """Return the class of a generator.
+
+    Parameters
+    ----------
+    name
+        One of :func:`generator_names`.
+
+    Returns
+    -------
+    type
+        A subclass of :class:`Generator`.
 
     Raises
     ------

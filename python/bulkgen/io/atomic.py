@@ -37,6 +37,8 @@ def check_output(path: str | Path, *, overwrite: bool) -> Path:
 
     Raises
     ------
+    ValueError
+        If `path` ends in no name.
     OutputExistsError
         If `path` exists and `overwrite` is false.
     FileNotFoundError
@@ -45,6 +47,9 @@ def check_output(path: str | Path, *, overwrite: bool) -> Path:
         If it cannot be written to.
     """
     path = Path(path)
+    # "", "." and ".." are folders at work, which nothing may take the place of
+    if path.name in ("", ".."):
+        raise ValueError(f"the output {str(path)!r} has no name of its own; name a file or folder in it")
     # a link to nothing, too
     if os.path.lexists(path) and not overwrite:
         raise OutputExistsError(f"{path} exists; choose another output or pass overwrite=True (--overwrite)")

@@ -17,11 +17,12 @@ from filelock import FileLock, Timeout
 
 from bulkgen.errors import CountsError, InvalidCsrError
 from bulkgen.io.cell_store import CellStore
-from bulkgen.io.count_rows import BLOCK_ENTRIES, StoredRows
+from bulkgen.io.count_rows import BLOCK_ENTRIES
 from bulkgen.io.executors import active_executor, map_units
 from bulkgen.io.full_disk import full_disk_named
 from bulkgen.io.provenance import PIECE, ContentDigest
 from bulkgen.io.spill import place_with_room
+from bulkgen.io.stored_rows import StoredRows
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator

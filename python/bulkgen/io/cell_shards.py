@@ -10,11 +10,13 @@ import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 
+from bulkgen.arguments import checked
 from bulkgen.errors import MissingExtraError
 from bulkgen.io.h5ad import write
 from bulkgen.io.shards import MANIFEST_FILE, ShardFolder, size_of
 from bulkgen.io.storage import check_storage
 from bulkgen.io.writing import new_hdf5
+from bulkgen.json_format import JsonFormat
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -25,8 +27,12 @@ if TYPE_CHECKING:
 
 __all__ = ["manifest_text", "open_shards", "write_cell_shard"]
 
-_FORMAT = "bulkgen-cells"
-_FORMAT_VERSION = 1
+_FORMAT = JsonFormat(
+    "bulkgen-cells",
+    1,
+    what="a manifest of cells (tokens are opened by bulkgen.TokenDataset.load)",
+    remedy="mend it with resume=True (--resume)",
+)
 #: Bytes of a block of rows that is read at once.
 _BLOCK_BYTES = 2**26
 
@@ -64,8 +70,7 @@ def manifest_text(
 ) -> str:
     """Return the text of the manifest of all shards, in their order; `version` is that of bulkgen."""
     manifest = {
-        "format": _FORMAT,
-        "version": _FORMAT_VERSION,
+        **_FORMAT.head,
         "bulkgen": version,
         "rows": sum(record.rows for record in records),
         "genes": records[0].facts["genes"],
@@ -78,6 +83,7 @@ def manifest_text(
     return json.dumps(manifest, indent=2, allow_nan=False) + "\n"
 
 
+@checked
 def open_shards(path: str | Path) -> ad.AnnData:
     """Open the shards of cells in a folder as one AnnData.
 
@@ -141,17 +147,7 @@ def open_shards(path: str | Path) -> ad.AnnData:
 def _manifest(folder: ShardFolder) -> dict[str, Any]:
     place = folder.path / MANIFEST_FILE
     folder.check_complete()
-    try:
-        manifest = json.loads(place.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f"{place} is damaged ({error}); mend it with resume=True (--resume)") from error
-    if not isinstance(manifest, dict) or manifest.get("format") != _FORMAT:
-        raise ValueError(f"{folder.path} holds no cells ({MANIFEST_FILE} says so); tokens: bulkgen.TokenDataset.load")
-    if manifest.get("version") != _FORMAT_VERSION:
-        raise ValueError(
-            f"{place} has version {manifest.get('version')!r:.40}; this bulkgen reads {_FORMAT_VERSION}: "
-            f"pip install --upgrade bulkgen"
-        )
+    manifest = _FORMAT.read(place)
     try:
         numbers = [manifest[name] for name in ("rows", "genes", "stored")]
         numbers += [shard[name] for shard in manifest["shards"] for name in ("rows", "bytes")]
@@ -160,9 +156,9 @@ def _manifest(folder: ShardFolder) -> dict[str, Any]:
         whole &= len(names) == len(plan) and names == [plan.name(number) for number in range(len(plan))]
         whole &= type(manifest["sparse"]) is bool
     except (KeyError, TypeError) as error:
-        raise ValueError(f"{place} is damaged ({error!r:.80}); mend it with resume=True (--resume)") from error
+        raise _FORMAT.damaged(place, f"{error!r:.80}") from error
     if not whole:
-        raise ValueError(f"{place} is damaged: it is no manifest of these shards; mend it with resume=True (--resume)")
+        raise _FORMAT.damaged(place, "it is no manifest of these shards")
     return manifest
 
 

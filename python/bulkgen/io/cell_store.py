@@ -13,13 +13,17 @@ import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 
+from bulkgen.arguments import checked
 from bulkgen.errors import CountsError
+from bulkgen.io.cell_files import check_cell_file, check_cell_names, no_such_layer, unreadable
 from bulkgen.io.checks import compressed_counts
-from bulkgen.io.count_rows import CountRows, LazyRows, MatrixRows, SelectedRows, StoredRows, open_group
+from bulkgen.io.count_rows import CountRows, MatrixRows, SelectedRows
 from bulkgen.io.hdf5_chunks import check_filters
+from bulkgen.io.lazy_rows import LazyRows
 from bulkgen.io.provenance import ContentDigest
 from bulkgen.io.resources import available_memory, size_text
 from bulkgen.io.storage import check_storage
+from bulkgen.io.stored_rows import StoredRows, open_group
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Mapping, Sequence
@@ -36,7 +40,7 @@ Cells: TypeAlias = "ad.AnnData | CellStore | str | Path"
 _SHARE_OF_MEMORY = 0.5
 
 
-@dataclass
+@dataclass(repr=False)
 class CellStore:
     """Cells whose annotation is in memory, and whose counts may be on disk.
 
@@ -58,6 +62,10 @@ class CellStore:
     X: CountMatrix | None = None
     stored: CountRows | None = None
     _hash: str | None = None
+
+    def __repr__(self) -> str:
+        place = "in memory" if self.stored is None else "read by rows"
+        return f"CellStore({self.n_obs:,} cells × {self.n_vars:,} genes, {place}; obs: {', '.join(self.obs.columns)})"
 
     @cached_property
     def counts(self) -> CountRows:
@@ -225,6 +233,7 @@ class CellStore:
         return CellStore(self.obs, self.var.iloc[columns], self.uns, X, stored)
 
 
+@checked
 def open_cells(cells: Cells, *, layer: str | None = None) -> CellStore:
     """Open cells from memory or disk; nothing of their counts is read yet.
 
@@ -262,7 +271,7 @@ def open_cells(cells: Cells, *, layer: str | None = None) -> CellStore:
     if isinstance(cells, str | Path):
         return _opened(Path(cells), layer)
     if layer is not None and layer not in cells.layers:
-        raise ValueError(f"adata has no layer {layer!r}; {_listed(cells.layers)}")
+        raise ValueError(no_such_layer("adata", layer, cells.layers, raw=getattr(cells, "raw", None) is not None))
     X = cells.X if layer is None else cells.layers[layer]
     if X is None:
         raise CountsError("adata has no matrix X; put the counts there, for example adata.X = adata.layers['counts']")
@@ -270,10 +279,6 @@ def open_cells(cells: Cells, *, layer: str | None = None) -> CellStore:
     if isinstance(X, np.ndarray) or sp.issparse(X):
         return CellStore(obs, var, cells.uns, X)
     return CellStore(obs, var, cells.uns, *_rows_of(X))
-
-
-def _listed(layers: Iterable[str]) -> str:
-    return f"layers: {', '.join(map(repr, layers)) or 'none'}"
 
 
 def _in_memory(table: Any) -> pd.DataFrame:  # noqa: ANN401 - a data frame, or a lazy one
@@ -297,10 +302,7 @@ def _rows_of(X: Any) -> tuple[CountMatrix | None, CountRows | None]:  # noqa: AN
 
 
 def _opened(path: Path, layer: str | None) -> CellStore:
-    if not path.exists():
-        raise FileNotFoundError(f"there is no file {path}")
-    if path.suffix not in (".h5ad", ".h5", ".zarr"):
-        raise ValueError(f"{path} must end in .h5ad or .zarr; convert it with anndata first")
+    check_cell_file(path)
     group = "X" if layer is None else f"layers/{layer}"
     try:
         check_storage(path)
@@ -317,6 +319,7 @@ def _opened(path: Path, layer: str | None) -> CellStore:
             )
             annotation = ad.AnnData(obs=obs, var=var, uns=uns)
             layers = list(root["layers"].keys()) if "layers" in root else []
+            raw = "raw" in root
             present = layer in layers if layer is not None else "X" in root
             X = None
             if present:
@@ -331,17 +334,12 @@ def _opened(path: Path, layer: str | None) -> CellStore:
         raise
     # what anndata, h5py and zarr raise differs with what is wrong and with their version
     except Exception as error:
-        reason = next(iter(str(error).splitlines()), type(error).__name__)
-        raise OSError(f"{path} cannot be read as an AnnData ({path.suffix}): {reason}") from error
+        raise unreadable(path, error) from error
     if not present:
         if layer is None:
             raise CountsError(f"{path} has no matrix X; name a layer: layer='counts', --layer counts")
-        raise ValueError(f"{path} has no layer {layer!r}; {_listed(layers)}")
-    if not annotation.obs_names.is_unique:
-        twice = annotation.obs_names[annotation.obs_names.duplicated()][0]
-        raise ValueError(
-            f"cell names must be unique, but {twice!r} occurs more than once; mend with adata.obs_names_make_unique()"
-        )
+        raise ValueError(no_such_layer(path, layer, layers, raw=raw))
+    check_cell_names(annotation.obs_names)
     stored = StoredRows(path, group) if X is None else None
     shape = stored.shape if stored is not None else X.shape if X is not None else ()
     if shape != annotation.shape:

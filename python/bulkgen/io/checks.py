@@ -27,10 +27,9 @@ Names: TypeAlias = "Sequence[str] | pd.Index[str]"
 
 _KERNEL_TYPES = (np.float32, np.float64, np.int32, np.int64)
 _ENTRIES_WORTH_THREADS = 1 << 20
-_LOG_HINT = (
-    "; the matrix looks log-normalised: pass raw counts (often in a layer: bulkgen.read(path, layer='counts'), "
-    "--layer counts on the command line)"
-)
+_RAW = "pass raw counts, often a layer (bulkgen.read(path, layer='counts'), --layer counts) or adata.raw.to_adata()"
+_LOG_HINT = f"; the matrix looks log-normalised: {_RAW}"
+_SCALED_HINT = f"; if it is normalised (CPM), {_RAW}; expected counts (RSEM, salmon) are to be rounded first"
 
 
 def canonical_counts(
@@ -79,10 +78,10 @@ def canonical_counts(
     if report.not_finite >= 0:
         raise CountsError(f"counts must be finite, but {where(report.not_finite)}")
     if report.negative >= 0:
-        hint = "; the matrix looks scaled: pass raw counts" if report.fractional >= 0 else ""
+        hint = f"; the matrix looks scaled: {_RAW}" if report.fractional >= 0 else ""
         raise CountsError(f"counts must not be negative, but {where(report.negative)}{hint}")
     if require_integers and report.fractional >= 0:
-        hint = _LOG_HINT if report.largest < 30 else "; pass raw counts, or round them first"
+        hint = _LOG_HINT if report.largest < 30 else _SCALED_HINT
         raise CountsError(f"counts must be whole numbers, but {where(report.fractional)}{hint}")
     if report.unsorted_row >= 0:
         if not isinstance(X, np.ndarray) and X.format == "csr":

@@ -10,11 +10,13 @@ import queue
 import signal
 import sys
 import threading
+import time
 from contextlib import contextmanager, suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 
 from bulkgen.errors import MissingExtraError
+from bulkgen.io import waiting
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Sequence
@@ -94,6 +96,16 @@ class _OnDask:
     def submit(self, function: Callable[..., Any], /, *arguments: Any) -> _DaskFuture:  # noqa: ANN401
         # impure: what is asked for is done again, if a cluster that lives longer did it before
         return _DaskFuture(self._client.submit(function, *arguments, pure=False))
+
+    def has_workers(self) -> bool:
+        """Tell whether anyone can begin; a scheduler that does not answer is taken to have workers."""
+        try:
+            return self._client.status != "running" or bool(self._client.nthreads())
+        except OSError:
+            return True
+
+    def __str__(self) -> str:
+        return f"the Dask scheduler at {self._client.scheduler.address}"
 
 
 class _DaskFuture:
@@ -178,24 +190,29 @@ def map_units(
             yield number, outcome
         return
     ended: queue.SimpleQueue[int] = queue.SimpleQueue()
-    waiting: dict[int, Future[Result]] = {}
+    submitted: dict[int, Future[Result]] = {}
     try:
         for number, unit in enumerate(units):
-            waiting[number] = executor.submit(function, unit)
-            waiting[number].add_done_callback(partial(_put, ended, number))
-        stopping = False
-        while waiting:
+            submitted[number] = executor.submit(function, unit)
+            submitted[number].add_done_callback(partial(_put, ended, number))
+        stopping = told = False
+        ended_last = time.monotonic()
+        while submitted:
             if stop_asked() and not stopping:
                 stopping = True
-                for number in [number for number, future in waiting.items() if future.cancel()]:
-                    del waiting[number]
+                for number in [number for number, future in submitted.items() if future.cancel()]:
+                    del submitted[number]
                 continue
             try:
                 # a signal's handler runs between two waits
                 number = ended.get(timeout=0.5)
             except queue.Empty:
+                if not told and time.monotonic() > ended_last + waiting.PATIENCE:
+                    ended_last = time.monotonic()
+                    told = _said_without_workers(executor)
                 continue
-            future = waiting.pop(number, None)
+            ended_last = time.monotonic()
+            future = submitted.pop(number, None)
             if future is None:
                 continue
             try:
@@ -204,12 +221,20 @@ def map_units(
                 outcome = error
             yield number, outcome
     finally:
-        begun = [future for future in waiting.values() if not future.cancel()]
+        begun = [future for future in submitted.values() if not future.cancel()]
         for future in begun:
             try:
                 future.result()
             except Exception:  # noqa: S112 - nobody wants to know any more
                 continue
+
+
+def _said_without_workers(executor: Executor) -> bool:
+    """Say that nobody can begin, if that is so; tell whether it is."""
+    if not isinstance(executor, _OnDask) or executor.has_workers():
+        return False
+    waiting.say_waiting(f"{executor} has no workers yet; start some with: dask worker")
+    return True
 
 
 def _put(ended: queue.SimpleQueue[int], number: int, future: object) -> None:

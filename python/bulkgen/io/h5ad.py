@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Any, Literal
 import anndata as ad
 import numpy as np
 
+from bulkgen.arguments import checked
 from bulkgen.io.atomic import atomic_directory, atomic_file, check_output
+from bulkgen.io.cell_files import check_cell_file, check_cell_names, no_such_layer, unreadable
 from bulkgen.io.checks import canonical_counts
 from bulkgen.io.provenance import provenance_of
 from bulkgen.io.storage import check_storage
-from bulkgen.io.writing import new_hdf5, settled_zarr
+from bulkgen.io.writing import PACKED, PACKED_NUMBERS, new_hdf5, settled_zarr
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["check_anndata", "check_cells_output", "make_anndata", "read", "write"]
 
 
+@checked
 def read(
     path: str | Path,
     *,
@@ -64,10 +67,7 @@ def read(
         If `layer` does not exist (or is asked of a backed file), or cell names are not unique.
     """
     path = Path(path)
-    if not path.exists():
-        raise FileNotFoundError(f"there is no file {path}")
-    if path.suffix not in (".h5ad", ".h5", ".zarr"):
-        raise ValueError(f"{path} must end in .h5ad or .zarr; convert it with anndata first")
+    check_cell_file(path)
     if backed and path.suffix == ".zarr":
         raise ValueError("backed=True needs an .h5ad file, got a .zarr store")
     if backed and layer is not None:
@@ -80,12 +80,10 @@ def read(
             adata = ad.read_zarr(path) if path.suffix == ".zarr" else ad.read_h5ad(path, backed="r" if backed else None)
     # what anndata, h5py and zarr raise differs with what is wrong and with their version
     except Exception as error:
-        reason = next(iter(str(error).splitlines()), type(error).__name__)
-        raise OSError(f"{path} cannot be read as an AnnData ({path.suffix}): {reason}") from error
+        raise unreadable(path, error) from error
     if layer is not None:
         if layer not in adata.layers:
-            found = ", ".join(map(repr, adata.layers)) or "none"
-            raise ValueError(f"{path} has no layer {layer!r}; layers: {found}")
+            raise ValueError(no_such_layer(path, layer, adata.layers, raw=adata.raw is not None))
         adata.X = adata.layers[layer]
     if not backed:
         check_anndata(adata, counts=counts)
@@ -94,11 +92,7 @@ def read(
 
 def check_anndata(adata: ad.AnnData, *, counts: Literal["auto", "integer", "any"] = "auto") -> None:
     """Check an AnnData as :func:`read` does, and raise the same errors."""
-    if not adata.obs_names.is_unique:
-        twice = adata.obs_names[adata.obs_names.duplicated()][0]
-        raise ValueError(
-            f"cell names must be unique, but {twice!r} occurs more than once; mend with adata.obs_names_make_unique()"
-        )
+    check_cell_names(adata.obs_names)
     if adata.X is None:
         raise ValueError("the AnnData has no matrix X; name a layer: bulkgen.read(path, layer='counts')")
     integers = counts == "integer" or (counts == "auto" and provenance_of(adata) is None)
@@ -113,6 +107,7 @@ def check_cells_output(path: str | Path, *, overwrite: bool) -> Path:
     return check_output(path, overwrite=overwrite)
 
 
+@checked
 def write(adata: ad.AnnData, path: str | Path, *, overwrite: bool = False) -> None:
     """Write an AnnData to ``.h5ad`` or ``.zarr``; the output appears whole or not at all.
 
@@ -159,7 +154,7 @@ def _write_hdf5(adata: ad.AnnData, path: Path) -> None:
             return
         # strings lie elsewhere in the file, where HDF5 has no checksums
         checked = options["iospec"].encoding_type in _NUMBERS
-        write(group, name, part, dataset_kwargs={"compression": "lzf"} | ({"fletcher32": True} if checked else {}))
+        write(group, name, part, dataset_kwargs=PACKED_NUMBERS | {"fletcher32": True} if checked else PACKED)
 
     with new_hdf5(path) as file:
         ad.experimental.write_dispatched(file, "/", adata, callback=write_part)

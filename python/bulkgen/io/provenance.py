@@ -112,6 +112,21 @@ def content_hash(source: AnnData | CellStore) -> str:
     """XXH3-128 of the counts, cell names and gene names of cells, as 32 hexadecimal digits.
 
     The same counts stored otherwise (dense, other types) have another hash; where they are stored does not matter.
+
+    Parameters
+    ----------
+    source
+        Cells x genes, in memory, or a store of cells.
+
+    Returns
+    -------
+    str
+        The digits.
+
+    Raises
+    ------
+    TypeError
+        If the matrix of an AnnData is not in memory.
     """
     X = source.X
     if X is None and (stored := getattr(source, "stored_hash", None)) is not None:

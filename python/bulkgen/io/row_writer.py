@@ -13,7 +13,7 @@ import numpy as np
 from bulkgen.io.atomic import atomic_directory, atomic_file
 from bulkgen.io.h5ad import check_cells_output
 from bulkgen.io.hdf5_chunks import ColumnWriter
-from bulkgen.io.writing import new_hdf5, settled_zarr
+from bulkgen.io.writing import PACKED, PACKED_NUMBERS, new_hdf5, settled_zarr
 from bulkgen.kernels import resolve_threads
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ class RowWriter:
             if self._entries <= np.iinfo(np.int32).max:
                 # as SciPy has it
                 indptr = indptr.astype(np.int32)
-            ad.io.write_elem(root, "X/indptr", indptr, dataset_kwargs=self._compression())
+            ad.io.write_elem(root, "X/indptr", indptr, dataset_kwargs={} if self._zarr else PACKED_NUMBERS)
             matrix: dict[str, object] = {"encoding-type": "csr_matrix", "encoding-version": "0.1.0"}
             matrix["shape"] = [self._rows, self._n_columns]
             for part in ("data", "indices", "indptr"):
@@ -83,11 +83,8 @@ class RowWriter:
         parts = {"obs": annotation.obs, "var": annotation.var, "uns": dict(annotation.uns)}
         parts |= {name: {} for name in ("layers", "obsm", "varm", "obsp", "varp")}
         for name, part in parts.items():
-            ad.io.write_elem(root, name, part, dataset_kwargs=self._compression())
+            ad.io.write_elem(root, name, part, dataset_kwargs={} if self._zarr else PACKED)
         self._finished = True
-
-    def _compression(self) -> dict[str, object]:
-        return {} if self._zarr else {"compression": "lzf"}
 
     def _add(self, name: str, values: np.ndarray) -> None:
         """Extend an array of the stored entries."""
@@ -102,9 +99,7 @@ class RowWriter:
         if name not in self._root:
             chunk = _ZARR_CHUNK if self._zarr else _CHUNK
             across = values.shape[1:]
-            options: dict[str, Any] = self._compression()
-            if not self._zarr:
-                options["maxshape"] = (None, *across)
+            options: dict[str, Any] = {} if self._zarr else PACKED_NUMBERS | {"maxshape": (None, *across)}
             (self._root.create_array if self._zarr else self._root.create_dataset)(
                 name,
                 shape=(0, *across),

@@ -145,7 +145,12 @@ def read_sciplex2(path: str | Path, *, doses: Sequence[float] | None = None, con
 
 
 def qc_table(adata: AnnData) -> pd.DataFrame:
-    """Return what each step of quality control left, of an AnnData from :func:`bulkgen.io.read_sciplex2`.
+    """Return what each step of quality control left.
+
+    Parameters
+    ----------
+    adata
+        Cells x genes, from :func:`bulkgen.io.read_sciplex2`.
 
     Returns
     -------

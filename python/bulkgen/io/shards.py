@@ -27,6 +27,8 @@ from filelock import FileLock, Timeout
 from bulkgen.errors import OutputExistsError, ResumeError
 from bulkgen.io.atomic import atomic_directory, atomic_file, check_output, no_lost_interrupt, sync, sync_folder
 from bulkgen.io.full_disk import full_disk_named
+from bulkgen.io.waiting import held
+from bulkgen.json_format import JsonFormat
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -44,8 +46,7 @@ __all__ = [
 
 MANIFEST_FILE = "bulkgen.json"
 
-_FORMAT = "bulkgen-shards"
-_FORMAT_VERSION = 1
+_FORMAT = JsonFormat("bulkgen-shards", 1, what="a request for shards", remedy="make the shards in another folder")
 _REQUEST_FILE = "request.json"
 _WORK = ".work-"
 
@@ -192,13 +193,7 @@ class ShardFolder:
                     with atomic_directory(path / "request", within=work) as folder:
                         facts = dict(prepare(folder))
                         files = {item.name: sha256_of(item) for item in sorted(folder.iterdir())}
-                        content = {
-                            "format": _FORMAT,
-                            "version": _FORMAT_VERSION,
-                            "asked": asked,
-                            "facts": facts,
-                            "files": files,
-                        }
+                        content = {**_FORMAT.head, "asked": asked, "facts": facts, "files": files}
                         (folder / _REQUEST_FILE).write_text(_json(content), encoding="utf-8")
                 except BaseException:
                     shutil.rmtree(work)
@@ -227,27 +222,16 @@ class ShardFolder:
         place = path / "request" / _REQUEST_FILE
         if not place.is_file():
             raise FileNotFoundError(f"there are no shards of bulkgen at {path}; make some with: bulkgen synthesize")
-        try:
-            request = json.loads(place.read_text(encoding="utf-8"))
-        # what is nested without end, too
-        except (ValueError, RecursionError) as error:
-            raise ValueError(f"{place} is damaged ({error}); make the shards in another folder") from error
-        if not isinstance(request, dict) or request.get("format") != _FORMAT:
-            raise ValueError(f"{place} is not a request of bulkgen")
-        if request.get("version") != _FORMAT_VERSION:
-            raise ValueError(
-                f"{place} has version {request.get('version')!r:.40}; this bulkgen reads {_FORMAT_VERSION}: "
-                f"pip install --upgrade bulkgen"
-            )
+        request = _FORMAT.read(place)
         found = cls(path, request)
         try:
             asked, files, plan = request["asked"], request["files"], found.plan
             whole = isinstance(asked, dict) and isinstance(files, dict) and type(plan.rows) is int and plan.rows >= 1
             inside = re.fullmatch(r"\.\w+", plan.suffix) and all(Path(name).name == name for name in files)
         except (KeyError, TypeError, ValueError) as error:
-            raise ValueError(f"{place} is damaged ({error!r:.80}); make the shards in another folder") from error
+            raise _FORMAT.damaged(place, f"{error!r:.80}") from error
         if not whole or not inside:
-            raise ValueError(f"{place} is damaged: it is no request for shards; make the shards in another folder")
+            raise _FORMAT.damaged(place, "it is no request for shards")
         return found
 
     def _check_asked(self, asked: Mapping[str, object]) -> None:
@@ -373,7 +357,7 @@ class ShardFolder:
     @contextmanager
     def _lock(self) -> Iterator[None]:
         """Wait for, and hold, the right to change names: for moments, and while a folder is begun. Never twice."""
-        with FileLock(self.path / ".lock"):
+        with held(self.path / ".lock", by_others=f"another process is at work in {self.path}"):
             yield
 
     @contextmanager

@@ -12,7 +12,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-__all__ = ["new_hdf5", "settled_zarr"]
+__all__ = ["PACKED", "PACKED_NUMBERS", "new_hdf5", "settled_zarr"]
+
+#: How datasets of an HDF5 file are packed: by what every HDF5 library unpacks, which lzf, of h5py alone, is not.
+PACKED = {"compression": "gzip", "compression_opts": 1}
+#: Shuffled bytes are packed faster, and smaller.
+PACKED_NUMBERS = PACKED | {"shuffle": True}
 
 
 @contextmanager

@@ -22,7 +22,6 @@ __all__ = [
     "geometric",
     "geometric_sum",
     "invert_poisson",
-    "log_factorial",
     "log_gamma_variate",
     "log_series",
     "poisson",
@@ -34,7 +33,6 @@ _LN2_LOW = float.fromhex("0x1.cf79abc9e3b39p-40")
 _ROUND = 1.5 * 2.0**52
 _BIAS = np.uint64(1023)
 _MANTISSA_BITS = np.uint64(52)
-_HALF_LOG_TWO_PI = 0.91893853320467274178
 _TWO_PI = 6.283185307179586
 _TWO_32 = 2.0**32
 _MOST_COUNT = 2.0**53
@@ -107,14 +105,6 @@ def stirling_error(k):  # type: ignore[no-untyped-def]
         return _STIRLING[np.int64(k)]
     square = k * k
     return (1.0 / 12 - (1.0 / 360 - (1.0 / 1260 - (1.0 / 1680 - 1.0 / 1188 / square) / square) / square) / square) / k
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def log_factorial(k):  # type: ignore[no-untyped-def]
-    """Log k! of a whole k >= 0."""
-    if k < 2.0:
-        return 0.0
-    return ((k + 0.5) * log_positive(k) - k) + (_HALF_LOG_TWO_PI + stirling_error(k))
 
 
 @njit(cache=True, nogil=True, error_model="numpy")

@@ -5,13 +5,17 @@ There is no OpenMP (it collides with torch's) and no ``numba(parallel=True)`` (i
 
 from __future__ import annotations
 
+import math
 import os
 import sys
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
+
+from bulkgen.control_groups import cpu_quota
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -25,14 +29,21 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
+@cache
+def _granted_cpus() -> float | None:
+    """Return the quota of CPU time, looked up once: reading it takes as long as a small kernel."""
+    return cpu_quota()
+
+
 def available_threads() -> int:
-    """CPUs this process may use (affinity mask); 1 inside a PyTorch data-loader worker."""
+    """CPUs this process may use: its affinity mask, and its quota rounded up; 1 in a PyTorch data-loader worker."""
     torch_data = sys.modules.get("torch.utils.data")
     if torch_data is not None and torch_data.get_worker_info() is not None:
         return 1
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+    cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    # threads beyond the quota would use it up in a part of each period, and all wait for the rest
+    quota = _granted_cpus()
+    return cpus if quota is None else max(1, min(cpus, math.ceil(quota)))
 
 
 def resolve_threads(threads: int | None) -> int:

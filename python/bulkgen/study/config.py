@@ -20,6 +20,7 @@ from pydantic import (
     model_validator,
 )
 
+from bulkgen.arguments import checked
 from bulkgen.errors import StudyConfigError
 from bulkgen.fidelity.metrics import MetricGroup
 from bulkgen.generators.registry import make_generator
@@ -221,6 +222,7 @@ class StudyConfig(_Settings):
     benchmark: BenchmarkSettings | None = None
 
     @classmethod
+    @checked
     def from_toml(cls, path: str | Path, *, overrides: Mapping[str, object] | None = None) -> StudyConfig:
         """Read a study's file.
 
@@ -245,11 +247,12 @@ class StudyConfig(_Settings):
         path = Path(path)
         if not path.is_file():
             raise FileNotFoundError(f"there is no file {path}; the presets are {', '.join(preset_names())}")
-        table = _parsed(path.read_text(encoding="utf-8"), source=str(path))
+        table = _parsed(path.read_bytes(), source=str(path))
         _start_at(path.parent, table)
         return cls.from_dict(table, source=str(path), overrides=overrides)
 
     @classmethod
+    @checked
     def preset(cls, name: str, *, overrides: Mapping[str, object] | None = None) -> StudyConfig:
         """Return one of the studies that come with bulkgen.
 
@@ -272,9 +275,10 @@ class StudyConfig(_Settings):
             If an override does not fit.
         """
         source = f"the preset {name!r}"
-        return cls.from_dict(_parsed(preset_text(name), source=source), source=source, overrides=overrides)
+        return cls.from_dict(_parsed(preset_text(name).encode(), source=source), source=source, overrides=overrides)
 
     @classmethod
+    @checked
     def from_dict(
         cls,
         table: Mapping[str, object],
@@ -393,10 +397,10 @@ def preset_text(name: str) -> str:
     return (_PRESETS / f"{name}.toml").read_text(encoding="utf-8")
 
 
-def _parsed(text: str, *, source: str) -> dict[str, Any]:
+def _parsed(text: bytes, *, source: str) -> dict[str, Any]:
     try:
-        return tomllib.loads(text)
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        return tomllib.loads(text.decode())
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
         raise StudyConfigError(source, [f"it is no TOML: {error}"]) from error
 
 

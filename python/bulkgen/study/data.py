@@ -14,18 +14,17 @@ import pandas as pd
 import pyarrow as pa
 from pydantic import BaseModel, ConfigDict
 
-from bulkgen.datasets import SCIPLEX2_CITATION, sciplex2_twin
-from bulkgen.errors import LabelError
+from bulkgen.datasets import SCIPLEX2_CITATION
 from bulkgen.generators.registry import generator_package
-from bulkgen.io import canonical_counts, library_sizes, make_anndata, provenance_of, qc_table, read, read_sciplex2
+from bulkgen.io import canonical_counts, library_sizes, make_anndata, provenance_of, qc_table
 from bulkgen.rng import STREAM_VERSION
 from bulkgen.splits import split_benchmark
+from bulkgen.study.cells import study_cells
 from bulkgen.study.models import settled_model
 from bulkgen.study.run import RESULT_VERSION, RunContext
 from bulkgen.thinning import thin
 from bulkgen.tokens import Vocabulary, tokenize
 from bulkgen.tokens.encode import load_vocabulary
-from bulkgen.tokens.obs import CELL_ID, RESERVED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
@@ -246,9 +245,7 @@ class StudyData:
             If the settings do not fit the cells.
         """
         settings = config.data
-        cells, name = _read(settings)
-        _check_columns(cells, settings)
-        cells = _chosen(cells, settings)
+        cells, name = study_cells(settings)
         stratify_by = _stratify_by(cells, config)
         split = split_benchmark(
             cells,
@@ -410,17 +407,6 @@ def join_tokens(parts: Sequence[TokenDataset]) -> TokenDataset:
     return replace(parts[0], table=pa.concat_tables(tables, promote_options="permissive"))
 
 
-def _read(settings: DataSettings) -> tuple[AnnData, str]:
-    """Return the cells and what they are called."""
-    if settings.source == "sciplex2_twin":
-        doses = (0.0, 10.0) if settings.doses is None else settings.doses
-        return sciplex2_twin(settings.n_cells, doses=doses, rng=settings.rng), "simulated twin of sci-Plex2"
-    assert settings.path is not None
-    if settings.source == "sciplex2":
-        return read_sciplex2(settings.path), "sci-Plex2"
-    return read(settings.path), settings.path.stem
-
-
 def _origin(record: Mapping[str, Any]) -> Origin:
     """Say where cells are from by their provenance and that of what they were made from."""
     kinds = []
@@ -437,84 +423,6 @@ def _packages(config: StudyConfig) -> dict[str, str]:
     methods = dict.fromkeys(generator.method for generator in config.generators.values())
     found = {method: generator_package(method) for method in methods}
     return {method: package for method, package in found.items() if package is not None}
-
-
-def _check_columns(cells: AnnData, settings: DataSettings) -> None:
-    named = {"label": settings.label, "dose": settings.dose, **{f"where.{column}": column for column in settings.where}}
-    for key, column in named.items():
-        if column is not None and column not in cells.obs:
-            raise LabelError(
-                f"[data] {key}: obs has no column {column!r}; it has {', '.join(map(repr, cells.obs.columns))}"
-            )
-    if settings.label in (CELL_ID, *RESERVED):
-        raise LabelError(
-            f"[data] label: tokens have a column {settings.label!r} of their own; rename the one of obs, such as to "
-            f"{settings.label + '_label'!r}"
-        )
-    for names, what in ((cells.obs_names, "cell names"), (cells.var_names, "gene names")):
-        if not names.is_unique:
-            raise ValueError(f"{what} must be unique, but {names[names.duplicated()][0]!r} occurs more than once")
-
-
-def _chosen(cells: AnnData, settings: DataSettings) -> AnnData:
-    """Return the cells that the settings keep: labels as text, doses as numbers."""
-    obs = cells.obs
-    keep = np.ones(cells.n_obs, dtype=bool)
-    for column, wanted in settings.where.items():
-        values = [wanted] if isinstance(wanted, str | int | float) else list(wanted)
-        # a value read from TOML meets one read from a file: 10 is "10" is 10.0
-        keep &= _matches(obs[column], values)
-    doses = None
-    if settings.dose is not None:
-        doses = pd.to_numeric(obs[settings.dose].astype(str), errors="coerce").to_numpy(np.float64)
-        # the control has no dose where it says none
-        none = obs[settings.dose].isna().to_numpy() & (obs[settings.label].astype(str) == settings.control).to_numpy()
-        doses[none] = 0.0
-        bad = keep & np.isnan(doses)
-        if bad.any():
-            raise LabelError(
-                f"[data] dose: {int(bad.sum())} cells have no number in {settings.dose!r}, such as "
-                f"{str(obs[settings.dose][bad].iloc[0])!r}; only the control's may be missing, which is dose 0: give "
-                f"them one, or leave them out with where="
-            )
-        if settings.doses is not None:
-            keep &= np.isin(doses, settings.doses)
-    elif settings.doses is not None:
-        raise LabelError("[data] doses: name the column of doses too, dose=")
-    missing = int((keep & obs[settings.label].isna().to_numpy()).sum())
-    if missing:
-        raise LabelError(
-            f"[data] label: {missing} cells have no value in {settings.label!r}; leave them out with where="
-        )
-    if not keep.any():
-        raise LabelError(f"[data]: no cell is left of {cells.n_obs}; check where= and doses=")
-    counts = obs[settings.label].astype(str)[keep].value_counts()
-    rare = counts.index[counts < settings.min_cells]
-    if settings.control in rare:
-        raise LabelError(
-            f"[data] min_cells: the control {settings.control!r} has {counts[settings.control]} cells, fewer than "
-            f"{settings.min_cells}"
-        )
-    keep &= ~obs[settings.label].astype(str).isin(rare).to_numpy()
-    cells = cells[keep].copy()
-    cells.obs[settings.label] = pd.Categorical(cells.obs[settings.label].astype(str))
-    if doses is not None:
-        cells.obs[settings.dose] = doses[keep]
-    labels = list(cells.obs[settings.label].cat.categories)
-    if settings.control is not None and settings.control not in labels:
-        raise LabelError(f"[data] control: {settings.control!r} is not among the labels {', '.join(map(repr, labels))}")
-    if len(labels) < 2:
-        raise LabelError(f"[data] label: a study needs two labels or more, found {', '.join(map(repr, labels))}")
-    return cells
-
-
-def _matches(column: pd.Series, wanted: Sequence[object]) -> npt.NDArray[np.bool_]:
-    texts = column.astype(str)
-    found = texts.isin([str(value) for value in wanted]).to_numpy()
-    numbers = [float(value) for value in wanted if isinstance(value, int | float) and not isinstance(value, bool)]
-    if numbers:
-        found |= np.isin(pd.to_numeric(texts, errors="coerce").to_numpy(np.float64), numbers)
-    return np.asarray(found, dtype=bool)
 
 
 def _stratify_by(cells: AnnData, config: StudyConfig) -> list[str]:

@@ -15,6 +15,7 @@ from filelock import FileLock, Timeout
 
 from bulkgen.errors import StudyInUseError
 from bulkgen.io import atomic_file
+from bulkgen.json_format import JsonFormat
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -23,8 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = ["RunError", "RunRecord", "StudyFolder"]
 
-_FORMAT = "bulkgen-study-run"
-_FORMAT_VERSION = 1
+_FORMAT = JsonFormat("bulkgen-study-run", 1, what="the record of a run", remedy="run it again")
 
 
 class RunError(TypedDict):
@@ -212,12 +212,10 @@ class StudyFolder:
     def record(self, key: str) -> RunRecord | None:
         """Return the record of a run; ``None`` if there is none that can be read."""
         try:
-            found = json.loads((self.runs / f"{key}.json").read_text(encoding="utf-8"))
-        # damaged text is of many kinds: no JSON, no UTF-8, nested without end
-        except (FileNotFoundError, ValueError, RecursionError):
+            found = _FORMAT.read(self.runs / f"{key}.json")
+        except (FileNotFoundError, ValueError):
             return None
-        known = isinstance(found, dict) and (found.get("format"), found.get("version")) == (_FORMAT, _FORMAT_VERSION)
-        whole = known and found.get("key") == key and set(RunRecord.__annotations__) <= set(found)
+        whole = found.get("key") == key and set(RunRecord.__annotations__) <= set(found)
         return cast("RunRecord", found) if whole else None
 
     def write_record(
@@ -232,8 +230,7 @@ class StudyFolder:
     ) -> None:
         """Write what became of a run."""
         record = {
-            "format": _FORMAT,
-            "version": _FORMAT_VERSION,
+            **_FORMAT.head,
             "key": key,
             "run": run,
             "status": "failed" if result is None else "done",

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from bulkgen.arguments import checked
+from bulkgen.display import with_table
 from bulkgen.study.config import StudyConfig
 from bulkgen.study.data import DataFacts
 from bulkgen.study.folder import RunError, RunRecord, StudyFolder
@@ -36,7 +38,7 @@ _FIDELITY = (
 _TEXT = ("part", "problem", "series", "name", "model", "key", "status")
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class StudyResults:
     """What a study found so far.
 
@@ -61,7 +63,15 @@ class StudyResults:
     points: tuple[Point, ...]
     runs: Mapping[str, RunRecord]
 
+    def __repr__(self) -> str:
+        done = len(self.runs) - len(self.failed)
+        return f"StudyResults({self.folder}, runs: {done} done, {len(self.failed)} failed, {len(self.missing)} missing)"
+
+    def _repr_html_(self) -> str:
+        return with_table(self, self.progress().set_index("part"))
+
     @classmethod
+    @checked
     def load(cls, folder: str | Path) -> StudyResults:
         """Read the folder of a study, also while it runs.
 

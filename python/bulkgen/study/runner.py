@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
+from bulkgen.arguments import checked
 from bulkgen.errors import OutputExistsError, StudyConfigError
 from bulkgen.io.executors import active_executor, map_units
 from bulkgen.io.shards import check_share
@@ -66,6 +67,7 @@ class StudyEvent:
     seconds: float | None = None
 
 
+@checked
 def run_study(
     config: StudyConfig | str | Path,
     out: str | Path,

@@ -18,11 +18,13 @@ from typing import TYPE_CHECKING, cast
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 import xxhash
 
 from bulkgen.errors import VocabularyMismatchError
 from bulkgen.io.atomic import atomic_directory
 from bulkgen.io.shards import MANIFEST_FILE, ShardFolder
+from bulkgen.json_format import JsonFormat
 from bulkgen.tokens.dataset import TokenDataset
 from bulkgen.tokens.obs import RESERVED
 from bulkgen.tokens.summary import TokenizeSummary
@@ -38,6 +40,7 @@ __all__ = [
     "CLASS_COLUMN",
     "MANIFEST_FILE",
     "ROWS_PER_BATCH",
+    "SHARD_BYTES",
     "Layout",
     "bulkgen_version",
     "load_dataset",
@@ -54,8 +57,12 @@ ROWS_PER_BATCH = 1000
 #: A shard is closed when it has grown past this many bytes (the default of `datasets`).
 SHARD_BYTES = 500_000_000
 
-_FORMAT = "bulkgen-tokens"
-_FORMAT_VERSION = 1
+_FORMAT = JsonFormat(
+    "bulkgen-tokens",
+    1,
+    what="a manifest of tokens (cells are opened by bulkgen.open_shards)",
+    remedy="tokenize again",
+)
 
 
 def write_folder(
@@ -143,13 +150,22 @@ class Layout:
             features[CLASS_COLUMN] = {"names": list(self.label_names), "_type": "ClassLabel"}
         return schema.with_metadata({"huggingface": json.dumps({"info": {"features": features}})}), features
 
+    @property
+    def stored_schema(self) -> pa.Schema:
+        """Columns as they are stored, with what `datasets` needs to know of them."""
+        return self._stored[0]
+
+    def stored(self, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        """Yield the batches as they are stored."""
+        for batch in batches:
+            stored = batch if self.label is None else _with_classes(batch, self.label, self.label_names)
+            yield stored.replace_schema_metadata(self.stored_schema.metadata)
+
     def write(self, sink: pa.NativeFile, batches: Iterable[pa.RecordBatch]) -> None:
         """Write batches of at most :data:`ROWS_PER_BATCH` rows to one Arrow stream."""
-        schema, _ = self._stored
-        with pa.ipc.new_stream(sink, schema) as writer:
-            for batch in batches:
-                stored = batch if self.label is None else _with_classes(batch, self.label, self.label_names)
-                writer.write_batch(stored.replace_schema_metadata(schema.metadata))
+        with pa.ipc.new_stream(sink, self.stored_schema) as writer:
+            for batch in self.stored(batches):
+                writer.write_batch(batch)
 
     def files(
         self,
@@ -192,8 +208,7 @@ class Layout:
             "_split": None,
         }
         manifest = {
-            "format": _FORMAT,
-            "version": _FORMAT_VERSION,
+            **_FORMAT.head,
             "bulkgen": version,
             "rows": rows,
             "files": list(names),
@@ -240,7 +255,7 @@ def load_dataset(path: str | Path, *, vocabulary: Vocabulary | None = None) -> T
         return _loaded(folder, manifest, vocabulary)
     except (OSError, pa.ArrowException, KeyError, IndexError, TypeError, AttributeError) as error:
         reason = next(iter(str(error).splitlines()), type(error).__name__)
-        raise ValueError(f"{folder} is damaged ({reason}); tokenize again") from error
+        raise _FORMAT.damaged(folder, reason) from error
 
 
 def _loaded(folder: Path, manifest: Mapping[str, object], vocabulary: Vocabulary) -> TokenDataset:
@@ -257,15 +272,11 @@ def _loaded(folder: Path, manifest: Mapping[str, object], vocabulary: Vocabulary
         if place.stat().st_size != shard["bytes"]:
             raise ValueError(f"{place} is not the shard that was made; mend the folder with resume=True (--resume)")
     if any(Path(name).is_absolute() or ".." in Path(name).parts for name in files):
-        raise ValueError(f"{folder} is damaged: its {MANIFEST_FILE} names files elsewhere; tokenize again")
-    tables = [pa.ipc.open_stream(pa.memory_map(str(folder / name))).read_all() for name in files]
-    table = pa.concat_tables(tables).replace_schema_metadata(None)
+        raise _FORMAT.damaged(folder, f"its {MANIFEST_FILE} names files elsewhere")
+    table = pa.concat_tables([_table(folder / name) for name in files]).replace_schema_metadata(None)
     _check_table(table, folder)
     if table.num_rows != manifest["rows"]:
-        raise ValueError(
-            f"{folder} is damaged: {table.num_rows} cells, but its {MANIFEST_FILE} says {manifest['rows']}; "
-            f"tokenize again"
-        )
+        raise _FORMAT.damaged(folder, f"{table.num_rows} cells, but its {MANIFEST_FILE} says {manifest['rows']}")
     label = cast("str | None", manifest["label"])
     if label is not None:
         table = _without_classes(table, label, cast("list[str]", manifest["label_names"]))
@@ -276,6 +287,13 @@ def _loaded(folder: Path, manifest: Mapping[str, object], vocabulary: Vocabulary
         summary=TokenizeSummary.from_dict(cast("Mapping[str, object]", manifest["summary"])),
         provenance=cast("Mapping[str, object]", manifest["provenance"]),
     )
+
+
+def _table(path: Path) -> pa.Table:
+    """Open a file of rows: an Arrow stream stays on disk, Parquet (as on the hub) is unpacked."""
+    if path.suffix == ".parquet":
+        return pq.ParquetFile(path).read()
+    return pa.ipc.open_stream(pa.memory_map(str(path))).read_all()
 
 
 def _check_table(table: pa.Table, folder: Path) -> None:
@@ -299,7 +317,7 @@ def _check_table(table: pa.Table, folder: Path) -> None:
             if not numbers or any(chunk.values.null_count for chunk in column.chunks):
                 raise TypeError(f"its column {name!r} holds {column.type}, or nothing in places, not whole numbers")
         if not pa.types.is_list(column.type) or not pc.list_value_length(column).cast(pa.int64()).equals(lengths):
-            raise ValueError(f"{folder} is damaged: its column {name!r} has other lengths than it says; tokenize again")
+            raise _FORMAT.damaged(folder, f"its column {name!r} has other lengths than it says")
 
 
 def _read_manifest(folder: Path) -> dict[str, object]:
@@ -311,18 +329,7 @@ def _read_manifest(folder: Path) -> dict[str, object]:
             f"{folder} is not a complete token data set of bulkgen (no {MANIFEST_FILE} in it); "
             f"make one with: bulkgen tokenize"
         )
-    try:
-        manifest = json.loads(place.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f"{place} is damaged ({error}); tokenize again") from error
-    if not isinstance(manifest, dict) or manifest.get("format") != _FORMAT:
-        raise ValueError(f"{folder} is not a token data set of bulkgen ({MANIFEST_FILE} is something else)")
-    if manifest.get("version") != _FORMAT_VERSION:
-        raise ValueError(
-            f"{folder} has token format {manifest.get('version')!r}; this bulkgen reads {_FORMAT_VERSION}: "
-            f"pip install --upgrade bulkgen"
-        )
-    return manifest
+    return _FORMAT.read(place)
 
 
 def _write_shards(folder: Path, layout: Layout, batches: Iterable[pa.RecordBatch]) -> tuple[list[str], int, str]:

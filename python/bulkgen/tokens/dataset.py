@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, TypeAlias, cast
 import numpy as np
 import pyarrow as pa
 
+from bulkgen.arguments import checked
 from bulkgen.errors import LabelError
 
 if TYPE_CHECKING:
@@ -67,6 +68,7 @@ class TokenDataset:
         """Tokens of each cell, special tokens included; shape (cells,)."""
         return np.asarray(self.table["length"].to_numpy(), dtype=np.int64)
 
+    @checked
     def input_ids(self, i: int) -> Tokens:
         """Return the tokens of a cell.
 
@@ -87,6 +89,7 @@ class TokenDataset:
         """
         return self._cell("input_ids", i)
 
+    @checked
     def counts(self, i: int) -> npt.NDArray[np.float32]:
         """Return the counts per 10,000 of a cell in the order of its tokens.
 
@@ -128,6 +131,7 @@ class TokenDataset:
         """
         return self._flat
 
+    @checked
     def column(self, name: str) -> npt.NDArray[np.object_]:
         """Return the values of an `obs` column as strings.
 
@@ -171,6 +175,7 @@ class TokenDataset:
         """The labels, sorted; a label's place here is its class id."""
         return tuple(sorted(set(self.label_values)))
 
+    @checked
     def save(self, path: str | Path, *, overwrite: bool = False) -> Path:
         """Write a folder that :func:`datasets.load_from_disk` reads, whole or not at all.
 
@@ -199,9 +204,91 @@ class TokenDataset:
 
         return save_dataset(self, path, overwrite=overwrite)
 
+    def write_hub_folder(
+        self, path: str | Path, *, license: str, split: str = "train", overwrite: bool = False
+    ) -> Path:
+        """Write a folder that :func:`datasets.load_dataset` reads, as the Hugging Face hub holds data sets.
+
+        It holds ``data/<split>-00000-of-0000N.parquet``, the ``vocabulary.json`` and ``bulkgen.json`` of :meth:`save`,
+        and ``README.md``: a data set card that says, from the provenance, whether the cells are synthetic, pseudo-bulk
+        or simulated, by which generator, parameters and seed, of which source, and what they must not be used for.
+        :meth:`load` reads the folder too.
+
+        Parameters
+        ----------
+        path
+            The folder to make.
+        license
+            Identifier that the hub has for the licence, such as ``cc-by-4.0``. There is no default: the licences of the
+            data that the cells were made from bind whoever publishes them.
+        split
+            Name of the split: ``train``, ``validation`` or ``test``.
+        overwrite
+            Replace a folder that exists.
+
+        Returns
+        -------
+        pathlib.Path
+            The folder.
+
+        Raises
+        ------
+        OutputExistsError
+            If it exists and `overwrite` is false.
+        ValueError
+            If `license` or `split` is no name.
+        """
+        from bulkgen.tokens.hub import write_hub_folder
+
+        return write_hub_folder(self, path, license=license, split=split, overwrite=overwrite)
+
+    def push_to_hub(
+        self,
+        repo_id: str,
+        *,
+        license: str,
+        split: str = "train",
+        private: bool | None = None,
+        token: str | None = None,
+    ) -> str:
+        """Upload what :meth:`write_hub_folder` writes to a data set repository of the Hugging Face hub.
+
+        The repository is made if there is none. One repository holds one token data set: its earlier rows and its card
+        are replaced.
+
+        Parameters
+        ----------
+        repo_id
+            ``user/name``.
+        license, split
+            As of :meth:`write_hub_folder`.
+        private
+            Whether a new repository is private; by default what the account says.
+        token
+            Of the hub; by default that of ``hf auth login``.
+
+        Returns
+        -------
+        str
+            Address of the repository.
+
+        Raises
+        ------
+        huggingface_hub.errors.HfHubHTTPError
+            If the hub refuses.
+        ValueError
+            If `license` or `split` is no name.
+        """
+        from bulkgen.tokens.hub import push_to_hub
+
+        return push_to_hub(self, repo_id, license=license, split=split, private=private, token=token)
+
     @classmethod
+    @checked
     def load(cls, path: str | Path) -> TokenDataset:
-        """Open a folder that :meth:`save` or :func:`bulkgen.tokenize` wrote; the tokens stay on disk.
+        """Open a folder that :meth:`save`, :meth:`write_hub_folder` or :func:`bulkgen.tokenize` wrote.
+
+        The tokens stay on disk; those of a folder for the hub are packed, and are unpacked into memory.
 
         Parameters
         ----------

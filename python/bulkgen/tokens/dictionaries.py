@@ -6,7 +6,6 @@ import hashlib
 import json
 import os
 import socket
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -19,6 +18,7 @@ from urllib.request import getproxies
 from bulkgen.errors import VocabularyError
 from bulkgen.tokens.pickles import read_bytes, read_pickle
 from bulkgen.tokens.vocabulary import Vocabulary
+from bulkgen.warning import warn
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -124,8 +124,9 @@ def _search(release: Release) -> dict[str, Path]:
     wanted = " ".join(release.hub_files().values())
     raise VocabularyError(
         f"the dictionaries of vocabulary {release.name} were not found in {'; '.join(tried)}. Where there is "
-        f"a network, fetch them: hf download {REPOSITORY} {wanted}\nor say where they are: "
-        f"--vocabulary-path FOLDER (path=), or the environment variable {ENVIRONMENT}"
+        f"a network, fetch them:\n  hf download {REPOSITORY} {wanted}\n"
+        f"or name their folder: --vocabulary-path FOLDER (path=), {ENVIRONMENT}=FOLDER; or fit a vocabulary to your "
+        f"cells: --vocabulary fit"
     )
 
 
@@ -242,11 +243,9 @@ def _missing(files: Mapping[str, Path], release: Release) -> list[str]:
 def _warn_unknown(release: Release, files: Mapping[str, Path], pinned: Mapping[str, str | None]) -> None:
     unknown = [str(file) for kind, file in files.items() if pinned[kind] != f"{release.stems()[kind]}.pkl"]
     if unknown:
-        warnings.warn(
+        warn(
             f"not the files that Geneformer published for {release.name} (by SHA-256): {', '.join(unknown)}. "
             f"They are used, but models pretrained with {release.name} expect the published ones",
-            UserWarning,
-            stacklevel=4,
         )
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, overload
 
 import pyarrow as pa
 
+from bulkgen.arguments import checked
 from bulkgen.errors import CountsError
 from bulkgen.io import check_output, open_cells, provenance_of
 from bulkgen.io.shard_jobs import check_shard_arguments
@@ -72,6 +73,7 @@ def tokenize(
 ) -> Shards[TokenDataset]: ...
 
 
+@checked
 def tokenize(
     adata: Cells,
     *,

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bulkgen.ensembl import has_version, strip_version
+from bulkgen.ensembl import has_version, is_gene, strip_version
 from bulkgen.errors import GeneOverlapError
+from bulkgen.warning import warn
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,7 +26,8 @@ __all__ = ["GeneMap", "column_ids", "map_genes", "resolve", "resolve_columns"]
 MIN_MAPPED = 0.1
 FEW_MAPPED = 0.5
 
-_ENSEMBL = re.compile(r"ENS[A-Z]*G[0-9]+", re.IGNORECASE)
+#: Ids as Cell Ranger writes them for references of several species: GRCh38_ENSG..., hg19___...
+_OF_SPECIES = re.compile(r"(GRCh|GRCm|hg|mm)[0-9]+_+", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -82,7 +83,7 @@ def _look_up(gene: str, vocabulary: Vocabulary) -> str | None:
     upper = gene.upper()
     if vocabulary.mapping is not None and upper in vocabulary.mapping:
         return vocabulary.mapping[upper]
-    if upper in vocabulary.tokens and (vocabulary.mapping is not None or _ENSEMBL.fullmatch(upper)):
+    if upper in vocabulary.tokens and (vocabulary.mapping is not None or is_gene(upper)):
         return upper
     return None
 
@@ -173,11 +174,9 @@ def map_genes(var: pd.DataFrame, vocabulary: Vocabulary, *, gene_ids: str | None
         gene_ids=gene_ids,
     )
     if genes.fraction < FEW_MAPPED:
-        warnings.warn(
+        warn(
             f"only {mapped} of {len(ids)} columns ({genes.fraction:.1%}) carry a gene of vocabulary "
             f"{vocabulary.name!r}; the counts of the others are not seen by the model",
-            UserWarning,
-            stacklevel=3,
         )
     return genes
 
@@ -200,7 +199,24 @@ def _overlap_message(
             if known / max(len(ids), 1) >= most:
                 best, most = name or "var_names", known / len(ids)
     if best is None:
-        symbols = "" if vocabulary.mapping is not None else "; it maps no symbols, as Geneformer's 'V2' does"
-        return f"{message}; no column of var does better: is this human data, and is it the right vocabulary{symbols}?"
+        return f"{message}; no column of var does better: {_why_unknown(ids, vocabulary)}"
     remedy = "leave gene_ids out" if best == "var_names" else f"pass gene_ids={best!r} (--gene-ids {best!r})"
     return f"{message}; {best!r} maps {most:.1%}: {remedy}"
+
+
+def _why_unknown(ids: Sequence[str], vocabulary: Vocabulary) -> str:
+    """Guess from their form why ids are none of the vocabulary."""
+    if sum(_OF_SPECIES.match(gene) is not None for gene in ids) > len(ids) / 2:
+        return (
+            "the ids carry the name of a genome, as references of two species do; keep the human cells, and take it "
+            "away: adata.var_names = adata.var_names.str.replace('^.*?_+', '', regex=True)"
+        )
+    other = sum(is_gene(gene) and not gene.upper().startswith("ENSG") for gene in ids)
+    if other > len(ids) / 2:
+        return (
+            "these are genes of another species; map them to their human orthologs first, or fit a vocabulary of "
+            "your own (bulkgen.Vocabulary.fit, --vocabulary fit)"
+        )
+    if vocabulary.mapping is None and not any(map(is_gene, ids)):
+        return "no Ensembl ids; if they are human symbols, Geneformer's V2 maps them (vocabulary='V2', --vocabulary V2)"
+    return "is this human data, are the rows cells and the columns genes, and is it the right vocabulary?"

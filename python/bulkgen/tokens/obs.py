@@ -9,6 +9,7 @@ import pandas as pd
 import pyarrow as pa
 
 from bulkgen.errors import LabelError
+from bulkgen.label_columns import check_classes, no_such_column
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -43,7 +44,7 @@ def obs_table(obs: pd.DataFrame, *, label: str | None, columns: Sequence[str]) -
     Raises
     ------
     LabelError
-        If the label column does not exist or cells lack a label.
+        If the label column does not exist, holds measured numbers, or cells lack a label.
     ValueError
         If another column does not exist, has a reserved name, or holds values of several kinds.
     """
@@ -60,7 +61,7 @@ def obs_table(obs: pd.DataFrame, *, label: str | None, columns: Sequence[str]) -
         if name == "label" and label is not None:
             raise ValueError(f"column 'label' would hide the class ids of label={label!r}; rename it in obs first")
         if name not in obs.columns:
-            raise ValueError(f"columns: obs has no column {name!r}; it has {_have(obs)}")
+            raise ValueError(f"columns: {no_such_column(obs.columns, name)}")
         arrays[name] = _array(obs[name], name)
     return pa.table(arrays)
 
@@ -72,8 +73,9 @@ def label_names(table: pa.Table, label: str) -> tuple[str, ...]:
 
 def _labels(obs: pd.DataFrame, label: str) -> pa.Array:
     if label not in obs.columns:
-        raise LabelError(f"label: obs has no column {label!r}; it has {_have(obs)}")
+        raise LabelError(f"label: {no_such_column(obs.columns, label)}")
     values = obs[label]
+    check_classes(values, label)
     known = values.notna().tolist()
     texts = [str(value) if here else None for value, here in zip(values.tolist(), known, strict=True)]
     unlabelled = sum(text is None or not text.strip() for text in texts)
@@ -110,7 +112,3 @@ def _array(values: pd.Series, name: str) -> pa.Array:
 def _check_name(name: str) -> None:
     if name in RESERVED:
         raise ValueError(f"obs column {name!r} has the name of a column of tokens; rename it in obs first")
-
-
-def _have(obs: pd.DataFrame) -> str:
-    return ", ".join(repr(str(name)) for name in obs.columns) or "no columns"

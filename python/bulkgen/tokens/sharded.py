@@ -14,10 +14,10 @@ import pandas as pd
 import pyarrow as pa
 
 from bulkgen.io import CellStore, provenance_of
-from bulkgen.io.count_rows import StoredRows
 from bulkgen.io.executors import active_executor
 from bulkgen.io.shard_jobs import Shards, make_shards
 from bulkgen.io.shards import ShardFolder
+from bulkgen.io.stored_rows import StoredRows
 from bulkgen.tokens.arrow import bulkgen_version, load_dataset, plain_provenance
 from bulkgen.tokens.encoder import Encoder
 from bulkgen.tokens.genes import column_ids, map_genes

@@ -9,7 +9,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bulkgen.arguments import checked
 from bulkgen.errors import VocabularyError, VocabularyMismatchError
+from bulkgen.json_format import JsonFormat
 from bulkgen.tokens.consistency import first_problem
 
 if TYPE_CHECKING:
@@ -23,8 +25,9 @@ __all__ = ["VOCABULARY_FILE", "Vocabulary"]
 #: Name of the file that holds the vocabulary beside tokens and beside a model.
 VOCABULARY_FILE = "vocabulary.json"
 
-_FORMAT = "bulkgen-vocabulary"
-_FORMAT_VERSION = 1
+_FORMAT = JsonFormat(
+    "bulkgen-vocabulary", 1, what="a vocabulary of bulkgen", remedy="make it again", error=VocabularyError
+)
 
 
 @dataclass(frozen=True)
@@ -109,6 +112,7 @@ class Vocabulary:
         content = ",".join(f'"{part}":{text}' for part, text in sorted(self._content.items()))
         return hashlib.sha256(f"{{{content}}}".encode("ascii")).hexdigest()
 
+    @checked
     def check_same(self, other: Vocabulary, *, this: str = "the tokens", that: str = "the model") -> None:
         """Refuse a pairing of things that were made with different vocabularies.
 
@@ -138,10 +142,11 @@ class Vocabulary:
         raise VocabularyMismatchError(
             f"{this} and {that} use different vocabularies: {self.name!r} ({self.fingerprint[:12]}) against "
             f"{other.name!r} ({other.fingerprint[:12]}); different: {', '.join(differences)}. Tokenize again "
-            f"with the vocabulary of {that} (vocabulary=<path of its {VOCABULARY_FILE}>)"
+            f"with the vocabulary of {that}: vocabulary=FOLDER of it (--vocabulary FOLDER)"
         )
 
     @classmethod
+    @checked
     def load(
         cls, name_or_path: str | Path, *, path: VocabularyPath | Sequence[VocabularyPath] | None = None
     ) -> Vocabulary:
@@ -199,6 +204,7 @@ class Vocabulary:
         return cls.from_json(text, source=str(place))
 
     @classmethod
+    @checked
     def fit(
         cls,
         adata: Cells,
@@ -245,6 +251,7 @@ class Vocabulary:
 
         return fit_vocabulary(adata, context=context, gene_ids=gene_ids, name=name, allow_fractional=allow_fractional)
 
+    @checked
     def save(self, path: str | Path, *, overwrite: bool = False) -> Path:
         """Write the vocabulary as JSON, whole or not at all.
 
@@ -282,16 +289,12 @@ class Vocabulary:
         str
             :meth:`from_json` gives the vocabulary back exactly.
         """
-        head = {
-            "format": _FORMAT,
-            "version": _FORMAT_VERSION,
-            "name": self.name,
-            "fingerprint": self.fingerprint,
-        }
+        head = {**_FORMAT.head, "name": self.name, "fingerprint": self.fingerprint}
         parts = {part: json.dumps(value) for part, value in head.items()} | self._content
         return "{\n" + ",\n".join(f'"{part}": {text}' for part, text in parts.items()) + "\n}\n"
 
     @classmethod
+    @checked
     def from_json(cls, text: str, *, source: str = "the text") -> Vocabulary:
         """Make a vocabulary from what :meth:`to_json` gave.
 
@@ -311,18 +314,7 @@ class Vocabulary:
         VocabularyError
             If it is not a vocabulary of bulkgen, or was changed since it was written.
         """
-        try:
-            data = json.loads(text)
-        # numbers of thousands of digits, and what is nested without end
-        except (ValueError, RecursionError) as error:
-            raise VocabularyError(f"{source} is not JSON: {error}") from error
-        if not isinstance(data, dict) or data.get("format") != _FORMAT:
-            raise VocabularyError(f'{source} is not a vocabulary of bulkgen (no "format": "{_FORMAT}")')
-        if data.get("version") != _FORMAT_VERSION:
-            raise VocabularyError(
-                f"{source} has vocabulary format {data.get('version')!r}; this bulkgen reads "
-                f"{_FORMAT_VERSION}: pip install --upgrade bulkgen"
-            )
+        data = _FORMAT.parse(text, source)
         try:
             special = data["special"]
             vocabulary = cls(
@@ -337,12 +329,9 @@ class Vocabulary:
                 mapping=data["mapping"],
             )
         except (KeyError, TypeError, AttributeError, RecursionError) as error:
-            raise VocabularyError(f"{source} is a damaged vocabulary: {type(error).__name__} {error}") from error
+            raise _FORMAT.damaged(source, f"{type(error).__name__} {error}") from error
         if data.get("fingerprint") != vocabulary.fingerprint:
-            raise VocabularyError(
-                f"{source} does not match its own fingerprint: it was changed or damaged after it was "
-                f"written; make it again"
-            )
+            raise _FORMAT.damaged(source, "it does not match its own fingerprint, so was changed after it was written")
         return vocabulary
 
     @cached_property

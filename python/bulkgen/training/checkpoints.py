@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import logging
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
@@ -25,7 +27,7 @@ from bulkgen.training.model import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from bulkgen.training.config import Attention, TransformerConfig
     from bulkgen.training.model import SequenceClassifier
@@ -184,13 +186,27 @@ def _resolve(source: str, subfolder: str | None) -> tuple[str, str | None]:
     return str(folder), subfolder
 
 
+@contextmanager
+def _quiet_hub() -> Iterator[None]:
+    """Leave out that the hub was asked again and again: the error says that it could not be reached."""
+    log = logging.getLogger("huggingface_hub")
+    level = log.level
+    log.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        log.setLevel(level)
+
+
 def _read_config(place: str, subfolder: str | None) -> BertConfig:
     try:
-        values, _ = BertConfig.get_config_dict(place, **_subfolder(subfolder))
+        with _quiet_hub():
+            values, _ = BertConfig.get_config_dict(place, **_subfolder(subfolder))
     except OSError as error:
         first = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise OSError(
-            f"model {place!r} is no folder here, and could not be had from the Hugging Face hub: {first}"
+            f"model {place!r} is no folder here, and could not be had from the Hugging Face hub: {first} Name its "
+            f"folder, linear or tiny (model=, --model); or fetch it where there is a network: hf download {place}"
         ) from error
     if values.get("model_type") != "bert":
         raise ValueError(

@@ -76,7 +76,7 @@ class FinetuneConfig(BaseModel):
     seed
         Seed of everything random, from the public ``rng``: initial weights and order of the cells.
     threads
-        Threads of the numerical libraries; ``None`` leaves them as they are.
+        Threads of the numerical libraries; ``None``: their own number, and no more than the CPUs available.
     class_weights
         What a cell of each class weighs in the loss: ``"none"`` for 1, ``"balanced"`` for the same sum over every
         class, or a weight for every label. Weights are scaled so that the training cells weigh 1 on average.
@@ -227,11 +227,33 @@ class TransformerConfig(FinetuneConfig):
         return self.batch_size * self.accumulation
 
     def passes(self, steps_per_epoch: int) -> int:
-        """Return the epochs that are trained where an epoch has so many steps."""
+        """Return the epochs that are trained.
+
+        Parameters
+        ----------
+        steps_per_epoch
+            Steps of the optimizer in an epoch.
+
+        Returns
+        -------
+        int
+            `epochs`, or as many as `minimum_steps` needs.
+        """
         return max(self.epochs, -(-self.minimum_steps // steps_per_epoch))
 
     def warmup(self, steps: int) -> int:
-        """Return the steps of warm-up in a training of so many `steps`."""
+        """Return the steps of warm-up.
+
+        Parameters
+        ----------
+        steps
+            Steps of the whole training.
+
+        Returns
+        -------
+        int
+            Their share `warmup_fraction`, at most `warmup_steps`.
+        """
         share = round(self.warmup_fraction * steps)
         return share if self.warmup_steps is None else min(share, self.warmup_steps)
 

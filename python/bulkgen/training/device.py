@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Literal
 
 import torch
 
+from bulkgen.kernels import available_threads
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -17,10 +19,12 @@ __all__ = ["autocast", "cpu_threads", "cuda_devices", "pick_device", "pick_preci
 
 @contextmanager
 def cpu_threads(threads: int | None) -> Iterator[int]:
-    """Let torch use so many threads (``None``: as many as it does already) while the body runs."""
+    """Let torch use so many threads while the body runs; ``None``: as many as it does already, or the CPUs available.
+
+    Torch counts the CPUs of the affinity mask, and knows of no quota.
+    """
     before = torch.get_num_threads()
-    if threads is not None:
-        torch.set_num_threads(threads)
+    torch.set_num_threads(min(before, available_threads()) if threads is None else threads)
     try:
         yield torch.get_num_threads()
     finally:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from bulkgen.arguments import checked
 from bulkgen.tokens import TokenDataset
 from bulkgen.training.metrics import Scores, score
 from bulkgen.training.run import Run
@@ -89,6 +90,7 @@ def predict(
     return Predictions(run.labels.names, probabilities)
 
 
+@checked
 def evaluate(
     run: str | Path | Run,
     tokens: TokenDataset | str | Path,

@@ -8,12 +8,13 @@ import sys
 import tempfile
 import time
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeGuard, Unpack, cast
 
 import numpy as np
 
+from bulkgen.arguments import checked
 from bulkgen.errors import LabelError
 from bulkgen.io.atomic import atomic_directory, check_output
 from bulkgen.rng import key_from_rng
@@ -45,7 +46,7 @@ __all__ = ["FinetuneResult", "finetune"]
 _HASHED_AT_ONCE = 1 << 20
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class FinetuneResult:
     """A trained model.
 
@@ -70,20 +71,70 @@ class FinetuneResult:
     path: Path | None
     validation: Scores | None
     history: tuple[dict[str, float], ...]
-    loss_curve: tuple[dict[str, float], ...] = field(repr=False)
+    loss_curve: tuple[dict[str, float], ...]
     config: FinetuneConfig
     labels: tuple[str, ...]
-    facts: Mapping[str, object] = field(repr=False)
-    run: Run = field(repr=False)
+    facts: Mapping[str, object]
+    run: Run
+
+    def __repr__(self) -> str:
+        place = "not stored" if self.path is None else str(self.path)
+        return (
+            f"FinetuneResult(model={self.run.kind!r}, {len(self.labels)} labels, {place}, validation={self.validation})"
+        )
 
     def predict(self, tokens: TokenDataset | str | Path, *, batch_size: int | None = None) -> Predictions:
-        """Predict the labels of cells; see :func:`bulkgen.training.predict`."""
+        """Predict the labels of cells, as :func:`bulkgen.training.predict` does.
+
+        Parameters
+        ----------
+        tokens
+            The cells, or the folder of their token data set.
+        batch_size
+            Cells per batch; by default the run's ``evaluation_batch_size``.
+
+        Returns
+        -------
+        Predictions
+            A probability for each cell and class.
+
+        Raises
+        ------
+        VocabularyMismatchError
+            If the tokens were made with another vocabulary than the model's.
+        ValueError
+            If the cells are longer than the model's positions.
+        """
         return predict(self.run, tokens, batch_size=batch_size)
 
     def evaluate(
         self, tokens: TokenDataset | str | Path, *, label: str | None = None, batch_size: int | None = None
     ) -> Scores:
-        """Score the model on labelled cells; see :func:`bulkgen.evaluate`."""
+        """Score the model on labelled cells, as :func:`bulkgen.evaluate` does.
+
+        Parameters
+        ----------
+        tokens
+            The cells, or the folder of their token data set.
+        label
+            Column with the true labels; by default the label of the tokens.
+        batch_size
+            Cells per batch; by default the run's ``evaluation_batch_size``.
+
+        Returns
+        -------
+        Scores
+            Scores beside those of the majority baseline.
+
+        Raises
+        ------
+        LabelError
+            If cells have no label, or a label that training never saw.
+        VocabularyMismatchError
+            If the tokens were made with another vocabulary than the model's.
+        ValueError
+            If the cells are longer than the model's positions, or there are none.
+        """
         return evaluate(self.run, tokens, label=label, batch_size=batch_size)
 
 
@@ -116,6 +167,7 @@ class _Session:
     checkpoint_steps: int | None
 
 
+@checked
 def finetune(
     tokens: TokenDataset | SyntheticTokens | str | Path,
     *,

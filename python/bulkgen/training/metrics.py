@@ -11,6 +11,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypedDict, cast
 
 import numpy as np
+import pandas as pd
+
+from bulkgen.arguments import checked
+from bulkgen.display import with_table
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -38,7 +42,7 @@ class MajorityScores(TypedDict):
     macro_f1: float
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Scores:
     """Scores of predicted labels against true ones.
 
@@ -70,6 +74,18 @@ class Scores:
     per_class: dict[str, ClassScores]
     confusion: npt.NDArray[np.int64]
     majority: MajorityScores
+
+    def __repr__(self) -> str:
+        baseline = self.majority
+        return (
+            f"Scores({self.n:,} cells, {len(self.labels)} labels; beside always {baseline['label']!r}: "
+            f"balanced accuracy {self.balanced_accuracy:.3f} ({baseline['balanced_accuracy']:.3f}), "
+            f"macro-F1 {self.macro_f1:.3f} ({baseline['macro_f1']:.3f}), "
+            f"accuracy {self.accuracy:.3f} ({baseline['accuracy']:.3f}))"
+        )
+
+    def _repr_html_(self) -> str:
+        return with_table(self, pd.DataFrame(self.per_class).T.astype({"support": int}))
 
     @property
     def present(self) -> tuple[str, ...]:
@@ -113,6 +129,7 @@ class Scores:
         }
 
     @classmethod
+    @checked
     def from_dict(cls, values: Mapping[str, object]) -> Scores:
         """Make scores from what :meth:`to_dict` gave.
 
@@ -130,6 +147,9 @@ class Scores:
         KeyError
             If something is missing from it.
         """
+        missing = [name for name in ("majority", "confusion", "labels") if name not in values]
+        if missing:
+            raise KeyError(f"these are no scores: {missing[0]!r} is missing")
         majority = cast("MajorityScores", values["majority"])
         confusion = np.asarray(values["confusion"], dtype=np.int64)
         return _from_confusion(confusion, cast("Sequence[str]", values["labels"]), majority["label"])

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol, cast
 
 from bulkgen.errors import MissingExtraError
+from bulkgen.json_format import JsonFormat
 from bulkgen.tokens import Vocabulary
 from bulkgen.training.config import LinearConfig, TransformerConfig, config_from_dict
 from bulkgen.training.labels import LabelMap
@@ -28,8 +29,7 @@ METRICS_FILE = "metrics.json"
 VOCABULARY_FILE = "vocabulary.json"
 MODEL_FOLDER = "model"
 
-_FORMAT = "bulkgen-run"
-_FORMAT_VERSION = 1
+_FORMAT = JsonFormat("bulkgen-run", 1, what="a run of bulkgen", remedy="train again")
 _EXTRAS = {
     "train": ("torch", "transformers", "accelerate", "safetensors"),
     "lora": ("peft",),
@@ -92,8 +92,7 @@ class Run:
         write_json(folder / LABELS_FILE, self.labels.to_dict())
         write_json(folder / METRICS_FILE, metrics)
         head = {
-            "format": _FORMAT,
-            "version": _FORMAT_VERSION,
+            **_FORMAT.head,
             "kind": self.kind,
             "config": self.config.model_dump(mode="json"),
         }
@@ -120,12 +119,7 @@ class Run:
             raise ValueError(
                 f"{folder} is not a complete run of bulkgen (no {RUN_FILE} in it); make one with: bulkgen finetune"
             )
-        facts = read_json(folder / RUN_FILE)
-        if facts.get("format") != _FORMAT or facts.get("version") != _FORMAT_VERSION:
-            raise ValueError(
-                f"{folder / RUN_FILE} has format {facts.get('format')!r} {facts.get('version')!r}; this bulkgen reads "
-                f"{_FORMAT!r} {_FORMAT_VERSION}: pip install --upgrade bulkgen"
-            )
+        facts = _FORMAT.read(folder / RUN_FILE)
         kind = cast("ModelKind", facts["kind"])
         config = config_from_dict(kind, cast("dict[str, object]", facts["config"]))
         return cls(

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, NamedTuple, Self, cast
 import numpy as np
 import pyarrow as pa
 
-from bulkgen.cell_request import CellRequest, cells_per_stratum
+from bulkgen.arguments import checked
+from bulkgen.cell_request import MOST_NUMBERS, CellRequest, cells_per_stratum
 from bulkgen.errors import LabelError
 from bulkgen.fits import Fit, load_fit
 from bulkgen.rng import key_from_rng
@@ -46,8 +47,6 @@ __all__ = ["SyntheticLoader", "SyntheticTokens"]
 _CELLS_PER_BLOCK = 512
 #: NumPy draws the classes of a block from no more cells than this.
 _MOST_CELLS = 10**9
-#: A cell's number has 40 bits.
-_MOST_NUMBERS = 2**40
 
 # what a random order is for: the last part of the seed of its generator
 _CLASSES, _REAL, _BLOCK = 1, 2, 3
@@ -119,6 +118,7 @@ class SyntheticTokens(IterableDataset["Cell | dict[str, torch.Tensor]"]):
         If torch is not installed.
     """
 
+    @checked
     def __init__(
         self,
         fitted: Fit | str | Path,
@@ -174,6 +174,12 @@ class SyntheticTokens(IterableDataset["Cell | dict[str, torch.Tensor]"]):
         self._rank_when_pickled = (0, 1)
         self._set_shape(batch_size, context)
 
+    def __repr__(self) -> str:
+        return (
+            f"SyntheticTokens({self.fit!r}, {self.cells:,} cells an epoch, vocabulary={self.vocabulary.name!r}, "
+            f"label={self.label!r}, {len(self.labels.names)} labels)"
+        )
+
     def _set_shape(self, batch_size: int | None, context: int | None) -> None:
         if batch_size is not None and batch_size < 1:
             raise ValueError(f"batch_size must be at least 1, got {batch_size}")
@@ -184,6 +190,7 @@ class SyntheticTokens(IterableDataset["Cell | dict[str, torch.Tensor]"]):
         self.batch_size, self.context = batch_size, context
         self._encoding = replace(self._encoding, most_genes=self._positions - special)
 
+    @checked
     def batched(self, batch_size: int, *, context: int | None) -> Self:
         """Return the same cells as batches.
 
@@ -219,6 +226,7 @@ class SyntheticTokens(IterableDataset["Cell | dict[str, torch.Tensor]"]):
         """The epoch of the next iteration, from 0."""
         return int(self._epoch)
 
+    @checked
     def set_epoch(self, epoch: int) -> None:
         """Choose the epoch of the next iteration; the workers of a loader hear of it, even if they persist.
 
@@ -232,9 +240,12 @@ class SyntheticTokens(IterableDataset["Cell | dict[str, torch.Tensor]"]):
         ValueError
             If the epoch is negative, or so late that there are no numbers left for its cells.
         """
-        if epoch < 0 or (epoch + 1) * int(self._numbers.max()) > _MOST_NUMBERS:
-            raise ValueError(f"epoch must be from 0 to {_MOST_NUMBERS // int(self._numbers.max()) - 1}, got {epoch}")
+        self._check_epoch(epoch)
         self._epoch.fill_(epoch)
+
+    def _check_epoch(self, epoch: int) -> None:
+        if epoch < 0 or (epoch + 1) * int(self._numbers.max()) > MOST_NUMBERS:
+            raise ValueError(f"epoch must be from 0 to {MOST_NUMBERS // int(self._numbers.max()) - 1}, got {epoch}")
 
     def __len__(self) -> int:
         """Return the cells, or batches, of an epoch in this rank."""
@@ -269,6 +280,7 @@ class SyntheticTokens(IterableDataset["Cell | dict[str, torch.Tensor]"]):
     def __getstate__(self) -> dict[str, object]:
         return {**self.__dict__, "_rank_when_pickled": _rank()}
 
+    @checked
     def loader(self, *, workers: int = 0, pin_memory: bool = False) -> SyntheticLoader:
         """Return a loader of the batches of an epoch.
 
@@ -297,6 +309,7 @@ class SyntheticTokens(IterableDataset["Cell | dict[str, torch.Tensor]"]):
             options = {"prefetch_factor": self.batches_per_block, "persistent_workers": True}
         return SyntheticLoader(self, batch_size=None, num_workers=workers, pin_memory=pin_memory, **options)  # type: ignore[arg-type]
 
+    @checked
     def materialize(self, epoch: int = 0, *, threads: int | None = None) -> TokenDataset:
         """Return the cells of an epoch, of all ranks, as a token data set: stratum by stratum, then the real cells.
 
@@ -313,7 +326,13 @@ class SyntheticTokens(IterableDataset["Cell | dict[str, torch.Tensor]"]):
         -------
         TokenDataset
             In memory.
+
+        Raises
+        ------
+        ValueError
+            As :meth:`set_epoch`.
         """
+        self._check_epoch(epoch)
         request = CellRequest(self.fit, self._numbers.tolist(), epoch)
         tokens = synthesize_tokens(
             request,
