@@ -26,7 +26,7 @@ from bulkgen.io import open_cells
         ("matrix.mtx.gz", b"", "scanpy.read_10x_mtx"),
         ("cells.unknown", b"", "read it with scanpy"),
         ("cells.h5ad", b"", "it is empty; make or copy it again"),
-        ("cells.h5ad", gzip.compress(b"x"), "it is packed by gzip; unpack it: mv"),
+        ("cells.h5ad", gzip.compress(b"x", mtime=0), "it is packed by gzip; unpack it: mv"),
         ("cells.h5ad", b",GENE1,GENE2\n", "it is no HDF5 file, whatever its name says; it begins b',GENE1"),
     ],
 )

@@ -18,10 +18,11 @@ _MOST_LABELS = 12
 
 
 def print_tokens(tokens: TokenDataset, out: Path, *, as_json: bool) -> None:
-    """Print what a token data set holds and where it is."""
-    result = _for_machines(tokens, out) if as_json else _for_people(tokens, out)
-    then = () if tokens.label is None else ("finetune", out, "-o", out.with_suffix(".run"))
-    print_result(result, as_json=as_json, then=then)
+    """Print what a token data set holds and where it is.
+
+    What comes next is not said: training, for some, and only testing for others.
+    """
+    print_result(_for_machines(tokens, out) if as_json else _for_people(tokens, out), as_json=as_json)
 
 
 def _for_machines(tokens: TokenDataset, out: Path) -> dict[str, object]:
