@@ -123,9 +123,9 @@ def test_the_message_names_what_was_given_and_what_mends_it(arguments, message):
 
 def test_what_fits_is_passed_on():
     cells = make_cells(np.ones((2, 2), np.float32))
-    assert example(np.float32(1), np.int64(2), np.True_, pd.Index(["a"]), ["a"], Path("x"), "b", cells, {}, pd.DataFrame(), 7, 8) == (
-        8,
-    )
+    assert example(
+        np.float32(1), np.int64(2), np.True_, pd.Index(["a"]), ["a"], Path("x"), "b", cells, {}, pd.DataFrame(), 7, 8
+    ) == (8,)
     assert example(names=np.array(["a", "b"]), columns=("a",), number=3, others="anything") == ()
 
 
@@ -142,7 +142,7 @@ def test_views_subclasses_and_cells_on_disk_are_cells_and_collections_without_a_
     for given in (cells[:2], kind(cells), ad.read_h5ad(tmp_path / "cells.h5ad", backed="r")):
         example(cells=given)
         assert bulkgen.open_cells(given).n_vars == 2
-    with pytest.raises(TypeError, match="cells must be an AnnData, .* got a value of type AnnCollection"):
+    with pytest.raises(TypeError, match=r"cells must be an AnnData, .* got a value of type AnnCollection"):
         bulkgen.open_cells(AnnCollection([cells, cells]))
 
 

@@ -147,7 +147,11 @@ _REMEDIES = (
     ("a TokenDataset", (_Kind("", _is_a("AnnData")),), "bulkgen.tokenize makes tokens of cells"),
     ("a DataFrame", (_Kind("", lambda value: hasattr(value, "to_pandas")),), ".to_pandas() makes one of pandas"),
     ("a mapping", (_Kind("", _is_a("Series")),), ".to_dict() makes one"),
-    ("a whole number", (_Kind("", lambda value: isinstance(value, float) and value.is_integer()),), "int({value}) makes one"),
+    (
+        "a whole number",
+        (_Kind("", lambda value: isinstance(value, float) and value.is_integer()),),
+        "int({value}) makes one",
+    ),
 )
 
 
