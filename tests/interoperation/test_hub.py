@@ -119,8 +119,9 @@ def test_a_licence_is_asked_for_and_never_invented(tokens, tmp_path):
     for wrong in ("", "CC BY 4.0", "mit\ntags: [real]"):
         with pytest.raises(ValueError, match="license must be"):
             tokens.write_hub_folder(tmp_path / "hub", license=wrong)
-    with pytest.raises(ValueError, match="split must be"):
-        tokens.write_hub_folder(tmp_path / "hub", license="mit", split="../train")
+    for wrong in ("../train", "all", "tränen"):
+        with pytest.raises(ValueError, match="split must be"):
+            tokens.write_hub_folder(tmp_path / "hub", license="mit", split=wrong)
     assert not (tmp_path / "hub").exists()
 
 
@@ -154,6 +155,18 @@ def test_pushing_makes_the_repository_and_uploads_the_folder(tokens, tmp_path, m
     assert {path.name for path in Path(tmp_path / "uploaded").iterdir()} == {
         "README.md", "bulkgen.json", "data", arrow.VOCABULARY_FILE
     }  # fmt: skip
+
+
+def test_a_hub_that_cannot_be_reached_is_said_with_what_serves_instead(tokens, monkeypatch):
+    class ConnectError(Exception):
+        """Of an HTTP library, and no OSError."""
+
+    def create_repo(self, repo_id, **options):
+        raise ConnectError("[Errno 111] Connection refused")
+
+    monkeypatch.setattr(HfApi, "create_repo", create_repo)
+    with pytest.raises(ConnectionError, match=r"cannot be reached: \[Errno 111\] Connection refused; .*: hf upload"):
+        tokens.push_to_hub("user/name", license="mit")
 
 
 def test_the_command_writes_the_folder_and_uploads_only_where_it_is_told(tokens, tmp_path):

@@ -278,6 +278,8 @@ class TokenDataset:
         ------
         huggingface_hub.errors.HfHubHTTPError
             If the hub refuses.
+        ConnectionError
+            If it cannot be reached.
         ValueError
             If `license` or `split` is no name.
         """
