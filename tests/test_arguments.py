@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import inspect
+import pickle
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
+import anndata as ad
 import numpy as np
 import pandas as pd
 import pytest
+from anndata.experimental import AnnCollection
 
 import bulkgen
 from bulkgen.arguments import checked
@@ -44,6 +47,13 @@ def public_functions():
                     yield f"{name}.{method}", function
 
 
+class DataFrame:
+    """A table that is not of pandas, such as one of polars."""
+
+    def to_pandas(self) -> pd.DataFrame:
+        return pd.DataFrame()
+
+
 def takes_anything(function) -> bool:
     return all(
         parameter.annotation is inspect.Parameter.empty for parameter in inspect.signature(function).parameters.values()
@@ -74,6 +84,7 @@ def example(
     kind: Literal["a", "b"] = "a",
     cells: bulkgen.AnnData = None,
     table: Mapping[str, int] = {},
+    frame: pd.DataFrame = None,
     anything: object = None,
     *rest: int,
     **others: str,
@@ -86,7 +97,8 @@ def example(
     [
         ({"number": "all"}, "number must be a number, got 'all'"),
         ({"number": True}, "number must be a number, got True"),
-        ({"whole": 2.0}, "whole must be a whole number or None, got 2.0"),
+        ({"whole": 2.5}, "whole must be a whole number or None, got 2.5"),
+        ({"whole": 1e6}, "whole must be a whole number or None, got 1000000.0; int(1000000.0) makes one"),
         ({"flag": "no"}, "flag must be True or False, got 'no'"),
         ({"names": ["a", 3]}, "names must be a string or a list (each a string), got ['a', 3]"),
         ({"names": {"a"}}, "names must be a string or a list (each a string), got a value of type set"),
@@ -95,6 +107,8 @@ def example(
         ({"path": None}, "path must be a string or a path, got None"),
         ({"kind": "c"}, "kind must be 'a' or 'b', got 'c'"),
         ({"table": [1]}, "table must be a mapping, got [1]"),
+        ({"table": pd.Series({"a": 1})}, "table must be a mapping, got a value of type Series; .to_dict() makes one"),
+        ({"frame": DataFrame()}, "frame must be a DataFrame, got a value of type DataFrame; .to_pandas() makes one"),
         ({"cells": "x.h5ad"}, "cells must be an AnnData, got 'x.h5ad'; bulkgen.read('x.h5ad') reads it"),
         ({"cells": Path("x.zarr")}, "bulkgen.read('x.zarr') reads it"),
         ({"cells": pd.DataFrame()}, "anndata.AnnData(table) makes one of a table"),
@@ -109,15 +123,35 @@ def test_the_message_names_what_was_given_and_what_mends_it(arguments, message):
 
 def test_what_fits_is_passed_on():
     cells = make_cells(np.ones((2, 2), np.float32))
-    assert example(np.float32(1), np.int64(2), np.True_, pd.Index(["a"]), ["a"], Path("x"), "b", cells, {}, 7, 8) == (
-        8,
-    )
+    assert example(
+        np.float32(1), np.int64(2), np.True_, pd.Index(["a"]), ["a"], Path("x"), "b", cells, {}, pd.DataFrame(), 7, 8
+    ) == (8,)
     assert example(names=np.array(["a", "b"]), columns=("a",), number=3, others="anything") == ()
 
 
 def test_open_cells_in_the_place_of_an_anndata_are_led_to_memory():
     with pytest.raises(TypeError, match=r"cells must be an AnnData, got a value of type CellStore; \.to_memory\(\)"):
         example(cells=bulkgen.open_cells(make_cells(np.ones((2, 2), np.float32))))
+
+
+@pytest.mark.filterwarnings("ignore:Observation names are not unique")
+def test_views_subclasses_and_cells_on_disk_are_cells_and_collections_without_a_matrix_are_not(tmp_path):
+    cells = make_cells(np.ones((3, 2), np.float32))
+    cells.write_h5ad(tmp_path / "cells.h5ad")
+    kind = type("Subclass", (ad.AnnData,), {})
+    for given in (cells[:2], kind(cells), ad.read_h5ad(tmp_path / "cells.h5ad", backed="r")):
+        example(cells=given)
+        assert bulkgen.open_cells(given).n_vars == 2
+    with pytest.raises(TypeError, match=r"cells must be an AnnData, .* got a value of type AnnCollection"):
+        bulkgen.open_cells(AnnCollection([cells, cells]))
+
+
+def test_a_checked_function_is_still_itself():
+    function = bulkgen.pseudobulk
+    assert pickle.loads(pickle.dumps(function)) is function
+    assert inspect.signature(function).parameters["k"].default == 10
+    assert inspect.getsource(function).startswith("@checked\ndef pseudobulk(")
+    assert (function.__name__, function.__module__) == ("pseudobulk", "bulkgen.aggregate")
 
 
 def test_python_says_itself_what_is_missing():

@@ -11,10 +11,12 @@ from bulkgen import progress
 from bulkgen.progress import progress_bar
 
 
-def pretend_notebook(monkeypatch, shell: str) -> None:
-    """Let IPython run here, in a shell of that name."""
-    interpreter = ModuleType("IPython")
-    interpreter.get_ipython = lambda: type(shell, (), {})()
+def pretend_notebook(monkeypatch, *shells: str) -> None:
+    """Let IPython run here, in a shell of that name, derived from those before."""
+    interpreter, kind = ModuleType("IPython"), object
+    for shell in shells:
+        kind = type(shell, (kind,), {})
+    interpreter.get_ipython = kind
     monkeypatch.setitem(sys.modules, "IPython", interpreter)
 
 
@@ -29,9 +31,16 @@ def test_a_log_stays_empty(capsys):
     assert capsys.readouterr().err == ""
 
 
-@pytest.mark.parametrize(("shell", "lines"), [("ZMQInteractiveShell", 4), ("TerminalInteractiveShell", 0)])
-def test_a_notebook_gets_one_line_written_over(monkeypatch, capsys, shell, lines):
-    pretend_notebook(monkeypatch, shell)
+@pytest.mark.parametrize(
+    ("shells", "lines"),
+    [
+        (["ZMQInteractiveShell"], 4),
+        (["ZMQInteractiveShell", "Shell"], 4),
+        (["TerminalInteractiveShell"], 0),
+    ],
+)
+def test_a_notebook_gets_one_line_written_over(monkeypatch, capsys, shells, lines):
+    pretend_notebook(monkeypatch, *shells)
     monkeypatch.setattr(progress, "_SECONDS_BETWEEN_LINES", 0)
     advance_through(3)
     written = capsys.readouterr().err

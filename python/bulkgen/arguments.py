@@ -12,6 +12,7 @@ from collections.abc import Callable, Collection, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from functools import wraps
+from inspect import getattr_static
 from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 __all__ = ["checked"]
 
 Function = TypeVar("Function", bound=Callable[..., Any])
+
+_MISSING = object()
 
 
 @dataclass(frozen=True)
@@ -109,8 +112,8 @@ def _in_memory(value: object) -> bool:
 
 
 def _has_cells(value: object) -> bool:
-    """Whether a value is an AnnData or like one: it may be read by rows."""
-    return hasattr(value, "obs_names")
+    """Whether a value is an AnnData or like one: it may be read by rows. The matrix of a view would be made to ask."""
+    return hasattr(value, "obs_names") and getattr_static(value, "X", _MISSING) is not _MISSING
 
 
 _PATH = (_Kind("a string", lambda value: isinstance(value, str)), _Kind("a path", lambda v: isinstance(v, os.PathLike)))
@@ -127,7 +130,7 @@ _KINDS: dict[str, tuple[_Kind, ...]] = {
     "Callable": (_Kind("a function", callable),),
     "AnnData": (_Kind("an AnnData", _in_memory),),
     "Cells": (_Kind("an AnnData", _has_cells), _Kind("bulkgen.open_cells(...)", _is_a("CellStore")), *_PATH),
-    "DataFrame": (_Kind("a DataFrame", _is_a("DataFrame")),),
+    "DataFrame": (_Kind("a DataFrame", lambda value: _is_a("DataFrame")(value) and not hasattr(value, "to_pandas")),),
     # strings of which only their functions know which
     **dict.fromkeys(("Axis", "Device", "MetricGroup", "Remainder", "Strategy", "Unit"), _PATH[:1]),
     **{
@@ -142,6 +145,13 @@ _REMEDIES = (
     ("an AnnData", (_Kind("", _is_a("CellStore")), _Kind("", _is_a("AnnData"))), ".to_memory() reads it"),
     ("an AnnData", _KINDS["DataFrame"], "anndata.AnnData(table) makes one of a table, cells in rows"),
     ("a TokenDataset", (_Kind("", _is_a("AnnData")),), "bulkgen.tokenize makes tokens of cells"),
+    ("a DataFrame", (_Kind("", lambda value: hasattr(value, "to_pandas")),), ".to_pandas() makes one of pandas"),
+    ("a mapping", (_Kind("", _is_a("Series")),), ".to_dict() makes one"),
+    (
+        "a whole number",
+        (_Kind("", lambda value: isinstance(value, float) and value.is_integer()),),
+        "int({value}) makes one",
+    ),
 )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,7 +24,7 @@ def cpu_quota(*, proc: Path = Path("/proc"), cgroup: Path = CGROUP) -> float | N
         else:
             quota, period = (" ".join(_words(folder / f"cpu.cfs_{name}_us")) for name in ("quota", "period"))
         # "max" and -1 are no limit
-        if quota.isdigit() and period.isdigit():
+        if quota.isdecimal() and period.isdecimal() and int(period):
             known.append(int(quota) / int(period))
     return min(known, default=None)
 
@@ -42,10 +43,13 @@ def memory_left(proc: Path, cgroup: Path) -> list[int]:
 def _groups(controller: str, proc: Path, cgroup: Path) -> Iterator[tuple[bool, Path]]:
     """Yield the folder of each control group of the process and of each above it, and whether it is of version 2."""
     try:
-        lines = (proc / "self" / "cgroup").read_text(encoding="utf-8").splitlines()
+        lines = os.fsdecode((proc / "self" / "cgroup").read_bytes()).splitlines()
     except OSError:
         return
     for line in lines:
+        # sandboxes that are no Linux may write anything here
+        if line.count(":") < 2:
+            continue
         _, controllers, place = line.split(":", 2)
         if controllers and controller not in controllers.split(","):
             continue
@@ -58,17 +62,17 @@ def _groups(controller: str, proc: Path, cgroup: Path) -> Iterator[tuple[bool, P
 
 
 def _words(path: Path) -> list[str]:
-    """Return the words of a file; none of a file that there is not."""
+    """Return the words of a file; none of one that there is not, or that is no text."""
     try:
         return path.read_text(encoding="ascii").split()
-    except OSError:
+    except (OSError, ValueError):
         return []
 
 
 def _limit(path: Path) -> int | None:
     """Return a number of bytes; ``None`` for ``max`` or a file that there is not."""
     text = " ".join(_words(path))
-    return int(text) if text.isdigit() else None
+    return int(text) if text.isdecimal() else None
 
 
 def _reclaimable(path: Path) -> int:

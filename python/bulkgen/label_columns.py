@@ -47,5 +47,5 @@ def check_classes(values: pd.Series, name: str) -> None:
     if measured:
         raise LabelError(
             f"column {name!r} holds measured numbers ({different.size:,} different ones in {len(values):,} cells), no "
-            f"labels; name another column, or make classes of it with pandas.cut"
+            f"labels; name another column, make classes of it with pandas.cut, or text of it if each is a class"
         )

@@ -88,4 +88,5 @@ def _rate(speed: float) -> str:
 def _in_notebook() -> bool:
     """Whether this runs in the kernel of a notebook, whose standard error is a page."""
     shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
-    return type(shell).__name__ == "ZMQInteractiveShell"
+    # that of Google Colab is derived from it
+    return any(base.__name__ == "ZMQInteractiveShell" for base in type(shell).__mro__)

@@ -138,3 +138,11 @@ def test_a_wrong_value_or_command_is_said_in_words_and_exits_with_2(words, said)
     result = CliRunner().invoke(app, shlex.split(words), env={"COLUMNS": "200", "TERM": "dumb"})
     assert result.exit_code == 2
     assert said in result.output
+
+
+@pytest.mark.parametrize(("before", "after"), [({}, "PASSIVE"), ({"OMP_WAIT_POLICY": "active"}, "active")])
+def test_threads_wait_asleep_unless_the_user_said_otherwise(before, after):
+    code = "from bulkgen.cli import app; app.app = lambda **_: print(app.os.environ['OMP_WAIT_POLICY']); app.main()"
+    environment = {name: value for name, value in os.environ.items() if name != "OMP_WAIT_POLICY"} | before
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == [after]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import sys
 import warnings
 from dataclasses import dataclass
@@ -162,6 +163,8 @@ def test_a_missing_extra_is_one_clear_line(plugins, cells, tmp_path, monkeypatch
     # main sets them for its process
     monkeypatch.setattr(sys, "unraisablehook", sys.unraisablehook)
     monkeypatch.setattr(warnings, "showwarning", warnings.showwarning)
+    monkeypatch.setattr(logging.getLogger("bulkgen"), "handlers", [])
+    monkeypatch.setenv("OMP_WAIT_POLICY", "PASSIVE")
     with pytest.raises(SystemExit) as stop:
         cli.main()
     assert stop.value.code == 1

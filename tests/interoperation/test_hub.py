@@ -113,14 +113,37 @@ def test_a_step_after_generation_does_not_hide_it(made, card_of):
     assert "a twin of sci-Plex2" in card.text
 
 
+def test_groups_of_synthetic_cells_are_said_to_be_of_synthetic_cells(made, card_of):
+    card = card_of(bg.pseudobulk(made.synthetic, by="drug", k=5, rng=0))
+    assert [line for line in card.text.splitlines() if line.startswith("# ")] == [
+        "# PSEUDO-BULK: GROUPS OF CELLS, NOT SINGLE CELLS",
+        "# SYNTHETIC CELLS: GENERATED, NOT MEASURED",
+    ]
+    assert {"pseudo-bulk", "synthetic"} <= set(card.data.tags)
+    limits = card.text.partition("## Limits")[2].splitlines()
+    assert len(limits) == len(set(limits) - {""}) + limits.count("")
+
+
+def test_cells_that_were_added_to_synthetic_ones_are_said_to_be_others(made, dictionaries, tmp_path):
+    pytest.importorskip("torch")
+    real = bg.tokenize(made.test, vocabulary="V1", vocabulary_path=dictionaries, label="drug")
+    fit = bg.fit_generator(made.train, by="drug", method="poisson")
+    fresh = bg.SyntheticTokens(fit, 5, vocabulary="V1", vocabulary_path=dictionaries, real=real)
+    card = DatasetCard.load(fresh.materialize().write_hub_folder(tmp_path / "hub", license="other") / "README.md")
+    assert "# SYNTHETIC AND GIVEN CELLS: NOT ALL WERE MEASURED" in card.text
+    assert "None was measured" not in card.text
+    assert f"| cells added as they were given | {len(real)} |" in card.text
+
+
 def test_a_licence_is_asked_for_and_never_invented(tokens, tmp_path):
     with pytest.raises(TypeError, match="license"):
         tokens.write_hub_folder(tmp_path / "hub")
     for wrong in ("", "CC BY 4.0", "mit\ntags: [real]"):
         with pytest.raises(ValueError, match="license must be"):
             tokens.write_hub_folder(tmp_path / "hub", license=wrong)
-    with pytest.raises(ValueError, match="split must be"):
-        tokens.write_hub_folder(tmp_path / "hub", license="mit", split="../train")
+    for wrong in ("../train", "all", "tränen"):
+        with pytest.raises(ValueError, match="split must be"):
+            tokens.write_hub_folder(tmp_path / "hub", license="mit", split=wrong)
     assert not (tmp_path / "hub").exists()
 
 
@@ -156,6 +179,19 @@ def test_pushing_makes_the_repository_and_uploads_the_folder(tokens, tmp_path, m
     }  # fmt: skip
 
 
+def test_a_hub_that_cannot_be_reached_is_said_with_what_serves_instead(tokens, monkeypatch):
+    class ConnectError(Exception):
+        """Of an HTTP library, and no OSError."""
+
+    def create_repo(self, repo_id, **options):
+        raise ConnectError("[Errno 111] Connection refused")
+
+    monkeypatch.setattr(HfApi, "create_repo", create_repo)
+    with pytest.raises(ConnectionError, match=r"cannot be reached: \[Errno 111\] Connection refused; .*: hf upload"):
+        tokens.push_to_hub("user/name", license="mit")
+
+
+@pytest.mark.json_of("publish")
 def test_the_command_writes_the_folder_and_uploads_only_where_it_is_told(tokens, tmp_path):
     tokens.save(tmp_path / "made.dataset")
     done = run("publish", "made.dataset", "--license", "cc-by-4.0", "-o", "hub", "--json", cwd=tmp_path)

@@ -8,13 +8,16 @@ from concurrent.futures import ThreadPoolExecutor
 import h5py
 import numpy as np
 import pytest
+import scipy.sparse as sp
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from isal import isal_zlib
 
+import bulkgen
 from bulkgen.io import hdf5_chunks
 from bulkgen.io.hdf5_chunks import ColumnWriter, chunk_reader
+from count_cases import make_cells
 
 TYPES = [np.uint8, np.int16, np.int32, np.int64, np.float32, np.float64]
 
@@ -54,13 +57,15 @@ def test_counts_of_many_chunks_are_packed_well(tmp_path, pool):
 
 @pytest.mark.parametrize("dtype", [*TYPES, np.dtype(">i4")])
 @pytest.mark.parametrize("shuffle", [False, True])
+@pytest.mark.parametrize("fletcher32", [False, True])
 @pytest.mark.parametrize(("unpacker", "at_once"), [(zlib, 0), (zlib, 10**9), (isal_zlib, 0), (isal_zlib, 10**9)])
-def test_chunks_of_gzip_are_those_that_hdf5_reads(tmp_path, dtype, shuffle, unpacker, at_once, monkeypatch):
+def test_chunks_of_gzip_are_those_that_hdf5_reads(tmp_path, dtype, shuffle, fletcher32, unpacker, at_once, monkeypatch):
     monkeypatch.setattr(hdf5_chunks, "unpacker", unpacker)
     monkeypatch.setattr(hdf5_chunks, "_AT_ONCE", at_once)
     values = np.arange(1000).astype(dtype)
     with h5py.File(tmp_path / "column.h5", "w") as file:
-        column = file.create_dataset("column", data=values, chunks=(130,), compression="gzip", shuffle=shuffle)
+        options = {"compression": "gzip", "shuffle": shuffle, "fletcher32": fletcher32}
+        column = file.create_dataset("column", data=values, chunks=(130,), **options)
         read = chunk_reader(column)
         found = [read(first) for first in range(0, 1000, 130)]
     assert {part.dtype for part in found} == {np.dtype(dtype)}
@@ -86,8 +91,48 @@ def test_a_chunk_stored_without_a_filter_is_read(tmp_path, shuffle, mask, pack):
         np.testing.assert_array_equal(chunk_reader(file["column"])(0), values)
 
 
+@pytest.mark.parametrize("size", [1, 2, 359, 360, 361, 70_001])
+@pytest.mark.parametrize("fill", ["zeros", "words of 2^16 - 1", "anything"])
+def test_checksums_are_those_of_hdf5_for_bytes_of_every_kind(tmp_path, size, fill):
+    """Odd numbers of bytes, sums that are 0 modulo 2^16 - 1: what is stored unpacked is checked as it is."""
+    values = {
+        "zeros": np.zeros(size, np.uint8),
+        "words of 2^16 - 1": np.full(size, 255, np.uint8),
+        "anything": np.random.default_rng(size).integers(0, 256, size, np.uint8),
+    }[fill]
+    with h5py.File(tmp_path / "column.h5", "w") as file:
+        column = file.create_dataset("column", data=values, chunks=(size,), compression="gzip", fletcher32=True)
+        np.testing.assert_array_equal(chunk_reader(column)(0), values)
+        _, raw = column.id.read_direct_chunk((0,))
+        stored = file.create_dataset("stored", data=values, chunks=(size,), fletcher32=True)
+        _, stored_raw = stored.id.read_direct_chunk((0,))
+    for checked in (raw, stored_raw):
+        assert hdf5_chunks._checked(checked) == checked[:-4]
+        for place in {0, len(checked) // 2, len(checked) - 1}:
+            damaged = bytearray(checked)
+            damaged[place] ^= 4
+            with pytest.raises(ValueError, match="checksum"):
+                hdf5_chunks._checked(bytes(damaged))
+
+
+@pytest.mark.parametrize("raw", [b"abc", b"abc\0\0\0\0"])
+def test_a_chunk_without_its_checksum_is_damaged(tmp_path, raw):
+    with h5py.File(tmp_path / "column.h5", "w") as file:
+        column = file.create_dataset("column", (64,), "i4", chunks=(64,), compression="gzip", fletcher32=True)
+        column.id.write_direct_chunk((0,), raw)
+        with pytest.raises(OSError, match=r"column\.h5.*/column is damaged at 0: .*checksum"):
+            chunk_reader(column)(0)
+
+
+def test_numbers_that_bulkgen_writes_are_read_by_many_threads(tmp_path):
+    bulkgen.write(make_cells(sp.csr_matrix(np.ones((3, 2), np.float32))), tmp_path / "cells.h5ad")
+    with h5py.File(tmp_path / "cells.h5ad") as file:
+        assert chunk_reader(file["X/data"]) is not None
+        assert chunk_reader(file["X/indices"]) is not None
+
+
 @pytest.mark.parametrize(
-    "options", [{}, {"chunks": (30,)}, {"compression": "lzf"}, {"compression": "gzip", "fletcher32": True}]
+    "options", [{}, {"chunks": (30,)}, {"compression": "lzf"}, {"chunks": (9,), "fletcher32": True}]
 )
 def test_other_filters_are_left_to_hdf5(tmp_path, options):
     with h5py.File(tmp_path / "column.h5", "w") as file:

@@ -88,3 +88,15 @@ def test_the_quota_of_groups_of_version_1(tmp_path):
     assert cpu_quota(proc=proc, cgroup=cgroup) is None
     (cgroup / "cpu" / "cpu.cfs_quota_us").write_text("250000\n")
     assert cpu_quota(proc=proc, cgroup=cgroup) == 2.5
+
+
+@pytest.mark.parametrize(
+    ("groups", "quota"),
+    [(b"\n", b"1 2"), (b"no groups", b"1 2"), (b"0::/\xff", b"1 2"), (b"0::/", b"\xff"), (b"0::/", b"1 0")],
+)
+def test_what_is_no_control_group_is_no_limit(tmp_path, groups, quota):
+    files(tmp_path, proc__self__cgroup="", cgroup__x="")
+    (tmp_path / "proc" / "self" / "cgroup").write_bytes(groups)
+    (tmp_path / "cgroup" / "cpu.max").write_bytes(quota)
+    expected = 0.5 if groups == b"0::/\xff" else None
+    assert cpu_quota(proc=tmp_path / "proc", cgroup=tmp_path / "cgroup") == expected

@@ -228,6 +228,9 @@ def test_real_cells_come_once_in_every_epoch_and_in_another_order(cells, vocabul
     assert orders[0] != orders[1]
     made = synthetic.materialize(1)
     assert Counter(made.label_values) == {"A": 260, "B": 250, "C": 240}
+    assert (made.summary.cells_in, made.summary.cells_out, made.summary.tokens_total) == (750, 750, made.lengths.sum())
+    assert (made.summary.tokens_median, made.summary.tokens_max) == (np.median(made.lengths), made.lengths.max())
+    assert made.provenance["real_cells"] == 150
 
 
 def test_a_stored_fit_gives_the_same_cells_and_has_the_same_fingerprint(fit, fresh, tmp_path):

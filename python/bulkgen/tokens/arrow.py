@@ -292,7 +292,8 @@ def _loaded(folder: Path, manifest: Mapping[str, object], vocabulary: Vocabulary
 def _table(path: Path) -> pa.Table:
     """Open a file of rows: an Arrow stream stays on disk, Parquet (as on the hub) is unpacked."""
     if path.suffix == ".parquet":
-        return pq.ParquetFile(path).read()
+        with pq.ParquetFile(path) as file:
+            return file.read()
     return pa.ipc.open_stream(pa.memory_map(str(path))).read_all()
 
 

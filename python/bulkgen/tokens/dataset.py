@@ -204,6 +204,7 @@ class TokenDataset:
 
         return save_dataset(self, path, overwrite=overwrite)
 
+    @checked
     def write_hub_folder(
         self, path: str | Path, *, license: str, split: str = "train", overwrite: bool = False
     ) -> Path:
@@ -242,6 +243,7 @@ class TokenDataset:
 
         return write_hub_folder(self, path, license=license, split=split, overwrite=overwrite)
 
+    @checked
     def push_to_hub(
         self,
         repo_id: str,
@@ -276,6 +278,8 @@ class TokenDataset:
         ------
         huggingface_hub.errors.HfHubHTTPError
             If the hub refuses.
+        ConnectionError
+            If it cannot be reached.
         ValueError
             If `license` or `split` is no name.
         """

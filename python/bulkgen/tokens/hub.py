@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
@@ -15,6 +16,8 @@ from bulkgen.tokens.arrow import ROWS_PER_BATCH, SHARD_BYTES, Layout, bulkgen_ve
 from bulkgen.tokens.card import data_set_card
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from bulkgen.tokens.dataset import TokenDataset
 
 __all__ = ["push_to_hub", "write_hub_folder"]
@@ -59,18 +62,36 @@ def push_to_hub(
     _check_names(license, split)
     api = HfApi(token=token)
     # asked first, so that a missing permission is told before anything is written
-    url = api.create_repo(repo_id, repo_type="dataset", private=private, exist_ok=True)
+    with _reaching_the_hub():
+        url = api.create_repo(repo_id, repo_type="dataset", private=private, exist_ok=True)
     with TemporaryDirectory() as temporary:
         folder = write_hub_folder(dataset, Path(temporary) / "dataset", license=license, split=split)
-        api.upload_folder(
-            repo_id=repo_id,
-            repo_type="dataset",
-            folder_path=folder,
-            commit_message=f"{len(dataset):,} cells as {dataset.vocabulary.name} tokens, by bulkgen",
-            # those of an earlier upload
-            delete_patterns="data/*",
-        )
+        with _reaching_the_hub():
+            api.upload_folder(
+                repo_id=repo_id,
+                repo_type="dataset",
+                folder_path=folder,
+                commit_message=f"{len(dataset):,} cells as {dataset.vocabulary.name} tokens, by bulkgen",
+                # those of an earlier upload
+                delete_patterns="data/*",
+            )
     return str(url)
+
+
+@contextmanager
+def _reaching_the_hub() -> Iterator[None]:
+    """Say that the hub was not reached: by which HTTP library, and so by which error, its versions differ."""
+    try:
+        yield
+    # a refusal of the hub, a missing token, an impossible name
+    except (OSError, ValueError):
+        raise
+    except Exception as error:
+        raise ConnectionError(
+            f"the Hugging Face hub cannot be reached: {error}; write a folder instead (write_hub_folder, "
+            f"bulkgen publish -o FOLDER), and upload it where there is a network: "
+            f"hf upload USER/NAME FOLDER --repo-type dataset"
+        ) from error
 
 
 def _check_names(license: str, split: str) -> None:
@@ -79,8 +100,9 @@ def _check_names(license: str, split: str) -> None:
             f"license must be an identifier of the hub, such as 'cc-by-4.0', 'cc0-1.0' or 'other', got {license!r}; "
             f"it is yours to choose: the licences of the data that the cells were made from bind you"
         )
-    if not re.fullmatch(r"\w+", split):
-        raise ValueError(f"split must be a name of letters, digits and _, got {split!r}")
+    # "all" is `datasets`' word for all splits together
+    if not re.fullmatch(r"\w+", split, re.ASCII) or split == "all":
+        raise ValueError(f"split must be a name of letters, digits and _, and not 'all', got {split!r}")
 
 
 def _write_parquet(dataset: TokenDataset, layout: Layout, folder: Path, split: str) -> tuple[list[str], str]:

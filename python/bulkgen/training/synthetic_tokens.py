@@ -347,7 +347,18 @@ class SyntheticTokens(IterableDataset["Cell | dict[str, torch.Tensor]"]):
         columns = {name: self.real.table[name] for name in ("input_ids", "length", "cell_id")}
         columns[self.label] = pa.array(self.real.label_values, pa.string())
         joined = pa.concat_tables([tokens.table, pa.table(columns)], promote_options="permissive")
-        return replace(tokens, table=joined)
+        of_both = replace(tokens, table=joined)
+        lengths, added = of_both.lengths, len(self.real)
+        summary = replace(
+            tokens.summary,
+            cells_in=tokens.summary.cells_in + added,
+            cells_out=lengths.size,
+            cells_saturated=tokens.summary.cells_saturated + self.real.summary.cells_saturated,
+            tokens_total=int(lengths.sum()),
+            tokens_median=float(np.median(lengths)),
+            tokens_max=int(lengths.max()),
+        )
+        return replace(of_both, summary=summary, provenance={**tokens.provenance, "real_cells": added})
 
     def facts(self) -> dict[str, object]:
         """Return what decides the cells.
