@@ -53,7 +53,9 @@ def test_the_pure_wheel_holds_every_python_file(wheel):
 def test_the_description_names_the_files_of_the_release_in_full(wheel):
     """PyPI shows the README without the files beside it."""
     with zipfile.ZipFile(wheel) as archive:
-        metadata = email.message_from_bytes(archive.read(next(n for n in archive.namelist() if n.endswith("/METADATA"))))
+        metadata = email.message_from_bytes(
+            archive.read(next(n for n in archive.namelist() if n.endswith("/METADATA")))
+        )
     readme, description = (ROOT / "README.md").read_text(encoding="utf-8"), metadata.get_payload(decode=True).decode()
     of_the_release = f"bulkgen/bulkgen/blob/v{metadata['Version']}/"
     targets = re.findall(r"\]\(([^)]+)\)", description)
