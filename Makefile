@@ -32,6 +32,7 @@ lint: $(VENV)/dependencies
 	$(BIN)/check-jsonschema --builtin-schema vendor.dependabot .github/dependabot.yml
 	$(BIN)/zizmor --offline --quiet --no-progress .github
 	$(BIN)/check-added-large-files --enforce-all --maxkb=1000 $$(git ls-files)
+	$(BIN)/check-merge-conflict --assume-in-merge $$(git ls-files)
 
 types: $(VENV)/installed
 	$(BIN)/mypy

@@ -49,11 +49,12 @@ HEAD = """\
 # Generators, measured on real cells
 
 Made by `python benchmarks/generator_page.py` from the tables under `benchmarks/results/generators/`; each was written
-by the command beside it (data sets: see the README). Mean ± standard deviation over seeds, each with a split of its
-own. The test cells are real, and take no part in training, estimation or any choice. `real` is the ceiling: the real
-training cells in the place of generated ones. `poisson_floor` is what needs no generator: independent Poisson counts
-with the bulk's means. What each metric is: [fidelity](design/fidelity.md). Why the defaults are as they are, and what
-did not help: [generators](design/generators.md)."""
+by the command beside it, whose paths are of one machine. Interferon: Kang et al., Nature Biotechnology 2018. Virtual
+drugs: five cell lines of sc_mixology, CEL-seq2 (Tian et al., Nature Methods 2019). Mean ± standard deviation over
+seeds, each with a split of its own. The test cells are real, and take no part in training, estimation or any choice.
+`real` is the ceiling: the real training cells in the place of generated ones. `poisson_floor` is what needs no
+generator: independent Poisson counts with the bulk's means. What each metric is: [fidelity](design/fidelity.md). Why
+the defaults are as they are, and what did not help: [generators](design/generators.md)."""
 
 MIXTURE = """\
 Twenty-one wells of 90 cells of three lines (sc_mixology) as bulk, single cells of the lines as reference. Errors are of

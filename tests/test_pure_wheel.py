@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import email
 import importlib.util
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -18,8 +20,9 @@ from conftest import ROOT
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory):
-    if importlib.util.find_spec("scikit_build_core") is None:
-        pytest.skip("building a wheel needs scikit-build-core (pip install --group dev)")
+    for needed in ("scikit_build_core", "hatch_fancy_pypi_readme"):
+        if importlib.util.find_spec(needed) is None:
+            pytest.skip(f"building a wheel needs {needed.replace('_', '-')} (pip install --group dev)")
     source, out = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("wheel")
     for name in ("pyproject.toml", "README.md", "LICENSE", "CMakeLists.txt"):
         shutil.copy(ROOT / name, source)
@@ -45,6 +48,23 @@ def test_the_pure_wheel_holds_every_python_file(wheel):
     with zipfile.ZipFile(wheel) as archive:
         for path in package.glob("bulkgen/**/*.py"):
             assert archive.read(path.relative_to(package).as_posix()) == path.read_bytes()
+
+
+def test_the_description_names_the_files_of_the_release_in_full(wheel):
+    """PyPI shows the README without the files beside it."""
+    with zipfile.ZipFile(wheel) as archive:
+        metadata = email.message_from_bytes(
+            archive.read(next(n for n in archive.namelist() if n.endswith("/METADATA")))
+        )
+    readme, description = (ROOT / "README.md").read_text(encoding="utf-8"), metadata.get_payload(decode=True).decode()
+    of_the_release = f"bulkgen/bulkgen/blob/v{metadata['Version']}/"
+    targets = re.findall(r"\]\(([^)]+)\)", description)
+    assert len(targets) == len(re.findall(r"\]\(", readme)) > 20
+    assert all(target.startswith("https://") for target in targets)
+    files = [target.partition(of_the_release)[2] for target in targets if of_the_release in target]
+    assert all((ROOT / file).exists() for file in files)
+    (figure,) = re.findall(r"!\[[^\]]*\]\((.+?)\)", description)
+    assert figure.startswith("https://raw.githubusercontent.com/")
 
 
 def test_the_pure_wheel_draws_the_golden_words(wheel, tmp_path):

@@ -166,6 +166,9 @@ def test_synthesize_draws_from_what_fit_stored(work, split_run):
     assert fitted.returncode == 0, fitted.stderr
     assert json.loads(fitted.stdout) == {**json.loads(direct.stdout), "out": "fitted.h5ad"}
     assert matrix_bytes(read(work / "fitted.h5ad").X) == matrix_bytes(read(work / "direct.h5ad").X)
+    many = run("synthesize", "--fitted", "fit.h5ad", "-n", 400, "-o", "many.h5ad", cwd=work)
+    assert "cells    1,200\n" in many.stdout
+    assert "next     bulkgen tokenize many.h5ad --label label -o many.dataset\n" in many.stdout
     both = run("synthesize", train, "--fitted", "fit.h5ad", "-o", "x.h5ad", cwd=work)
     assert "'bulk' is settled in a fitted generator" in error_line(both)
 

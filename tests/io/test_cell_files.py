@@ -20,6 +20,8 @@ from bulkgen.io import open_cells
     [
         ("cells.csv", b"a,b", "a table of bulk samples is read by: bulkgen bulk"),
         ("cells.h5ad.gz", b"", "unpack it: gunzip .*cells.h5ad.gz"),
+        ("bulk.parquet", b"", r"bulkgen bulk .*bulk.parquet \.\.\.$"),
+        ("cells.xlsx", b"", "save its sheet as .*cells.csv"),
         ("cells.rds", b"", "in R: anndataR::write_h5ad"),
         ("cells.h5Seurat", b"", "in R: SeuratDisk::Convert"),
         ("cells.loom", b"", "anndata.io.read_loom"),
@@ -34,6 +36,16 @@ def test_a_file_of_another_kind_is_told_with_what_makes_it_one(tmp_path, reader,
     (tmp_path / name).write_bytes(content)
     with pytest.raises((ValueError, OSError), match=told):
         reader(tmp_path / name)
+
+
+@pytest.mark.parametrize(("name", "separator"), [("cells.csv", ","), ("cells.tsv", "\t"), ("cells.txt.gz", "\t")])
+def test_what_is_told_of_a_table_of_cells_makes_cells_of_it(tmp_path, name, separator):
+    path = tmp_path / name
+    pd.DataFrame(np.eye(3), index=["c1", "c2", "c3"], columns=["g1", "g2", "g3"]).to_csv(path, sep=separator)
+    with pytest.raises(ValueError, match=f"bulkgen bulk .*{name} ") as told:
+        bulkgen.read(path)
+    exec(str(told.value).partition("in Python, ")[2], {"anndata": ad})
+    np.testing.assert_array_equal(bulkgen.read(tmp_path / "cells.h5ad").X, np.eye(3))
 
 
 def test_a_folder_of_cell_ranger_is_told_with_how_it_is_read(tmp_path):

@@ -155,7 +155,7 @@ def finish(results: BenchmarkResults, out: Path, *, as_json: bool) -> None:
         typer.echo(json.dumps({"out": str(out), "report": str(report), "failures": results.failures, "summary": rows}))
         return
     _print_table(results)
-    typer.echo(f"{results.settings['seconds']:.0f} seconds in all. The report: {report.absolute()}")
+    typer.echo(f"{results.settings['seconds']:.0f} s in all. The report: {report.absolute()}")
 
 
 def read_groups(texts: list[str] | None) -> tuple[MetricGroup, ...] | None:
@@ -240,7 +240,8 @@ def _print_table(results: BenchmarkResults) -> None:
         box=box.SIMPLE_HEAD,
         show_edge=False,
         padding=(0, 1, 0, 0),
-        caption=f"{model}; ± is the standard deviation over {results.seeds} seed{'s' if results.seeds > 1 else ''}",
+        caption=f"{model}; "
+        + (f"± is the standard deviation over {results.seeds} seeds" if results.seeds > 1 else "one seed"),
     )
     table.add_column("method", max_width=24, overflow="fold")
     for name in ("balanced\naccuracy", "gap\nclosed", "tokens\noff by", "fold\nslope", "AUROC", "s/10k", "MB"):

@@ -72,4 +72,4 @@ def print_result(result: Mapping[str, object], *, as_json: bool, then: Sequence[
         lines["next"] = shlex.join(["bulkgen", *map(str, then)])
     width = max((len(name) for name in lines), default=0)
     for name, value in lines.items():
-        typer.echo(f"{name:<{width}}  {value}")
+        typer.echo(f"{name:<{width}}  {format(value, ',') if type(value) is int else value}")

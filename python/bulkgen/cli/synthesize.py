@@ -146,5 +146,5 @@ def synthesize(
             "out": str(out),
         },
         as_json=json_,
-        then=("tokenize", out, "--label", by[0] if by else "COLUMN", "-o", out.with_suffix(".dataset")),
+        then=("tokenize", out, "--label", cells.obs.columns[0], "-o", out.with_suffix(".dataset")),
     )

@@ -16,13 +16,15 @@ if TYPE_CHECKING:
 
 __all__ = ["check_cell_file", "check_cell_names", "no_such_layer", "unreadable"]
 
-_TABLES = (".csv", ".tsv", ".txt", ".gct", ".parquet", ".xlsx")
+#: Tables that `bulkgen bulk` reads, and what separates their columns where anndata reads them too.
+_TABLES = {".csv": ",", ".tsv": "\t", ".txt": "\t", ".gct": None, ".parquet": None}
 #: How other files become .h5ad, by their ending.
 _REMEDIES = {
     ".rds": "in R: anndataR::write_h5ad(readRDS({path!r}), {output!r})",
     ".h5seurat": "in R: SeuratDisk::Convert({path!r}, dest = 'h5ad')",
     ".loom": "in Python: anndata.io.read_loom({path!r}).write_h5ad({output!r})",
     ".mtx": "in Python: scanpy.read_10x_mtx({folder!r}).write_h5ad({output!r})",
+    ".xlsx": "save its sheet as {table}",
 }
 #: What files of gzip begin with.
 _GZIP = b"\x1f\x8b"
@@ -91,17 +93,18 @@ def unreadable(path: Path, error: Exception | str) -> OSError:
 
 
 def _remedy(path: Path) -> str:
-    if path.suffix == ".gz":
-        if path.stem.endswith(".h5ad"):
-            return f"unpack it: gunzip {path}"
-        path = path.with_suffix("")
     if path.is_dir():
         return f"a folder of Cell Ranger: in Python, scanpy.read_10x_mtx({str(path)!r}).write_h5ad('{path}.h5ad')"
-    output = str(path.with_suffix(".h5ad"))
-    if path.suffix in _TABLES:
-        return (
-            f"a table of bulk samples is read by: bulkgen bulk {path} ...; one of cells (rows): "
-            f"anndata.io.read_csv({str(path)!r}).write_h5ad({output!r})"
-        )
-    how = _REMEDIES.get(path.suffix.lower(), "read it with scanpy, and write it with adata.write_h5ad({output!r})")
-    return how.format(path=str(path), output=output, folder=str(path.parent))
+    unpacked = path.with_suffix("") if path.suffix == ".gz" else path
+    kind, output = unpacked.suffix.lower(), str(unpacked.with_suffix(".h5ad"))
+    if kind == ".h5ad" and path.suffix == ".gz":
+        return f"unpack it: gunzip {path}"
+    if kind in _TABLES:
+        bulk = f"a table of bulk samples is read by: bulkgen bulk {path} ..."
+        delimiter = _TABLES[kind]
+        if delimiter is None:
+            return bulk
+        read = f"anndata.io.read_csv({str(path)!r}, delimiter={delimiter!r})"
+        return f"{bulk}; one of cells (rows): in Python, {read}.write_h5ad({output!r})"
+    how = _REMEDIES.get(kind, "read it with scanpy, and write it with adata.write_h5ad({output!r})")
+    return how.format(path=str(path), output=output, folder=str(path.parent), table=unpacked.with_suffix(".csv"))

@@ -195,7 +195,7 @@ class Vocabulary:
         if not place.is_file():
             raise VocabularyError(
                 f"vocabulary {str(name_or_path)!r} is neither {' nor '.join(map(repr, KNOWN))} nor a "
-                f"{VOCABULARY_FILE} that exists ({place} does not)"
+                f"{VOCABULARY_FILE} that exists ({place} does not); bulkgen.Vocabulary.fit(cells) makes one of cells"
             )
         try:
             text = read_bytes(place).decode("utf-8")
