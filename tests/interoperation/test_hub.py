@@ -198,7 +198,13 @@ def test_the_command_writes_the_folder_and_uploads_only_where_it_is_told(tokens,
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout) == {"cells": len(tokens), "license": "cc-by-4.0", "split": "train", "out": "hub"}
     assert bg.TokenDataset.load(tmp_path / "hub").table.equals(tokens.table)
-    for place in ([], ["-o", "other", "--repository", "user/name"]):
-        wrong = run("publish", "made.dataset", "--license", "cc-by-4.0", *place, cwd=tmp_path)
-        assert wrong.returncode == 2
-        assert "give one of them" in wrong.stderr
+    refused = {
+        "give one of them": ((), ("-o", "other", "--repository", "user/name")),
+        "--private: is for --repository": (("-o", "other", "--private"),),
+        "--overwrite: is for --out": (("--repository", "user/name", "--overwrite"),),
+    }
+    for told, places in refused.items():
+        for place in places:
+            wrong = run("publish", "made.dataset", "--license", "cc-by-4.0", *place, cwd=tmp_path)
+            assert wrong.returncode == 2
+            assert told in wrong.stderr

@@ -80,6 +80,12 @@ def test_reports_are_made_from_results_alone_one_by_one_or_as_one_page(place, fi
     assert "REAL DATA: cells" in (other / "report.html").read_text(encoding="utf-8")
 
 
+@pytest.mark.json_of("study-report")
+def test_a_report_as_json_names_what_was_written(place, first):
+    found = json.loads(run_command("report", place / "out", "--json").stdout)
+    assert found == {"pages": [str(place / "out" / "report.html")]}
+
+
 @pytest.mark.json_of("study-status")
 def test_status_of_a_study(place, first):
     found = json.loads(run_command("status", place / "out", "--json").stdout)
@@ -129,7 +135,11 @@ def test_what_is_wrong_is_said_in_a_line(tmp_path, arguments, code, said):
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.json_of("study-presets")
 def test_presets_are_listed_and_printed():
     listed = run_command("presets").stdout.splitlines()
+    texts = json.loads(run_command("presets", "--json").stdout)
+    assert list(texts) == ["beyond", "poster", "quick"]
+    assert json.loads(run_command("presets", "poster", "--json").stdout) == {"poster": texts["poster"]}
     assert [line.split()[0] for line in listed] == ["beyond", "poster", "quick"]
     assert "[generators.truncated_gaussian]" in run_command("presets", "poster").stdout

@@ -125,6 +125,7 @@ def test_no_better_column_is_said_plainly(plain_vocabulary):
         (["GRCh38_ENSG00000000901", "mm10___ENSMUSG00000000001"], "the name of a genome, as references of two species"),
         (["GAPDH", "ACTB"], "Geneformer's V2 maps them (vocabulary='V2', --vocabulary V2)"),
         (["ENSG00000999991", "ENSG00000999992"], "are the rows cells and the columns genes"),
+        (["ENSG90000000001"], "as those of simulated cells, need one of their own (bulkgen.Vocabulary.fit"),
     ],
 )
 def test_the_form_of_unknown_ids_says_why_they_are_unknown(plain_vocabulary, ids, cause):

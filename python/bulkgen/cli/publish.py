@@ -30,6 +30,10 @@ def publish(
     """
     if (out is None) == (repository is None):
         raise typer.BadParameter("give one of them", param_hint="--out or --repository")
+    if out is not None and private:
+        raise typer.BadParameter("is for --repository", param_hint="--private")
+    if repository is not None and overwrite:
+        raise typer.BadParameter("is for --out", param_hint="--overwrite")
     from bulkgen.tokens import TokenDataset
 
     dataset = TokenDataset.load(tokens)

@@ -81,6 +81,7 @@ def report(
         Path | None,
         typer.Option(metavar="PAGE", help="Write all of them as one page in Markdown instead, figures beside it."),
     ] = None,
+    json_: Json = False,
 ) -> None:
     """Make the reports and their figures again, from the results alone."""
     from bulkgen.report.study.markdown import write_markdown
@@ -89,11 +90,15 @@ def report(
 
     found = [StudyResults.load(folder) for folder in folders]
     if markdown is not None:
-        page = write_markdown([study_content(results) for results in found], markdown, overwrite=True)
-        typer.echo(f"The page: {page.absolute()}")
+        pages = [write_markdown([study_content(results) for results in found], markdown, overwrite=True)]
+    else:
+        pages = [write_report(results) for results in found]
+    written = [str(page.absolute()) for page in pages]
+    if json_:
+        typer.echo(json.dumps({"pages": written}))
         return
-    for results in found:
-        typer.echo(f"The report: {write_report(results).absolute()}")
+    for page in written:
+        typer.echo(f"The {'report' if markdown is None else 'page'}: {page}")
 
 
 @study.command(cls=Command)
@@ -107,10 +112,14 @@ def status(folder: Folder, json_: Json = False) -> None:
 @study.command(cls=Command)
 def presets(
     name: Annotated[str | None, typer.Argument(help="Print this preset's TOML, to change and run it.")] = None,
+    json_: Json = False,
 ) -> None:
     """List the studies that come with bulkgen, or print one."""
     from bulkgen.study.config import preset_names, preset_text
 
+    if json_:
+        typer.echo(json.dumps({known: preset_text(known) for known in ([name] if name else preset_names())}))
+        return
     if name is not None:
         typer.echo(preset_text(name), nl=False)
         return

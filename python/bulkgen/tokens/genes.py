@@ -219,4 +219,7 @@ def _why_unknown(ids: Sequence[str], vocabulary: Vocabulary) -> str:
         )
     if vocabulary.mapping is None and not any(map(is_gene, ids)):
         return "no Ensembl ids; if they are human symbols, Geneformer's V2 maps them (vocabulary='V2', --vocabulary V2)"
-    return "is this human data, are the rows cells and the columns genes, and is it the right vocabulary?"
+    return (
+        "is this human data, are the rows cells and the columns genes, and is it the right vocabulary? Genes that no "
+        "vocabulary has, as those of simulated cells, need one of their own (bulkgen.Vocabulary.fit, --vocabulary fit)"
+    )
