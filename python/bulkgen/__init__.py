@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from bulkgen.fidelity.runner import benchmark_generators
     from bulkgen.fidelity.score import score_cells
     from bulkgen.fits import Fit, fit_generator, load_fit
+    from bulkgen.gallery import figures
     from bulkgen.io import CellStore, open_cells, open_shards, read, write
     from bulkgen.io.shard_jobs import Shards
     from bulkgen.profiles import bulk_profiles
@@ -48,6 +49,7 @@ __all__ = [
     "bulk_profiles",
     "evaluate",
     "fetch",
+    "figures",
     "finetune",
     "fit_generator",
     "load_fit",
@@ -83,6 +85,7 @@ _HOME = {
     "bulk_profiles": "bulkgen.profiles",
     "evaluate": "bulkgen.training",
     "fetch": "bulkgen.fetching",
+    "figures": "bulkgen.gallery",
     "finetune": "bulkgen.training",
     "fit_generator": "bulkgen.fits",
     "load_fit": "bulkgen.fits",

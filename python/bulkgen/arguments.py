@@ -135,7 +135,17 @@ _KINDS: dict[str, tuple[_Kind, ...]] = {
     **dict.fromkeys(("Axis", "Device", "MetricGroup", "Remainder", "Strategy", "Unit"), _PATH[:1]),
     **{
         name: (_Kind(f"a {name}", _is_a(name)),)
-        for name in ("Fit", "Run", "StudyConfig", "SyntheticTokens", "Task", "TokenDataset", "Vocabulary")
+        for name in (
+            "BenchmarkResults",
+            "Fit",
+            "Run",
+            "StudyConfig",
+            "StudyResults",
+            "SyntheticTokens",
+            "Task",
+            "TokenDataset",
+            "Vocabulary",
+        )
     },
 }
 

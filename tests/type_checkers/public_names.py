@@ -23,6 +23,7 @@ from bulkgen import (
     bulk_profiles,
     evaluate,
     fetch,
+    figures,
     finetune,
     fit_generator,
     load_fit,
@@ -40,6 +41,7 @@ from bulkgen import (
     tokenize,
     write,
 )
+from bulkgen.report.gallery import Gallery
 from bulkgen.training import FinetuneResult
 
 # AnnData has no types of its own, so that what gives cells gives Any
@@ -61,6 +63,7 @@ assert_type(finetune(SyntheticTokens("fit.h5ad", 100), out="run"), FinetuneResul
 assert_type(evaluate("run", tokenize(cells)), Scores)
 assert_type(benchmark_generators(cells, task="drug"), BenchmarkResults)
 assert_type(score_cells(cells, cells, label="drug"), BenchmarkResults)
+assert_type(figures(score_cells(cells, cells, label="drug")), Gallery)
 assert_type(run_study(StudyConfig.preset("quick"), "study"), StudyResults)
 assert_type(synthesize(cells, by="drug", n_cells=10, out="shards", shard_size=100), Shards[TokenDataset] | Shards[Any])
 assert_type(synthesize(cells, by="drug", to="tokens"), TokenDataset)
