@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import os
 import pickle
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -157,3 +158,30 @@ def test_a_checked_function_is_still_itself():
 def test_python_says_itself_what_is_missing():
     with pytest.raises(TypeError, match="missing 1 required keyword-only argument: 'by'"):
         bulkgen.pseudobulk(make_cells(np.ones((2, 2), np.float32)))
+
+
+class Place(os.PathLike):
+    """A path that is neither a string nor one of pathlib, as packages of remote files have them."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __fspath__(self) -> str:
+        return str(self.path)
+
+
+@pytest.mark.filterwarnings("ignore:only .* columns")
+def test_any_kind_of_path_is_taken_where_a_path_is(tmp_path):
+    cells = make_cells(np.ones((20, 3), np.float32), drug=["a", "b"] * 10)
+    cells.var_names = [f"ENSG0000000000{number}" for number in range(3)]
+    bulkgen.write(cells, Place(tmp_path / "cells.h5ad"))
+    stored = Place(tmp_path / "cells.h5ad")
+    assert bulkgen.read(stored).n_obs == bulkgen.open_cells(stored).n_obs == 20
+    assert bulkgen.read_bulk(stored, unit="counts").n_vars == 3
+    vocabulary = Place(bulkgen.Vocabulary.fit(stored, context=8).save(tmp_path / "vocabulary.json"))
+    bulkgen.tokenize(stored, vocabulary=vocabulary, label="drug", out=Place(tmp_path / "tokens"))
+    run = bulkgen.finetune(Place(tmp_path / "tokens"), model="linear", out=Place(tmp_path / "run")).path
+    assert bulkgen.evaluate(Place(run), Place(tmp_path / "tokens")).n == 20
+    pytest.importorskip("transformers")
+    with pytest.raises(FileNotFoundError, match=r"there is no checkpoint folder .*/none"):
+        bulkgen.finetune(Place(tmp_path / "tokens"), model=Place(tmp_path / "none"))

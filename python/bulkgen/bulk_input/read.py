@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -137,7 +138,7 @@ def read_bulk(
             f"and left out: {shown(columns.ids[i] for i in np.flatnonzero(columns.gene < 0))}"
         )
     parameters = {
-        "source": str(source) if isinstance(source, (str, Path)) else type(source).__name__,
+        "source": Path(source).name if isinstance(source, str | os.PathLike) else type(source).__name__,
         "unit": unit,
         "vocabulary": None if loaded is None else loaded.name,
         "vocabulary_fingerprint": None if loaded is None else loaded.fingerprint,
@@ -161,7 +162,7 @@ def _matrix(
     gene_ids: str | None,
     layer: str | None,
 ) -> BulkMatrix:
-    if isinstance(source, (str, Path)) and Path(source).suffix not in (".h5ad", ".h5", ".zarr"):
+    if isinstance(source, str | os.PathLike) and Path(source).suffix not in (".h5ad", ".h5", ".zarr"):
         source = read_table(source)
     if isinstance(source, pd.DataFrame):
         if layer is not None:
@@ -175,10 +176,8 @@ def _matrix(
         )
     if genes is not None:
         raise ValueError("an AnnData is samples x genes; genes says which axis of a table holds them: leave it out")
-    if isinstance(source, (str, Path)):
+    if isinstance(source, str | os.PathLike):
         source, layer = read(source, layer=layer, counts="any"), None
-    elif not hasattr(source, "obs_names"):
-        raise TypeError(f"source must be a path, an AnnData or a DataFrame, got {type(source).__name__}")
     return _matrix_of_anndata(source, layer, gene_ids)
 
 
