@@ -219,5 +219,8 @@ def _why_unknown(ids: Sequence[str], vocabulary: Vocabulary) -> str:
         )
     # annotations name by its id what has no symbol
     if vocabulary.mapping is None and sum(map(is_gene, ids)) < len(ids) / 2:
-        return "most are no Ensembl ids; if they are human symbols, Geneformer's V2 maps them (vocabulary='V2', --vocabulary V2)"
+        return (
+            "most are no Ensembl ids; if they are human symbols, Geneformer's V2 maps them (vocabulary='V2', "
+            "--vocabulary V2)"
+        )
     return "is this human data, are the rows cells and the columns genes, and is it the right vocabulary?"
