@@ -106,7 +106,7 @@ def example(
         ({"columns": "a"}, "columns must be a list (each a string) or None, got 'a'; write ['a']"),
         ({"columns": pd.DataFrame({"a": [1]})}, "got a value of type DataFrame"),
         ({"path": None}, "path must be a string or a path, got None"),
-        ({"kind": "c"}, "kind must be 'a' or 'b', got 'c'"),
+        ({"kind": 1}, "kind must be 'a' or 'b', got 1"),
         ({"table": [1]}, "table must be a mapping, got [1]"),
         ({"table": pd.Series({"a": 1})}, "table must be a mapping, got a value of type Series; .to_dict() makes one"),
         ({"frame": DataFrame()}, "frame must be a DataFrame, got a value of type DataFrame; .to_pandas() makes one"),
@@ -120,6 +120,11 @@ def test_the_message_names_what_was_given_and_what_mends_it(arguments, message):
     with pytest.raises(TypeError) as raised:
         example(**arguments)
     assert message in str(raised.value)
+
+
+def test_another_value_than_those_allowed_is_a_wrong_value_and_no_wrong_type():
+    with pytest.raises(ValueError, match="kind must be 'a' or 'b', got 'c'"):
+        example(kind="c")
 
 
 def test_what_fits_is_passed_on():
