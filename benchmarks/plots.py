@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import matplotlib as mpl
+import matplotlib.style
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator
@@ -74,7 +75,8 @@ def _style() -> Iterator[None]:
         "legend.frameon": False,
         "figure.constrained_layout.use": True,
     }
-    with mpl.rc_context(style):
+    # what decoupler sets when it is imported is not wanted here
+    with mpl.style.context(["default", style]):
         yield
 
 

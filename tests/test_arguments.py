@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import os
 import pickle
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -105,7 +106,7 @@ def example(
         ({"columns": "a"}, "columns must be a list (each a string) or None, got 'a'; write ['a']"),
         ({"columns": pd.DataFrame({"a": [1]})}, "got a value of type DataFrame"),
         ({"path": None}, "path must be a string or a path, got None"),
-        ({"kind": "c"}, "kind must be 'a' or 'b', got 'c'"),
+        ({"kind": 1}, "kind must be 'a' or 'b', got 1"),
         ({"table": [1]}, "table must be a mapping, got [1]"),
         ({"table": pd.Series({"a": 1})}, "table must be a mapping, got a value of type Series; .to_dict() makes one"),
         ({"frame": DataFrame()}, "frame must be a DataFrame, got a value of type DataFrame; .to_pandas() makes one"),
@@ -119,6 +120,11 @@ def test_the_message_names_what_was_given_and_what_mends_it(arguments, message):
     with pytest.raises(TypeError) as raised:
         example(**arguments)
     assert message in str(raised.value)
+
+
+def test_another_value_than_those_allowed_is_a_wrong_value_and_no_wrong_type():
+    with pytest.raises(ValueError, match="kind must be 'a' or 'b', got 'c'"):
+        example(kind="c")
 
 
 def test_what_fits_is_passed_on():
@@ -157,3 +163,30 @@ def test_a_checked_function_is_still_itself():
 def test_python_says_itself_what_is_missing():
     with pytest.raises(TypeError, match="missing 1 required keyword-only argument: 'by'"):
         bulkgen.pseudobulk(make_cells(np.ones((2, 2), np.float32)))
+
+
+class Place(os.PathLike):
+    """A path that is neither a string nor one of pathlib, as packages of remote files have them."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __fspath__(self) -> str:
+        return str(self.path)
+
+
+@pytest.mark.filterwarnings("ignore:only .* columns")
+def test_any_kind_of_path_is_taken_where_a_path_is(tmp_path):
+    cells = make_cells(np.ones((20, 3), np.float32), drug=["a", "b"] * 10)
+    cells.var_names = [f"ENSG0000000000{number}" for number in range(3)]
+    bulkgen.write(cells, Place(tmp_path / "cells.h5ad"))
+    stored = Place(tmp_path / "cells.h5ad")
+    assert bulkgen.read(stored).n_obs == bulkgen.open_cells(stored).n_obs == 20
+    assert bulkgen.read_bulk(stored, unit="counts").n_vars == 3
+    vocabulary = Place(bulkgen.Vocabulary.fit(stored, context=8).save(tmp_path / "vocabulary.json"))
+    bulkgen.tokenize(stored, vocabulary=vocabulary, label="drug", out=Place(tmp_path / "tokens"))
+    run = bulkgen.finetune(Place(tmp_path / "tokens"), model="linear", out=Place(tmp_path / "run")).path
+    assert bulkgen.evaluate(Place(run), Place(tmp_path / "tokens")).n == 20
+    pytest.importorskip("transformers")
+    with pytest.raises(FileNotFoundError, match=r"there is no checkpoint folder .*/none"):
+        bulkgen.finetune(Place(tmp_path / "tokens"), model=Place(tmp_path / "none"))

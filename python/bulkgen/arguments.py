@@ -30,10 +30,11 @@ _MISSING = object()
 
 @dataclass(frozen=True)
 class _Kind:
-    """What an argument may be, in words, and whether a value is."""
+    """What an argument may be, in words, and whether a value is; of a single value, its type."""
 
     words: str
     holds: Callable[[object], bool]
+    one_of: type | None = None
 
 
 def checked(function: Function) -> Function:
@@ -51,7 +52,8 @@ def checked(function: Function) -> Function:
     -------
     callable
         The function, which raises :class:`TypeError` that names the argument, what it must be, what was given, and
-        what makes the one of the other where there is such a thing.
+        what makes the one of the other where there is such a thing; :class:`ValueError` where it must be one of some
+        values, and is another of their type.
     """
     names = function.__code__.co_varnames[: function.__code__.co_argcount]
     kinds = {name: _kinds(ast.parse(text, mode="eval").body) for name, text in function.__annotations__.items()}
@@ -61,7 +63,9 @@ def checked(function: Function) -> Function:
         for name, value in (*zip(names, args, strict=False), *options.items()):
             known = kinds.get(name)
             if known is not None and not any(kind.holds(value) for kind in known):
-                raise TypeError(_refusal(name, known, value))
+                # another value of the right type, where only some are allowed
+                of_values = any(kind.one_of is not None and isinstance(value, kind.one_of) for kind in known)
+                raise (ValueError if of_values else TypeError)(_refusal(name, known, value))
         return function(*args, **options)
 
     return cast("Function", call)
@@ -85,7 +89,7 @@ def _kinds(annotation: ast.expr) -> tuple[_Kind, ...] | None:
 
 
 def _literal(value: object) -> _Kind:
-    return _Kind(repr(value), lambda given: isinstance(given, type(value)) and given == value)
+    return _Kind(repr(value), lambda given: isinstance(given, type(value)) and given == value, type(value))
 
 
 def _several(items: tuple[_Kind, ...] | None, *, ordered: bool) -> _Kind:

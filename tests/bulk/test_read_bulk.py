@@ -419,7 +419,8 @@ def test_the_record_says_where_samples_came_from_and_survives_a_file(tmp_path, c
     assert len(record["input_hash"]) == 32
     assert (parameters["unit"], parameters["vocabulary"]) == ("counts", "small")
     assert parameters["vocabulary_fingerprint"] == vocabulary.fingerprint
-    assert parameters["source"] == str(tmp_path / "bulk.csv")
+    # where on a disk it was is nobody's business
+    assert parameters["source"] == "bulk.csv"
     bg.write(read, tmp_path / "samples.h5ad")
     assert bulk_report(bg.read(tmp_path / "samples.h5ad")) == bulk_report(read)
     profiles = bg.bulk_profiles(read, by="drug")

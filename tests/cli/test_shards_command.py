@@ -131,7 +131,7 @@ def test_cells_in_zarr_shards_and_wrong_usage(work, tmp_path):
     for more, code, says in [
         (["--resume"], 2, "--shard-size"),
         (["--shard-size", 9, "--shard", "2/1"], 2, "I/N"),
-        (["--shard-size", 9, "--format", "csv", "--out", "new"], 1, "'h5ad' or 'zarr'"),
+        (["--shard-size", 9, "--format", "csv", "--out", "new"], 1, "format must be 'h5ad', 'zarr' or None, got 'csv'"),
         (["--shard-size", 9], 1, "--resume"),
         (["--shard-size", 8, "--resume"], 1, "shard_size is 9 there, and 8 here"),
     ]:

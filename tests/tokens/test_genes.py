@@ -123,7 +123,7 @@ def test_no_better_column_is_said_plainly(plain_vocabulary):
     [
         (["ENSMUSG00000000001", "ENSMUSG00000000028"], "genes of another species; map them to their human orthologs"),
         (["GRCh38_ENSG00000000901", "mm10___ENSMUSG00000000001"], "the name of a genome, as references of two species"),
-        (["GAPDH", "ACTB"], "Geneformer's V2 maps them (vocabulary='V2', --vocabulary V2)"),
+        (["GAPDH", "ACTB", "ENSG00000999991"], "Geneformer's V2 maps them (vocabulary='V2', --vocabulary V2)"),
         (["ENSG00000999991", "ENSG00000999992"], "are the rows cells and the columns genes"),
         (["ENSG90000000001"], "as those of simulated cells, need one of their own (bulkgen.Vocabulary.fit"),
     ],

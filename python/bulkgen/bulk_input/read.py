@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -112,6 +113,8 @@ def read_bulk(
         raise ValueError("round=True makes expected counts whole; TPM stay fractional: leave it out, or unit='counts'")
     if vocabulary is None and vocabulary_path is not None:
         raise ValueError("vocabulary_path says where V1 or V2 is: pass vocabulary='V1' or 'V2' too")
+    if isinstance(source, os.PathLike):
+        source = Path(source)
     loaded = None if vocabulary is None else load_vocabulary(vocabulary, vocabulary_path)
     table = None if samples is None else read_sample_table(samples)
     matrix = _matrix(source, table, loaded, genes=genes, gene_ids=gene_ids, layer=layer)
@@ -137,7 +140,7 @@ def read_bulk(
             f"and left out: {shown(columns.ids[i] for i in np.flatnonzero(columns.gene < 0))}"
         )
     parameters = {
-        "source": str(source) if isinstance(source, (str, Path)) else type(source).__name__,
+        "source": Path(source).name if isinstance(source, str | Path) else type(source).__name__,
         "unit": unit,
         "vocabulary": None if loaded is None else loaded.name,
         "vocabulary_fingerprint": None if loaded is None else loaded.fingerprint,
@@ -161,7 +164,7 @@ def _matrix(
     gene_ids: str | None,
     layer: str | None,
 ) -> BulkMatrix:
-    if isinstance(source, (str, Path)) and Path(source).suffix not in (".h5ad", ".h5", ".zarr"):
+    if isinstance(source, str | Path) and Path(source).suffix not in (".h5ad", ".h5", ".zarr"):
         source = read_table(source)
     if isinstance(source, pd.DataFrame):
         if layer is not None:
@@ -175,10 +178,8 @@ def _matrix(
         )
     if genes is not None:
         raise ValueError("an AnnData is samples x genes; genes says which axis of a table holds them: leave it out")
-    if isinstance(source, (str, Path)):
+    if isinstance(source, str | Path):
         source, layer = read(source, layer=layer, counts="any"), None
-    elif not hasattr(source, "obs_names"):
-        raise TypeError(f"source must be a path, an AnnData or a DataFrame, got {type(source).__name__}")
     return _matrix_of_anndata(source, layer, gene_ids)
 
 

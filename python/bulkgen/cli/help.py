@@ -54,7 +54,7 @@ class Command(TyperCommand):
             from pydantic import ValidationError
 
             if isinstance(wrong.__cause__, ValidationError):
-                (wrong.message,) = wrong_parameters(wrong.__cause__).values()
+                wrong.message = "; ".join(wrong_parameters(wrong.__cause__).values())
             raise
 
     def format_options(self, ctx: Any, formatter: Any) -> None:  # noqa: ANN401

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from dataclasses import dataclass
 from functools import cached_property
@@ -268,7 +269,7 @@ def open_cells(cells: Cells, *, layer: str | None = None) -> CellStore:
         if layer is not None:
             raise ValueError("the cells are open already; name the layer where they are opened")
         return cells
-    if isinstance(cells, str | Path):
+    if isinstance(cells, str | os.PathLike):
         return _opened(Path(cells), layer)
     if layer is not None and layer not in cells.layers:
         raise ValueError(no_such_layer("adata", layer, cells.layers, raw=getattr(cells, "raw", None) is not None))

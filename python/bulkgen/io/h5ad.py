@@ -153,8 +153,8 @@ def _write_hdf5(adata: ad.AnnData, path: Path) -> None:
         if part is None and name.strip("/") in ("X", "raw"):
             return
         # strings lie elsewhere in the file, where HDF5 has no checksums
-        checked = options["iospec"].encoding_type in _NUMBERS
-        write(group, name, part, dataset_kwargs=PACKED_NUMBERS | {"fletcher32": True} if checked else PACKED)
+        numbers = options["iospec"].encoding_type in _NUMBERS
+        write(group, name, part, dataset_kwargs=PACKED_NUMBERS | {"fletcher32": True} if numbers else PACKED)
 
     with new_hdf5(path) as file:
         ad.experimental.write_dispatched(file, "/", adata, callback=write_part)

@@ -343,6 +343,14 @@ def _said(value: object) -> str:
 
 def benchmark_figures(results: BenchmarkResults) -> Figures:
     """Every figure with its alternative text, in the order of the page."""
+    # it draws, and this module loads without Matplotlib
+    from bulkgen.report.figures import own_style
+
+    with own_style():
+        return _drawn(results)
+
+
+def _drawn(results: BenchmarkResults) -> Figures:
     from bulkgen.report import benchmark_figures as draw
 
     made: Figures = {}

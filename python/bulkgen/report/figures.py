@@ -10,12 +10,14 @@ import io
 from typing import TYPE_CHECKING
 
 import matplotlib
+import matplotlib.style
 import numpy as np
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from contextlib import AbstractContextManager
 
     from matplotlib.axes import Axes
     from numpy.typing import NDArray
@@ -25,6 +27,7 @@ __all__ = [
     "dress",
     "look",
     "new_figure",
+    "own_style",
     "panel",
     "strip",
     "to_png",
@@ -43,10 +46,15 @@ _BLUES = LinearSegmentedColormap.from_list("recall", ["#ffffff", "#cfe1f2", "#6a
 MAKER = "bulkgen report"
 
 
+def own_style() -> AbstractContextManager[None]:
+    """Return a context in which figures look alike, whatever the user, or an imported package, has set."""
+    return matplotlib.style.context("default")
+
+
 def to_svg(figure: Figure) -> bytes:
     """Render a figure as SVG; the same figure gives the same bytes."""
     buffer = io.BytesIO()
-    with matplotlib.rc_context({"svg.hashsalt": "bulkgen"}):
+    with own_style(), matplotlib.rc_context({"svg.hashsalt": "bulkgen"}):
         figure.savefig(buffer, format="svg", metadata={"Creator": MAKER, "Date": None})
     return buffer.getvalue()
 
@@ -54,7 +62,8 @@ def to_svg(figure: Figure) -> bytes:
 def to_png(figure: Figure, *, dpi: int = 200) -> bytes:
     """Render a figure as PNG."""
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=dpi, metadata={"Software": MAKER})
+    with own_style():
+        figure.savefig(buffer, format="png", dpi=dpi, metadata={"Software": MAKER})
     return buffer.getvalue()
 
 

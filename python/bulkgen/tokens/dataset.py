@@ -256,7 +256,7 @@ class TokenDataset:
         """Upload what :meth:`write_hub_folder` writes to a data set repository of the Hugging Face hub.
 
         The repository is made if there is none. One repository holds one token data set: its earlier rows and its card
-        are replaced.
+        are replaced. The files are made in the system's folder for temporary files first (``TMPDIR``).
 
         Parameters
         ----------

@@ -154,7 +154,7 @@ def _explicit(path: VocabularyPath | Sequence[VocabularyPath], release: Release)
     """Find the dictionaries in a folder, or among the files that were named."""
     if isinstance(path, str):
         path = path.split(os.pathsep)
-    elif isinstance(path, Path):
+    elif isinstance(path, os.PathLike):
         path = [path]
     found: dict[str, Path] = {}
     for place in map(Path, path):
@@ -332,4 +332,4 @@ def _assemble(release: Release, values: Mapping[str, Values], *, source: str) ->
 
 
 def _shown(path: VocabularyPath | Sequence[VocabularyPath]) -> str:
-    return str(path) if isinstance(path, (str, Path)) else ", ".join(map(str, path))
+    return str(path) if isinstance(path, str | os.PathLike) else ", ".join(map(str, path))

@@ -217,8 +217,12 @@ def _why_unknown(ids: Sequence[str], vocabulary: Vocabulary) -> str:
             "these are genes of another species; map them to their human orthologs first, or fit a vocabulary of "
             "your own (bulkgen.Vocabulary.fit, --vocabulary fit)"
         )
-    if vocabulary.mapping is None and not any(map(is_gene, ids)):
-        return "no Ensembl ids; if they are human symbols, Geneformer's V2 maps them (vocabulary='V2', --vocabulary V2)"
+    # annotations name by its id what has no symbol
+    if vocabulary.mapping is None and sum(map(is_gene, ids)) < len(ids) / 2:
+        return (
+            "most are no Ensembl ids; if they are human symbols, Geneformer's V2 maps them (vocabulary='V2', "
+            "--vocabulary V2)"
+        )
     return (
         "is this human data, are the rows cells and the columns genes, and is it the right vocabulary? Genes that no "
         "vocabulary has, as those of simulated cells, need one of their own (bulkgen.Vocabulary.fit, --vocabulary fit)"

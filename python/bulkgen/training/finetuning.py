@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import shutil
 import sys
 import tempfile
@@ -243,7 +244,7 @@ def finetune(
     started = time.perf_counter()
     if out is not None:
         check_output(out, overwrite=overwrite)
-    kind = model_kind(str(model))
+    kind = model_kind(os.fspath(model))
     config = make_config(kind, seed=key_from_rng(rng) & 0xFFFF_FFFF, options=options)
     if isinstance(config, TransformerConfig):
         _check_needs(config, validated=validation is not None, stored=out is not None)
@@ -275,7 +276,15 @@ def finetune(
     }
     with _session(config, out, overwrite=overwrite, resume=resume, checkpoint_steps=checkpoint_steps) as session:
         run, fit = _train(
-            kind, config, train, held_out, labels, model=str(model), subfolder=subfolder, data=data, session=session
+            kind,
+            config,
+            train,
+            held_out,
+            labels,
+            model=os.fspath(model),
+            subfolder=subfolder,
+            data=data,
+            session=session,
         )
         scores = None if held_out is None else evaluate(run, held_out.tokens, label=label)
         facts: dict[str, object] = {

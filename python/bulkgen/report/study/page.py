@@ -97,6 +97,13 @@ def study_page(content: StudyContent) -> StudyPage:
         Without Matplotlib or Jinja2 (``pip install 'bulkgen[report]'``).
     """
     require_report_extra()
+    from bulkgen.report.figures import own_style
+
+    with own_style():
+        return _page(content)
+
+
+def _page(content: StudyContent) -> StudyPage:
     # these draw, and this module loads without Matplotlib
     from bulkgen.report.study.appendix import (
         confusion_pictures,
