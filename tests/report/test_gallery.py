@@ -6,6 +6,7 @@ import base64
 import re
 from html import unescape
 
+import matplotlib
 import pytest
 
 import bulkgen as bg
@@ -55,3 +56,11 @@ def test_figures_of_a_study_are_those_of_its_report(tmp_path, monkeypatch, writt
 def test_other_results_are_refused():
     with pytest.raises(TypeError, match="results must be a BenchmarkResults or a StudyResults, got 'study'"):
         bg.figures("study")
+
+
+def test_figures_do_not_depend_on_what_the_user_or_a_package_has_set(gallery):
+    plain = to_svg(gallery["few_cells"].figure)
+    with matplotlib.rc_context(
+        {"font.size": 20, "legend.frameon": False, "legend.borderpad": 0.0, "svg.fonttype": "none"}
+    ):
+        assert to_svg(bg.figures(make_results())["few_cells"].figure) == plain
