@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import re
 
 import pytest
 
-import real_scmix
 from conftest import ROOT
 
 SCORE = re.compile(r"[−+]?\d\.\d{3} ± \d\.\d{3}")
@@ -26,9 +24,3 @@ def test_every_score_in_prose_stands_on_a_page_made_from_results(page, until, le
     told = scores(page, until=until)
     assert len(told) >= least
     assert told <= scores("docs/results.md", "docs/generators.md")
-
-
-def test_the_table_of_the_whole_way_is_that_of_its_results():
-    page = (ROOT / "docs" / "studies.md").read_text(encoding="utf-8")
-    results = json.loads((ROOT / re.search(r"`(benchmarks/results/\S+-real_scmix\.json)`", page)[1]).read_text())
-    assert real_scmix.table(results["results"]["rows"]) in page
